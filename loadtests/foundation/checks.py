@@ -1,0 +1,51 @@
+"""Small checks of inputs, each with a message that names the value, the rule and the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from loadtests.foundation.errors import InputError
+
+
+def finite(name: str, value: float) -> float:
+    """Return `value` as a float; refuse NaN, infinities and what is not a number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; it must be a number.") from None
+    if not math.isfinite(number):
+        raise InputError(f"{name} is {value!r}; it must be a finite number.")
+    return number
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value` as a finite float above 0."""
+    number = finite(name, value)
+    if number <= 0:
+        raise InputError(f"{name} is {value!r}; it must be above 0.")
+    return number
+
+
+def non_negative(name: str, value: float) -> float:
+    """Return `value` as a finite float of at least 0."""
+    number = finite(name, value)
+    if number < 0:
+        raise InputError(f"{name} is {value!r}; it must be 0 or more.")
+    return number
+
+
+def whole(name: str, value: float, *, least: int = 0, most: int | None = None) -> int:
+    """Return `value` as an int of at least `least` (and at most `most`); refuse fractions."""
+    number = finite(name, value)
+    allowed = f"a whole number of at least {least}" + ("" if most is None else f" and at most {most}")
+    if number != int(number) or number < least or (most is not None and number > most):
+        raise InputError(f"{name} is {value!r}; it must be {allowed}.")
+    return int(number)
+
+
+def one_of(name: str, value: str, allowed: Collection[str]) -> str:
+    """Return `value` when it is one of `allowed`."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(sorted(allowed))}.")
+    return value

@@ -1,0 +1,121 @@
+"""An uncertain number: low, mid, high, the level it claims and what kind of claim it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from loadtests.foundation.errors import InputError
+
+IntervalKind = Literal["confidence", "parameter", "prediction", "assumed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with its uncertainty.
+
+    Parameters
+    ----------
+    low, mid, high : float
+        Ends and central value, in the unit of whatever holds the interval.
+    level : float, default 0.9
+        The claimed probability, 0 to 1.
+    kind : {"confidence", "parameter", "prediction", "assumed"}
+        `confidence`: of a long-run value from a simulation; `parameter`: of a
+        calibrated parameter; `prediction`: of what a measurement would show;
+        `assumed`: somebody's word, no probability claimed.
+
+    Raises
+    ------
+    InputError
+        When the three are out of order or the level lies outside 0..1.
+    """
+
+    low: float
+    mid: float
+    high: float
+    level: float = 0.9
+    kind: IntervalKind = "confidence"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.level <= 1.0:
+            raise InputError(f"An interval's level is {self.level!r}; it must lie in (0, 1].")
+        if self.kind not in get_args(IntervalKind):
+            raise InputError(f"An interval's kind is {self.kind!r}; it must be one of {get_args(IntervalKind)}.")
+        if not (math.isnan(self.mid) or self.low <= self.mid <= self.high):
+            raise InputError(f"An interval must have low <= mid <= high; given {self.low}, {self.mid}, {self.high}.")
+
+    @classmethod
+    def assumed(cls, value: float) -> Interval:
+        """A value that somebody states, without a probability."""
+        return cls(value, value, value, level=1.0, kind="assumed")
+
+    @classmethod
+    def unknown(cls, level: float = 0.9, kind: IntervalKind = "confidence") -> Interval:
+        """No estimate: three NaN (null in JSON)."""
+        return cls(math.nan, math.nan, math.nan, level, kind)
+
+    @classmethod
+    def from_draws(
+        cls, draws: ArrayLike, *, level: float = 0.9, kind: IntervalKind = "confidence", mid: float | None = None
+    ) -> Interval:
+        """Central interval of draws; `mid` defaults to their median."""
+        values = np.asarray(draws, dtype=float)
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return cls.unknown(level, kind)
+        tail = (1.0 - level) / 2.0
+        low, median, high = (float(q) for q in np.quantile(values, [tail, 0.5, 1.0 - tail]))
+        centre = median if mid is None else mid
+        return cls(min(low, centre), centre, max(high, centre), level, kind)
+
+    @property
+    def is_known(self) -> bool:
+        """False where nothing could be estimated."""
+        return not math.isnan(self.mid)
+
+    def scaled(self, factor: float) -> Interval:
+        """The interval of the number times `factor` (at least 0)."""
+        return Interval(self.low * factor, self.mid * factor, self.high * factor, self.level, self.kind)
+
+    def contains(self, value: float) -> bool:
+        """Whether `value` lies inside, ends included."""
+        return self.low <= value <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; unknown numbers become None."""
+        numbers = {name: _or_none(getattr(self, name)) for name in ("low", "mid", "high")}
+        return {**numbers, "level": self.level, "kind": self.kind}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Interval:
+        """Read what `to_dict` wrote."""
+        low, mid, high = (math.nan if data[name] is None else float(data[name]) for name in ("low", "mid", "high"))
+        return cls(low, mid, high, float(data["level"]), data["kind"])
+
+    def format(self, spec: str = ".4g", unit: str = "") -> str:
+        """For tables: ``52.1 (50.3 to 54.0) ms``; assumed numbers without ends."""
+        suffix = f" {unit}" if unit else ""
+        if not self.is_known:
+            return "unknown"
+        if self.kind == "assumed":
+            return f"{self.mid:{spec}}{suffix} (assumed)"
+        return f"{self.mid:{spec}} ({self.low:{spec}} to {self.high:{spec}}){suffix}"
+
+    def __str__(self) -> str:
+        return self.format()
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def median_of(intervals: Sequence[Interval]) -> float:
+    """Median of the central values that are known; NaN when none is."""
+    known = [item.mid for item in intervals if item.is_known]
+    return float(np.median(known)) if known else math.nan

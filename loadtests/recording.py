@@ -1,0 +1,208 @@
+"""A recording: what real requests did on a real server, step by step.
+
+The requests table has one row a finished request. Times are seconds on the
+load generator's monotonic clock, counted from the start of the recording.
+
+============== ======= ==========================================================
+column         dtype   meaning
+============== ======= ==========================================================
+sent_at        float64 sending time, seconds since the epoch (wall clock)
+start_s        float64 sending time, monotonic
+finish_s       float64 last byte of the response read, monotonic
+worker_id      str     load generator process
+user_id        int64   simulated user, unique within its worker
+cycle          int64   how many requests this user had sent before (0, 1, ...)
+method         str     HTTP method
+endpoint       str     request name as Locust reports it
+status         int64   HTTP status, 0 when there was no response
+outcome        str     one of `OUTCOMES`
+users          int64   users running when the request finished
+response_bytes int64   length of the response body
+============== ======= ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+
+Outcome = Literal[
+    "served", "shed", "rate_limited", "client_error", "server_error", "timeout", "refused", "reset", "failed"
+]
+OUTCOMES: tuple[Outcome, ...] = (
+    "served", "shed", "rate_limited", "client_error", "server_error", "timeout", "refused", "reset", "failed",
+)  # fmt: skip
+
+REQUEST_COLUMNS: dict[str, str] = {
+    "sent_at": "float64", "start_s": "float64", "finish_s": "float64", "worker_id": "str", "user_id": "int64",
+    "cycle": "int64", "method": "str", "endpoint": "str", "status": "int64", "outcome": "str", "users": "int64",
+    "response_bytes": "int64",
+}  # fmt: skip
+
+STEP_METRICS: tuple[str, ...] = (
+    "throughput_rps", "goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s",
+)  # fmt: skip
+"""Measured per step. Latencies are of served requests only; `shed_rate` is a fraction of all requests."""
+
+
+@dataclass(frozen=True)
+class LoadStep:
+    """One steady plateau of a recording.
+
+    Parameters
+    ----------
+    step : int
+        Number of the step, from 1.
+    users : int
+        Simulated users during the plateau.
+    start_s, end_s : float
+        The steady window (ramp and warm-up cut), on the clock of the requests table.
+    requests : int
+        Requests that finished inside the window.
+    metrics : dict of str to Interval
+        The `STEP_METRICS`, each with its interval.
+    outcomes : dict of str to int
+        Number of requests by outcome inside the window.
+    gap_mean_s : float
+        Measured mean time between a user's response and its next request.
+    think : str
+        The nominal think time, text form; empty when unknown.
+    """
+
+    step: int
+    users: int
+    start_s: float
+    end_s: float
+    requests: int
+    metrics: dict[str, Interval] = field(repr=False)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    gap_mean_s: float = float("nan")
+    think: str = ""
+
+    @property
+    def window_s(self) -> float:
+        """Length of the steady window."""
+        return self.end_s - self.start_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        plain = {name: getattr(self, name) for name in ("step", "users", "start_s", "end_s", "requests")}
+        metrics = {name: interval.to_dict() for name, interval in self.metrics.items()}
+        return {
+            **plain,
+            "gap_mean_s": self.gap_mean_s,
+            "think": self.think,
+            "outcomes": self.outcomes,
+            "metrics": metrics,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LoadStep:
+        """Read what `to_dict` wrote."""
+        metrics = {name: Interval.from_dict(value) for name, value in data["metrics"].items()}
+        gap = data.get("gap_mean_s")
+        return cls(
+            step=int(data["step"]), users=int(data["users"]), start_s=float(data["start_s"]), end_s=float(data["end_s"]),
+            requests=int(data["requests"]), metrics=metrics, outcomes=dict(data["outcomes"]),
+            gap_mean_s=float("nan") if gap is None else float(gap), think=str(data.get("think", "")),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Recording:
+    """Requests, steady steps and the deployment that they were measured on.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The configured limits of the server under test, as far as stated.
+    steps : tuple of LoadStep
+    requests : pandas.DataFrame
+        One row a request, columns `REQUEST_COLUMNS`.
+    gauges : pandas.DataFrame
+        What the server said of itself once a second (may be empty).
+    manifest : dict
+        Versions, command, hashes of the source files, seed.
+    path : Path or None
+        The folder that it was read from.
+    """
+
+    deployment: Deployment
+    steps: tuple[LoadStep, ...]
+    requests: pd.DataFrame
+    gauges: pd.DataFrame = field(default_factory=pd.DataFrame)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    def step(self, number: int) -> LoadStep:
+        """The step with this number."""
+        for item in self.steps:
+            if item.step == number:
+                return item
+        raise InputError(f"There is no step {number}; this recording has steps {[item.step for item in self.steps]}.")
+
+    def only(self, numbers: Iterable[int]) -> Recording:
+        """The same recording with just these steps (the requests table stays whole)."""
+        return replace(self, steps=tuple(self.step(number) for number in numbers))
+
+    def without(self, numbers: Iterable[int]) -> Recording:
+        """The same recording without these steps."""
+        left_out = {self.step(number).step for number in numbers}
+        return replace(self, steps=tuple(item for item in self.steps if item.step not in left_out))
+
+    def requests_in(self, step: LoadStep) -> pd.DataFrame:
+        """The rows that finished inside the step's steady window."""
+        finish = self.requests["finish_s"]
+        return self.requests[(finish >= step.start_s) & (finish < step.end_s)]
+
+    def gaps_s(self, step: LoadStep) -> NDArray[np.float64]:
+        """Measured times between a user's response and its next request, for gaps that began in the window."""
+        keys = ["worker_id", "user_id"]
+        rows = self.requests.sort_values([*keys, "cycle"], kind="stable")
+        following = rows.groupby(keys, sort=False)["start_s"].shift(-1)
+        inside = (rows["finish_s"] >= step.start_s) & (rows["finish_s"] < step.end_s)
+        gaps = (following - rows["finish_s"])[inside].to_numpy(dtype=float)
+        return np.asarray(np.maximum(gaps[np.isfinite(gaps)], 0.0), dtype=float)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a step: users, window, counts, and low/mid/high of every metric."""
+        rows = []
+        for item in self.steps:
+            row: dict[str, Any] = {
+                "step": item.step,
+                "users": item.users,
+                "window_s": item.window_s,
+                "requests": item.requests,
+            }
+            for name, interval in item.metrics.items():
+                row |= {f"{name}_low": interval.low, f"{name}_mid": interval.mid, f"{name}_high": interval.high}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lines = [repr(self)]
+        for item in self.steps:
+            p95, goodput, shed = (item.metrics[name] for name in ("p95_s", "goodput_rps", "shed_rate"))
+            lines.append(
+                f"  step {item.step}: {item.users} users, {goodput.mid:.4g} served/s, p95 {p95.mid * 1e3:.4g} ms, "
+                f"shed {shed.mid:.2%}, {item.requests} requests in {item.window_s:.3g} s"
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        users = ", ".join(str(item.users) for item in self.steps)
+        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {users} users)"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -1,0 +1,1 @@
+"""A real HTTP server with a real admission gate, to measure on one machine."""

@@ -1,0 +1,126 @@
+"""Locust side: writes the journal of every request. Works beside any locustfile.
+
+``locust -f listener.py,theirs.py --journal requests.csv ...``
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gevent
+from locust import User, events
+
+from loadtests.journal import Journal, MarkEvent, RequestRow, classify
+
+FLUSH_EVERY_S = 1.0
+_NO_USER = -1
+_MOST_ANCESTORS = 5
+
+
+class Listener:
+    """Turns Locust's events into journal rows and marks, in one Locust process."""
+
+    def __init__(self, environment: Any, path: Path) -> None:
+        self.step = 1
+        self._environment = environment
+        self._journal = Journal(path)
+        self._numbers: WeakKeyDictionary[User, int] = WeakKeyDictionary()
+        self._next_number = itertools.count()
+        self._cycles: defaultdict[int, int] = defaultdict(int)
+
+    def attach(self) -> None:
+        """Listen to requests and ramps; close after Locust's own statistics are final."""
+        happenings = self._environment.events
+        happenings.request.add_listener(self.on_request)
+        happenings.spawning_complete.add_listener(self.on_spawning_complete)
+        happenings.quit.add_listener(self.on_quit)
+
+    def keep_flushing(self, *, end_with_parent: bool) -> None:
+        """Flush every second; end the test when the parent process is gone and that was asked for."""
+        parent = os.getppid()
+        while True:
+            gevent.sleep(FLUSH_EVERY_S)
+            self._journal.flush()
+            if end_with_parent and os.getppid() != parent:
+                self._environment.runner.quit()
+
+    def mark(self, event: MarkEvent, users: int) -> None:
+        """Write a mark of the current step."""
+        self._journal.mark(event, self.step, users)
+
+    def on_request(self, **event: Any) -> None:
+        """Add the row of one finished request."""
+        finish = time.monotonic()
+        duration_s = (event.get("response_time") or 0.0) / 1e3
+        exception = event.get("exception")
+        status = int(getattr(event.get("response"), "status_code", 0) or 0)
+        user = self._user_number()
+        row = RequestRow(
+            sent_at=event.get("start_time") or time.time() - duration_s,
+            start_s=finish - duration_s,
+            finish_s=finish,
+            worker_id=str(getattr(self._environment.runner, "worker_index", 0)),
+            user_id=user,
+            cycle=self._cycles[user],
+            method=event["request_type"],
+            endpoint=event["name"],
+            status=status,
+            outcome=classify(status, exception),
+            users=self._environment.runner.user_count,
+            response_bytes=int(event.get("response_length") or 0),
+        )
+        self._cycles[user] += 1
+        self._journal.add(row)
+
+    def on_spawning_complete(self, user_count: int, **_event: Any) -> None:
+        """Mark that a level's users all run."""
+        self.mark("reached", user_count)
+
+    def on_quit(self, **_event: Any) -> None:
+        """Write what is left; Locust's totals are final by now."""
+        self._journal.close()
+
+    def _user_number(self) -> int:
+        user = _user_of(gevent.getcurrent())
+        if user is None:
+            return _NO_USER
+        if user not in self._numbers:
+            self._numbers[user] = next(self._next_number)
+        return self._numbers[user]
+
+
+def _user_of(greenlet: Any) -> User | None:
+    """The simulated user that a greenlet works for; Locust hands it to the user's greenlet as an argument."""
+    for _ in range(_MOST_ANCESTORS):
+        arguments = getattr(greenlet, "args", None)
+        if arguments and isinstance(arguments[0], User):
+            return arguments[0]
+        spawner = getattr(greenlet, "spawning_greenlet", None)
+        greenlet = spawner() if callable(spawner) else None
+    return None
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: Any) -> None:
+    """Add our options to Locust's command line, once."""
+    if "--journal" not in parser._option_string_actions:
+        group = parser.add_argument_group("Journal")
+        group.add_argument("--journal", help="CSV file with one row a request")
+        group.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
+
+
+@events.init.add_listener
+def start(environment: Any, **_event: Any) -> None:
+    """Attach a listener where a journal is asked for."""
+    path = getattr(environment.parsed_options, "journal", None)
+    if path and not hasattr(environment, "journal_listener"):
+        environment.journal_listener = Listener(environment, Path(path))
+        environment.journal_listener.attach()
+        ends = environment.parsed_options.end_with_parent
+        gevent.spawn(environment.journal_listener.keep_flushing, end_with_parent=ends)

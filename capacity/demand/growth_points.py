@@ -1,0 +1,79 @@
+"""One stated peak, and one month's peak of a projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from capacity.demand.exact_numbers import plain
+from loadtests.foundation.checks import finite, positive, whole
+from loadtests.foundation.errors import InputError
+
+MAX_MONTHS = 1_200
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthPoint:
+    """A peak that somebody states for a month.
+
+    Parameters
+    ----------
+    month : int
+        Whole months from today (0), at most 1,200.
+    peak : float
+        Peak load of that month, above 0: a cumulative, absolute value.
+    low, high : float, optional
+        Range that the peak may lie in; both or neither, around `peak`.
+    stated_percent : float, optional
+        The growth over month 0 that was written beside the peak, percent (20 for
+        "+20 %"). It is compared, never used: the absolute peak counts.
+
+    Raises
+    ------
+    InputError
+        For a month that is not whole, a peak that is not above 0, or a range that leaves it out.
+    """
+
+    month: int
+    peak: float
+    low: float | None = None
+    high: float | None = None
+    stated_percent: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "month", whole("month", self.month, most=MAX_MONTHS))
+        object.__setattr__(self, "peak", _load("peak", self.peak))
+        if (self.low is None) != (self.high is None):
+            raise InputError(f"month {self.month} has only one of low and high; give both or neither.")
+        if self.low is not None and self.high is not None:
+            object.__setattr__(self, "low", _load("low", self.low))
+            object.__setattr__(self, "high", _load("high", self.high))
+            if not self.low <= self.peak <= self.high:
+                raise InputError(
+                    f"month {self.month} has low {self.low}, peak {self.peak}, high {self.high}; "
+                    "low <= peak <= high is needed."
+                )
+        if self.stated_percent is not None:
+            object.__setattr__(self, "stated_percent", plain(finite("stated_percent", self.stated_percent)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, without what is absent."""
+        values = {name: getattr(self, name) for name in ("month", "peak", "low", "high", "stated_percent")}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyPeak:
+    """The peak of one month: stated, interpolated between stated ones, or extrapolated beyond the last."""
+
+    month: int
+    peak: float
+    low: float | None = None
+    high: float | None = None
+    interpolated: bool = False
+    extrapolated: bool = False
+
+
+def _load(name: str, value: float) -> float:
+    number = positive(name, value)
+    return int(number) if number == int(number) else number

@@ -1,0 +1,127 @@
+"""Rows of a growth table (CSV or frame) to stated peaks; every bad row is named in one error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from capacity.demand.growth_points import GrowthPoint
+from loadtests.foundation.checks import finite
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.units import Quantity
+
+Row = tuple[str, Mapping[str, Any]]
+
+_PEAK_COLUMNS = {"peak": None} | {f"peak_{item.value}": item for item in Quantity}
+_OPTIONAL = ("low", "high", "stated_percent")
+_ALLOWED = ("month", *_PEAK_COLUMNS, *_OPTIONAL, "note")
+_MAX_NAMED_ROWS = 20
+
+
+def csv_rows(source: str | Path | TextIO) -> tuple[str, list[str], list[Row]]:
+    """Return the source's name, its header and its rows, each labelled with its line number."""
+    name, text = _text_of(source)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", skipinitialspace=True, strict=True)
+    try:
+        header = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = header
+        rows: list[Row] = [(f"line {reader.line_num}", row) for row in reader if any(row.values())]
+    except csv.Error as error:
+        raise InputError(f"{name} is not a readable CSV (line {reader.line_num}: {error}).") from None
+    return name, header, rows
+
+
+def _text_of(source: str | Path | TextIO) -> tuple[str, str]:
+    if not isinstance(source, (str, Path)):
+        return getattr(source, "name", None) or "The growth table", source.read().removeprefix("\ufeff")
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"The growth file {path} does not exist; give the path of a CSV with month and peak_ccu.")
+    try:
+        return str(path), path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"The growth file {path} is not UTF-8 text ({error}); save it as UTF-8.") from None
+
+
+def points_from_rows(
+    name: str, columns: Sequence[str], rows: Iterable[Row], quantity: str | None
+) -> tuple[tuple[GrowthPoint, ...], Quantity]:
+    """Check columns and rows; return the points and what they count.
+
+    Raises
+    ------
+    InputError
+        For wrong columns, and once for all bad rows.
+    """
+    peak_column, counted = _peak_column(name, columns, quantity)
+    points: list[GrowthPoint] = []
+    problems: list[str] = []
+    for label, row in rows:
+        try:
+            point = _point(row, peak_column)
+            _check_after(points, point)
+            points.append(point)
+        except InputError as error:
+            problems.append(f"  {label}: {error}")
+    if problems:
+        raise InputError(_all_problems(name, problems))
+    if not points:
+        raise InputError(f"{name} holds no rows; give at least month 0, the peak of today.")
+    return tuple(points), counted
+
+
+def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tuple[str, Quantity]:
+    unknown = [column for column in columns if column not in _ALLOWED]
+    peaks = [column for column in columns if column in _PEAK_COLUMNS]
+    if unknown or len(peaks) != 1 or "month" not in columns or len(set(columns)) < len(columns):
+        raise InputError(
+            f"{name} has the columns {', '.join(map(repr, columns)) or 'none'}; needed are month and one of "
+            f"{', '.join(_PEAK_COLUMNS)}, allowed are {', '.join((*_OPTIONAL, 'note'))}, each once."
+        )
+    named = _PEAK_COLUMNS[peaks[0]]
+    asked = None if quantity is None else Quantity.parse(quantity)
+    if named and asked and named != asked:
+        raise InputError(f"{name} counts {named} ({peaks[0]}), but {asked} was asked for; use one of the two.")
+    return peaks[0], named or asked or Quantity.CCU
+
+
+def _point(row: Mapping[str, Any], peak_column: str) -> GrowthPoint:
+    if row.get(""):
+        raise InputError(f"it has more cells than the header; extra: {row['']!r}. Write 3350, not 3,350.")
+    missing = [column for column in ("month", peak_column) if _is_empty(row.get(column))]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} is empty; give a number.")
+    optional = {column: _optional(column, row.get(column)) for column in _OPTIONAL}
+    return GrowthPoint(row["month"], finite("peak", row[peak_column]), **optional)
+
+
+def _optional(column: str, value: Any) -> float | None:
+    return None if _is_empty(value) else finite(column, value)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a cell is blank: absent, empty text, or a frame's missing value."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    return (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _check_after(points: Sequence[GrowthPoint], point: GrowthPoint) -> None:
+    if not points:
+        return
+    last = points[-1].month
+    if point.month == last or any(point.month == other.month for other in points):
+        raise InputError(f"month {point.month} is given twice; give one peak a month.")
+    if point.month < last:
+        raise InputError(f"month {point.month} comes after month {last}; give the months in order.")
+
+
+def _all_problems(name: str, problems: Sequence[str]) -> str:
+    count = len(problems)
+    more = [] if count <= _MAX_NAMED_ROWS else [f"  and {count - _MAX_NAMED_ROWS} more"]
+    title = f"{name} has {count} bad row{'s' * (count > 1)}:"
+    return "\n".join([title, *problems[:_MAX_NAMED_ROWS], *more])

@@ -1,0 +1,139 @@
+"""From growth, the capacity of one instance and a policy to a plan."""
+
+from __future__ import annotations
+
+from capacity.demand.exact_numbers import plain
+from capacity.demand.growth import GrowthProjection
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.wording import amount, percent
+from capacity.planning.basis import InstanceBasis, instance_basis
+from capacity.planning.facts import PlanFacts
+from capacity.planning.findings import plan_findings
+from capacity.planning.instance_formula import required_instances, utilization
+from capacity.planning.plan import CapacityPlan, FactorNeed, FleetRange, PlanStep
+from capacity.planning.policy import PlanningPolicy
+from capacity.planning.timeline import PhaseRules, ScalingPhase, phases_of
+from loadtests.foundation.errors import InputError
+from simulations.analysis.capacity_curve import InstanceCapacity
+
+DEFAULT_POLICY = PlanningPolicy()
+
+
+def plan_capacity(
+    growth: GrowthProjection, instance_capacity: InstanceCapacity, policy: PlanningPolicy = DEFAULT_POLICY
+) -> CapacityPlan:
+    """Plan every month of a growth projection.
+
+    Where the capacity is an interval, the plan uses its *low end* throughout
+    (counts, phases, utilizations): that is what the evidence assures. Each step
+    also carries the counts at the central value and over the whole interval
+    (`PlanStep.needs`).
+
+    Parameters
+    ----------
+    growth : GrowthProjection
+        Peak load by month.
+    instance_capacity : InstanceCapacity
+        Load of one instance: measured, simulated, or `InstanceCapacity.assumed`.
+    policy : PlanningPolicy, optional
+
+    Returns
+    -------
+    CapacityPlan
+
+    Raises
+    ------
+    InputError
+        When growth and capacity count different things (users against requests
+        per second), or the capacity's interval reaches down to 0.
+
+    Examples
+    --------
+    >>> from capacity import GrowthProjection, InstanceCapacity
+    >>> plan = plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3_350))
+    >>> [step.instances for step in plan.steps if not step.interpolated]
+    [(2, 2), (2, 2), (2, 3), (3, 4)]
+    """
+    _check_kinds(growth, instance_capacity, policy)
+    basis = instance_basis(growth, instance_capacity, policy)
+    peaks = growth.monthly(policy.interpolation)
+    rules = PhaseRules(basis.normal, basis.maximum, policy.safety_factor, policy.lead_time_months, policy.autoscaling)
+    phases = phases_of([peak.peak for peak in peaks], rules)
+    steps = tuple(_step(peak, _phase_of(phases, peak.month), basis, policy) for peak in peaks)
+    facts = PlanFacts(growth, instance_capacity, policy, basis, steps, phases)
+    return CapacityPlan(growth, instance_capacity, policy, steps, phases, plan_findings(facts))
+
+
+def _check_kinds(growth: object, instance_capacity: object, policy: object) -> None:
+    if not isinstance(growth, GrowthProjection):
+        raise InputError(f"growth is {growth!r}; make it with GrowthProjection.from_points or read_growth.")
+    if not isinstance(instance_capacity, InstanceCapacity):
+        raise InputError(
+            f"instance_capacity is {instance_capacity!r}; make it with InstanceCapacity.assumed(3350) or find_capacity."
+        )
+    if not isinstance(policy, PlanningPolicy):
+        raise InputError(f"policy is {policy!r}; make it with PlanningPolicy(...) or PlanningPolicy.read.")
+
+
+def _phase_of(phases: tuple[ScalingPhase, ...], month: int) -> ScalingPhase:
+    return next(phase for phase in phases if phase.covers(month))
+
+
+def _step(peak: MonthlyPeak, phase: ScalingPhase, basis: InstanceBasis, policy: PlanningPolicy) -> PlanStep:
+    low, high = (_need(peak, factor, basis) for factor in policy.safety_factor)
+    fleet = _fleet(peak.peak, phase, (low.instances, high.instances), basis)
+    return PlanStep(
+        peak.month, peak.peak, peak.low, peak.high, peak.interpolated, peak.extrapolated, (low, high), phase.phase,
+        fleet, _bound_by(phase, high.instances, policy), _reason(peak.peak, phase, (low, high), basis),
+    )  # fmt: skip
+
+
+def _need(peak: MonthlyPeak, factor: float, basis: InstanceBasis) -> FactorNeed:
+    lowest = peak.peak if peak.low is None else peak.low
+    highest = peak.peak if peak.high is None else peak.high
+    return FactorNeed(
+        factor,
+        instances=required_instances(peak.peak, basis.normal, factor),
+        at_mid=required_instances(peak.peak, basis.normal_mid, factor),
+        least=required_instances(lowest, basis.normal_high, factor),
+        most=required_instances(highest, basis.normal, factor),
+    )
+
+
+def _fleet(peak: float, phase: ScalingPhase, needed: tuple[int, int], basis: InstanceBasis) -> FleetRange:
+    fewest, most = (max(phase.min_instances, min(count, phase.max_instances)) for count in needed)
+    return FleetRange(
+        phase.min_instances,
+        phase.max_instances,
+        max_load=plain(phase.max_instances * basis.maximum),
+        at_peak=(fewest, most),
+        utilization_normal=(utilization(peak, fewest, basis.normal), utilization(peak, most, basis.normal)),
+        utilization_max=(utilization(peak, fewest, basis.maximum), utilization(peak, most, basis.maximum)),
+        shed_rate=basis.shed_rate(peak, most),
+    )
+
+
+def _bound_by(phase: ScalingPhase, needed: int, policy: PlanningPolicy) -> str:
+    if phase.phase == "vertical":
+        return "instance_max"
+    if phase.phase == "horizontal":
+        return "normal_capacity"
+    if needed > policy.autoscaling.max:
+        return "autoscaling_max"
+    return "autoscaling_min" if needed <= policy.autoscaling.min else "normal_capacity"
+
+
+def _reason(peak: float, phase: ScalingPhase, needs: tuple[FactorNeed, FactorNeed], basis: InstanceBasis) -> str:
+    low, high = needs
+    asked = f"{amount(peak)} / {amount(basis.normal)} asks for {low.instances} (x{low.safety_factor})"
+    asked += f" to {high.instances} (x{high.safety_factor})"
+    if phase.phase == "vertical":
+        return (
+            f"One instance: the peak is {percent(utilization(peak, 1, basis.normal))} of its normal and "
+            f"{percent(utilization(peak, 1, basis.maximum))} of its maximum capacity, {amount(basis.maximum)}; "
+            f"the formula would start more: {asked}." if high.instances > 1
+            else f"One instance: {asked}."
+        )  # fmt: skip
+    if phase.phase == "horizontal":
+        return f"{asked}; a fleet set by hand."
+    return f"{asked}; the autoscaler runs {phase.min_instances} to {phase.max_instances}."

@@ -1,0 +1,64 @@
+"""Model what would happen: a gated server in SimPy and compiled, calibrated from recordings.
+
+Nothing is imported before its first use.
+"""
+
+from typing import TYPE_CHECKING
+
+from loadtests.foundation.lazy import attach
+
+if TYPE_CHECKING:
+    from loadtests.deployment import Deployment, read_deployment
+    from loadtests.foundation.distributions import (
+        Constant,
+        Empirical,
+        Exponential,
+        Gamma,
+        LogNormal,
+        Uniform,
+        parse_distribution,
+    )
+    from loadtests.foundation.intervals import Interval
+    from loadtests.recording import LoadStep, Recording
+    from loadtests.runner import record
+    from loadtests.store import read_recording
+    from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+    from simulations.analysis.load_sweep import find_capacity, sweep_load
+    from simulations.analysis.simulation import SimulationResult, simulate
+    from simulations.calibration.fitting import calibrate
+    from simulations.calibration.prediction import model_draws, predict_window
+    from simulations.calibration.result import CalibrationResult
+    from simulations.calibration.validation import ValidationReport, validate_model
+    from simulations.model.server_model import ServerModel
+    from simulations.model.workload import ClosedWorkload, OpenWorkload
+
+__all__ = [
+    "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
+    "Gamma", "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "OpenWorkload", "Recording", "ServerModel",
+    "SimulationResult", "Uniform", "ValidationReport", "calibrate", "find_capacity", "model_draws",
+    "parse_distribution", "predict_window", "read_deployment", "read_recording", "record", "simulate", "sweep_load",
+    "validate_model",
+]  # fmt: skip
+
+_DISTRIBUTIONS = ("Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Uniform", "parse_distribution")
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        **dict.fromkeys(_DISTRIBUTIONS, "loadtests.foundation.distributions"),
+        **dict.fromkeys(("Deployment", "read_deployment"), "loadtests.deployment"),
+        **dict.fromkeys(("LoadStep", "Recording"), "loadtests.recording"),
+        "Interval": "loadtests.foundation.intervals",
+        "record": "loadtests.runner",
+        "read_recording": "loadtests.store",
+        **dict.fromkeys(("CapacityCurve", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
+        **dict.fromkeys(("find_capacity", "sweep_load"), "simulations.analysis.load_sweep"),
+        **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
+        "calibrate": "simulations.calibration.fitting",
+        **dict.fromkeys(("model_draws", "predict_window"), "simulations.calibration.prediction"),
+        "CalibrationResult": "simulations.calibration.result",
+        **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
+        "ServerModel": "simulations.model.server_model",
+        **dict.fromkeys(("ClosedWorkload", "OpenWorkload"), "simulations.model.workload"),
+    },
+)

@@ -1,0 +1,165 @@
+"""What a recording offers to a fit: a vector of statistics a step, with its joint sampling noise.
+
+The same function makes the vector from measured and from simulated requests,
+so that a difference is a difference of the systems, not of the definitions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.foundation.distributions import Distribution, Empirical, parse_distribution
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.seeds import generator
+from loadtests.recording import LoadStep, Recording
+
+Floats = NDArray[np.float64]
+
+LATENCY_POINTS = (0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
+STATISTICS = (
+    "log_goodput",
+    "shed_rate",
+    "log_shed_latency",
+    "log_mean",
+    *(f"log_p{p * 100:.0f}" for p in LATENCY_POINTS),
+)
+FLOORS = np.array([0.003, 0.002, 0.20, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.015])
+"""Agreement that is good enough, by statistic: the model is not asked to explain less than this."""
+
+_BLOCKS = 30
+_RESAMPLES = 200
+_FEWEST_SERVED = 50
+_FEWEST_SHED = 30
+_FEWEST_GAPS = 100
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers inside a window, in any order: when they came, how long they took, whether they were served."""
+
+    finish_s: Floats
+    residence_s: Floats
+    served: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StepObservation:
+    """One step as the fit sees it.
+
+    Parameters
+    ----------
+    step, users : int
+    think_time : Distribution
+        Measured gaps where users are known, else the nominal think time.
+    window_s : float
+    values : array, shape (len(STATISTICS),)
+        Measured statistics; NaN where there is too little to tell.
+    resamples : array, shape (200, len(STATISTICS))
+        Block-bootstrap draws of the same vector: its joint sampling noise.
+    """
+
+    step: int
+    users: int
+    think_time: Distribution
+    window_s: float
+    values: Floats
+    resamples: Floats
+
+    @property
+    def standard_errors(self) -> Floats:
+        """Sampling noise of each statistic, never below `FLOORS`; NaN where it is not used."""
+        with np.errstate(invalid="ignore"):
+            noise = np.std(self.resamples, axis=0)
+        return np.asarray(np.where(np.isfinite(self.values), np.hypot(noise, FLOORS), np.nan))
+
+
+def statistics(answers: Answers, window_s: float) -> Floats:
+    """The vector `STATISTICS`; NaN for what too few requests show."""
+    good, count = int(np.count_nonzero(answers.served)), len(answers.served)
+    result = np.full(len(STATISTICS), np.nan)
+    if not count:
+        return result
+    result[1] = 1.0 - good / count
+    if count - good >= _FEWEST_SHED:
+        result[2] = math.log(max(float(np.median(answers.residence_s[~answers.served])), 1e-6))
+    if good >= _FEWEST_SERVED:
+        residence = np.maximum(answers.residence_s[answers.served], 1e-6)
+        result[0] = math.log(good / window_s)
+        result[3] = math.log(float(np.mean(residence)))
+        result[4:] = np.log(np.quantile(residence, LATENCY_POINTS))
+    return result
+
+
+def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
+    """One observation a step, in ascending order of users.
+
+    Raises
+    ------
+    InputError
+        When a step has fewer than 50 served requests, or no think time can be told.
+    """
+    ordered = sorted(recording.steps, key=lambda item: (item.users, item.step))
+    return tuple(_observe_step(recording, item, seed) for item in ordered)
+
+
+def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObservation:
+    rows = recording.requests_in(step)
+    finish = rows["finish_s"].to_numpy(dtype=float)
+    outcome = rows["outcome"].to_numpy()
+    counted = (outcome == "served") | (outcome == "shed")
+    answers = Answers(
+        finish[counted],
+        (finish - rows["start_s"].to_numpy(dtype=float))[counted],
+        (outcome == "served")[counted],
+    )
+    values = statistics(answers, step.window_s)
+    if math.isnan(values[0]):
+        raise InputError(
+            f"Step {step.step} ({step.users} users) has {int(np.count_nonzero(answers.served))} served requests in its "
+            f"steady window; calibration needs at least {_FEWEST_SERVED}. Record longer, or leave the step out."
+        )
+    return StepObservation(
+        step.step, step.users, think_time_of(recording, step), step.window_s, values,
+        _block_bootstrap(answers, step, generator(seed, 1, step.step)),
+    )  # fmt: skip
+
+
+def think_time_of(recording: Recording, step: LoadStep) -> Distribution:
+    """Measured gaps between a user's requests; the nominal think time where users are not known."""
+    if (recording.requests["user_id"] >= 0).all():
+        gaps = recording.gaps_s(step)
+        if gaps.size >= _FEWEST_GAPS:
+            return Empirical.from_data(gaps)
+    if step.think:
+        return parse_distribution(step.think)
+    raise InputError(f"Step {step.step} states no think time and its users are not known: state think for the step.")
+
+
+def pooled_think_time(recording: Recording) -> Distribution:
+    """The think time over all steps, for predictions at other loads."""
+    if (recording.requests["user_id"] >= 0).all():
+        gaps: Sequence[Floats] = [recording.gaps_s(step) for step in recording.steps]
+        pooled = np.concatenate(gaps) if gaps else np.empty(0)
+        if pooled.size >= _FEWEST_GAPS:
+            return Empirical.from_data(pooled)
+    return think_time_of(recording, recording.steps[0])
+
+
+def _block_bootstrap(answers: Answers, step: LoadStep, rng: np.random.Generator) -> Floats:
+    """Resample stretches of time, so that the correlation inside a stretch is kept."""
+    block = np.floor((answers.finish_s - step.start_s) / step.window_s * _BLOCKS).astype(np.int64).clip(0, _BLOCKS - 1)
+    order = np.argsort(block, kind="stable")
+    edges = np.searchsorted(block[order], np.arange(_BLOCKS + 1))
+    members = [order[edges[b] : edges[b + 1]] for b in range(_BLOCKS)]
+    draws = np.empty((_RESAMPLES, len(STATISTICS)))
+    for row in draws:
+        chosen = np.concatenate([members[b] for b in rng.integers(0, _BLOCKS, _BLOCKS)])
+        row[:] = statistics(
+            Answers(answers.finish_s[chosen], answers.residence_s[chosen], answers.served[chosen]), step.window_s
+        )
+    return draws

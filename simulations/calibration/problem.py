@@ -1,0 +1,145 @@
+"""The least-squares problem of a calibration: measured statistics against simulated ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Distribution, Gamma, LogNormal
+from loadtests.foundation.seeds import derive_key
+from simulations.analysis.simulation import simulate_log
+from simulations.calibration.observations import Answers, StepObservation, statistics
+from simulations.engines.inputs import RunLength
+from simulations.engines.request_log import RequestLog
+from simulations.model.server_model import ServerModel
+from simulations.model.workload import ClosedWorkload
+
+Floats = NDArray[np.float64]
+
+FAMILIES: dict[str, Callable[[float, float], Distribution]] = {"lognormal": LogNormal, "gamma": Gamma}
+PARAMETERS = ("service_mean_s", "service_cv", "network_round_trip_s")
+LOG_BOUNDS = (np.log([1e-6, 0.02, 1e-6]), np.log([1e3, 10.0, 1e2]))
+"""Allowed values of the logarithms of `PARAMETERS`."""
+
+SIMULATED_WINDOWS = 4.0
+"""A simulated step sees about this many times the measured window."""
+
+_LEAST_REQUESTS, _MOST_REQUESTS = 20_000, 60_000
+_STEP = 0.02
+
+
+def build_model(deployment: Deployment, family: str, values: Floats) -> ServerModel:
+    """A model from parameter values in the order of `PARAMETERS`."""
+    mean_s, cv, round_trip_s = (float(value) for value in values)
+    return ServerModel(deployment, FAMILIES[family](mean_s, cv), round_trip_s)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best times under one deployment and one family."""
+
+    deployment: Deployment
+    family: str
+    theta: Floats
+    chi_square: float
+
+    @property
+    def model(self) -> ServerModel:
+        """The server model of this fit."""
+        return build_model(self.deployment, self.family, np.exp(self.theta))
+
+
+class Problem:
+    """Measured statistics against simulated ones."""
+
+    def __init__(self, observations: tuple[StepObservation, ...], seed: int) -> None:
+        self.observations = observations
+        self.seed = seed
+        self.measured = np.concatenate([item.values for item in observations])
+        # The simulation sees more time than the measurement did; its own noise adds the rest.
+        self.errors = np.concatenate([item.standard_errors for item in observations]) * math.sqrt(
+            1 + 1 / SIMULATED_WINDOWS
+        )
+        self.used = np.isfinite(self.measured)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Statistics used, less the fitted times."""
+        return int(np.count_nonzero(self.used)) - len(PARAMETERS)
+
+    def simulated(self, model: ServerModel) -> Floats:
+        """The model's statistics at every step, in the order of `measured`."""
+        return np.concatenate([simulate_step(model, item, self.seed) for item in self.observations])
+
+    def residuals(self, model: ServerModel) -> Floats:
+        """Standardised differences; a statistic that only one side shows counts by its floor."""
+        found = self.simulated(model)
+        with np.errstate(invalid="ignore"):
+            difference = (found - self.measured) / self.errors
+        return np.asarray(np.where(np.isfinite(difference), difference, 0.0)[self.used])
+
+    def jacobian(self, deployment: Deployment, family: str, theta: Floats, step: float) -> Floats:
+        """Central differences with the same absolute step in every log-parameter."""
+        columns = []
+        for i in range(theta.size):
+            move = step * np.eye(theta.size)[i]
+            up, down = (
+                self.residuals(build_model(deployment, family, np.exp(theta + sign * move))) for sign in (1, -1)
+            )
+            columns.append((up - down) / (2 * step))
+        return np.stack(columns, axis=1)
+
+    def fit(self, deployment: Deployment, family: str, start: Floats, evaluations: int) -> Fit:
+        """The best times under fixed limits, by trust-region least squares on their logarithms."""
+
+        def residuals(theta: Floats) -> Floats:
+            return self.residuals(build_model(deployment, family, np.exp(theta)))
+
+        def jacobian(theta: Floats) -> Floats:
+            return self.jacobian(deployment, family, theta, _STEP)
+
+        solution = optimize.least_squares(
+            residuals,
+            np.clip(start, *LOG_BOUNDS),
+            jac=jacobian,
+            max_nfev=evaluations,
+            xtol=1e-4,
+            ftol=1e-4,
+            bounds=LOG_BOUNDS,
+        )
+        return Fit(deployment, family, solution.x, float(2 * solution.cost))
+
+
+def simulate_step(model: ServerModel, observation: StepObservation, seed: int) -> Floats:
+    """The statistics that the model shows at a step's load."""
+    workload = ClosedWorkload(observation.users, observation.think_time)
+    warm_up_s = warm_up_time_s(model, workload)
+    expected_rps = observation.users / max(observation.think_time.mean_s + model.service_time.mean_s, 1e-6)
+    window_s = float(
+        np.clip(SIMULATED_WINDOWS * observation.window_s, _LEAST_REQUESTS / expected_rps, _MOST_REQUESTS / expected_rps)
+    )
+    length = RunLength(requests=2 * _MOST_REQUESTS, horizon_s=warm_up_s + window_s)
+    log = simulate_log(model, workload, length, seed=derive_key(seed, 2, observation.step) >> 1)
+    return _log_statistics(log, warm_up_s)
+
+
+def warm_up_time_s(model: ServerModel, workload: ClosedWorkload) -> float:
+    """Time to leave out: the spread of the first requests, ten cycles without waiting, and a full line twice."""
+    cycle_s = workload.think_time.mean_s + model.service_time.mean_s + model.network_round_trip_s
+    line = min(model.limits.most_in_flight, workload.users)
+    drain_s = line / model.saturation_rps if model.saturation_rps > 0 else 0.0
+    return workload.first_request_spread_s + 10 * cycle_s + 2 * drain_s
+
+
+def _log_statistics(log: RequestLog, from_s: float) -> Floats:
+    answered = log.departure_s + log.network_round_trip_s
+    until_s = float(log.arrival_s[-1]) if len(log) else from_s
+    inside = (answered >= from_s) & (answered < until_s)
+    answers = Answers(answered[inside], log.residence_s[inside], log.served[inside])
+    return statistics(answers, max(until_s - from_s, 1e-9))

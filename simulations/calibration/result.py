@@ -1,0 +1,182 @@
+"""What a calibration found, how sure it is, and its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.foundation.distributions import Distribution, distribution_from_dict, distribution_to_dict
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import read_json, write_json
+from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
+from loadtests.recording import LoadStep
+from simulations.model.server_model import ServerModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KIND = "calibrated-model"
+
+
+@dataclass(frozen=True)
+class ParameterDraws:
+    """Joint draws of the fitted parameters.
+
+    Parameters
+    ----------
+    names : tuple of str
+    values : array, shape (draws, len(names))
+        SI units.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FamilyScore:
+    """How well one family of service times fits: chi-square over its degrees of freedom (1 is perfect)."""
+
+    family: str
+    chi_square: float
+    degrees_of_freedom: int
+
+    @property
+    def ratio(self) -> float:
+        """Chi-square per degree of freedom."""
+        return self.chi_square / max(self.degrees_of_freedom, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationResult:
+    """A fitted model with its uncertainty and the evidence behind it.
+
+    Parameters
+    ----------
+    model : ServerModel
+        The best fit.
+    family : str
+        Family of the service times.
+    parameters : dict of str to Interval
+        Parameter intervals (seconds; cv without unit; limits as counts).
+    identified : dict of str to bool
+        Whether the recording tells the parameter.
+    draws : ParameterDraws
+        Joint draws for predictions and plans.
+    scores : tuple of FamilyScore
+        The families compared.
+    think_time : Distribution
+        Pooled measured gaps: what predictions use unless told otherwise.
+    steps : tuple of LoadStep
+        The steps that it was calibrated on.
+    findings : tuple of Finding
+    seed : int
+    level : float
+    source : str
+        Folder of the recording.
+    """
+
+    model: ServerModel
+    family: str
+    parameters: dict[str, Interval]
+    identified: dict[str, bool]
+    draws: ParameterDraws
+    scores: tuple[FamilyScore, ...]
+    think_time: Distribution
+    steps: tuple[LoadStep, ...]
+    findings: tuple[Finding, ...]
+    seed: int
+    level: float
+    source: str
+
+    @property
+    def users_range(self) -> tuple[int, int]:
+        """Lightest and heaviest calibrated load."""
+        users = [step.users for step in self.steps]
+        return min(users), max(users)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a parameter: parameter, low, mid, high, level, identified."""
+        import pandas as pd
+
+        rows = [
+            {"parameter": name, "low": item.low, "mid": item.mid, "high": item.high, "level": item.level,
+             "identified": self.identified.get(name, True)}
+            for name, item in self.parameters.items()
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lines = [repr(self)]
+        for name, item in self.parameters.items():
+            known = "" if self.identified.get(name, True) else "  NOT IDENTIFIED"
+            lines.append(f"  {name:<21} {item}{known}")
+        lines += [f"  {score.family}: chi-square per degree of freedom {score.ratio:.2f}" for score in self.scores]
+        lines += [f"  {item.severity}: {item.message}" for item in self.findings]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form (`model.json`)."""
+        return {
+            "schema_version": SCHEMA_VERSION, "kind": _KIND, "model": self.model.to_dict(), "family": self.family,
+            "parameters": {name: item.to_dict() for name, item in self.parameters.items()},
+            "identified": self.identified,
+            "draws": {"names": list(self.draws.names), "values": self.draws.values.tolist()},
+            "scores": [{"family": s.family, "chi_square": s.chi_square, "degrees_of_freedom": s.degrees_of_freedom}
+                       for s in self.scores],
+            "think_time": distribution_to_dict(self.think_time), "steps": [step.to_dict() for step in self.steps],
+            "findings": [item.to_dict() for item in self.findings], "seed": self.seed, "level": self.level,
+            "source": self.source, "versions": versions_of("numpy", "numba", "scipy"),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CalibrationResult:
+        """Read what `to_dict` wrote."""
+        if data.get("kind") != _KIND:
+            raise InputError(
+                f"This JSON is of kind {data.get('kind')!r}; a model file from `capacity calibrate` is needed."
+            )
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise InputError(
+                f"The model file has schema version {data.get('schema_version')!r}; this one reads {SCHEMA_VERSION}."
+            )
+        return cls(
+            model=ServerModel.from_dict(data["model"]), family=data["family"],
+            parameters={name: Interval.from_dict(item) for name, item in data["parameters"].items()},
+            identified=dict(data["identified"]),
+            draws=ParameterDraws(tuple(data["draws"]["names"]), np.asarray(data["draws"]["values"], dtype=float)),
+            scores=tuple(FamilyScore(**score) for score in data["scores"]),
+            think_time=distribution_from_dict(data["think_time"]),
+            steps=tuple(LoadStep.from_dict(step) for step in data["steps"]),
+            findings=tuple(Finding.from_dict(item) for item in data["findings"]),
+            seed=int(data["seed"]), level=float(data["level"]), source=str(data["source"]),
+        )  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file, whole or not at all."""
+        return write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> CalibrationResult:
+        """Read a model file."""
+        document = read_json(path, "model file")
+        try:
+            return cls.from_dict(document)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"The model file {path} lacks or garbles {error}; write it anew with `capacity calibrate`."
+            ) from None
+
+    def __repr__(self) -> str:
+        low, high = self.users_range
+        return f"CalibrationResult({self.family} service times, {len(self.steps)} steps, {low} to {high} users)"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.5g}"))

@@ -1,0 +1,255 @@
+"""`validate_model`: predictions at steps that the calibration has not seen, against what was measured there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
+from loadtests.recording import STEP_METRICS, LoadStep, Recording
+from simulations.calibration.baselines import baseline_predictions
+from simulations.calibration.prediction import predict_window
+from simulations.calibration.result import CalibrationResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Region = Literal["below", "knee", "beyond"]
+
+LIMITS = {"goodput_rps": 0.015, "mean_s": 0.03, "p95_s": 0.05, "p99_s": 0.08, "shed_rate": 0.005}
+"""Median error at unseen steps that a good model keeps: relative, and absolute for the shed rate."""
+SINGLE_STEP_FACTOR = 2.5
+"""Nine in ten single errors stay within this many times the median's limit."""
+NOISE_FACTOR = 1.5
+"""A step is not asked to be closer than this many times its own sampling noise."""
+KNEE = (0.85, 1.1)
+"""Load over saturation load within which a step counts as at the knee."""
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """One metric at one step.
+
+    Parameters
+    ----------
+    measured : float
+    predicted : Interval
+        Prediction interval for a measurement of the step's own length.
+    limit : float
+        The error allowed here, relative (absolute for the shed rate); NaN where the metric is not judged.
+    """
+
+    name: str
+    measured: float
+    predicted: Interval
+    limit: float
+
+    @property
+    def absolute_error(self) -> float:
+        """Predicted minus measured."""
+        return self.predicted.mid - self.measured
+
+    @property
+    def relative_error(self) -> float:
+        """Relative to the measured value; NaN where that is 0 and for the shed rate."""
+        if self.name == "shed_rate" or self.measured == 0:
+            return math.nan
+        return self.absolute_error / self.measured
+
+    @property
+    def judged_error(self) -> float:
+        """The size of the error that the limit is about."""
+        return abs(self.absolute_error if self.name == "shed_rate" else self.relative_error)
+
+    @property
+    def passes(self) -> bool:
+        """Within the limit, or not judged."""
+        return math.isnan(self.limit) or math.isnan(self.judged_error) or self.judged_error <= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "measured": self.measured, "predicted": self.predicted.to_dict(), "relative_error": self.relative_error,
+            "absolute_error": self.absolute_error, "limit": self.limit, "passes": self.passes,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepValidation:
+    """One held-out step."""
+
+    step: int
+    users: int
+    region: Region
+    inside_calibrated_range: bool
+    comparisons: dict[str, MetricComparison]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "step": self.step, "users": self.users, "region": self.region,
+            "inside_calibrated_range": self.inside_calibrated_range,
+            "metrics": {name: item.to_dict() for name, item in self.comparisons.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class ValidationReport:
+    """Predictions against measurements, beside trivial baselines, with a verdict.
+
+    Parameters
+    ----------
+    steps : tuple of StepValidation
+    median_errors : dict of str to float
+        Median size of the error by metric (relative; absolute for the shed rate).
+    baselines : dict of str to dict of str to float
+        The same for each baseline; NaN where a baseline says nothing.
+    interval_coverage : float
+        Share of measured values inside their prediction intervals.
+    verdict : {"pass", "fail"}
+    seed : int
+    """
+
+    steps: tuple[StepValidation, ...]
+    median_errors: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    interval_coverage: float
+    verdict: Literal["pass", "fail"]
+    seed: int
+    limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "schema_version": SCHEMA_VERSION, "steps": [item.to_dict() for item in self.steps],
+            "median_relative_error": self.median_errors, "baselines": self.baselines,
+            "interval_coverage": self.interval_coverage, "verdict": self.verdict,
+            "limits": {**self.limits, "single_step_factor": SINGLE_STEP_FACTOR, "noise_factor": NOISE_FACTOR},
+            "seed": self.seed, "versions": versions_of("numpy", "numba", "scipy"),
+        }  # fmt: skip
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a step and metric: measured, predicted low/mid/high, errors, limit, passes."""
+        import pandas as pd
+
+        rows = [
+            {"step": item.step, "users": item.users, "region": item.region, "metric": name, "measured": c.measured,
+             "low": c.predicted.low, "mid": c.predicted.mid, "high": c.predicted.high,
+             "relative_error": c.relative_error, "absolute_error": c.absolute_error, "limit": c.limit, "passes": c.passes}
+            for item in self.steps for name, c in item.comparisons.items()
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lines = [repr(self)]
+        for item in self.steps:
+            judged = {name: c for name, c in item.comparisons.items() if name in LIMITS}
+            errors = ", ".join(f"{name} {c.judged_error:.1%}" for name, c in judged.items())
+            lines.append(f"  step {item.step} ({item.users} users, {item.region}): errors {errors}")
+        for name, errors_of in self.baselines.items():
+            said = ", ".join(f"{metric} {value:.1%}" for metric, value in errors_of.items() if not math.isnan(value))
+            lines.append(f"  baseline {name}: {said}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"ValidationReport({self.verdict}, {len(self.steps)} steps, interval coverage {self.interval_coverage:.0%})"
+        )
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def validate_model(
+    fit: CalibrationResult, held_out: Recording, *, seed: int = 2, level: float = 0.9
+) -> ValidationReport:
+    """Predict each step of `held_out` and compare with what was measured.
+
+    Parameters
+    ----------
+    fit : CalibrationResult
+    held_out : Recording
+        Steps that the calibration has not seen (`recording.only([...])`).
+    seed : int, default 2
+    level : float, default 0.9
+        Of the prediction intervals.
+
+    Raises
+    ------
+    InputError
+        When there is no step, or a step was part of the calibration.
+    """
+    if not held_out.steps:
+        raise InputError("There is no step to validate on; keep at least one step out of the calibration.")
+    seen = [step.step for step in held_out.steps if step in fit.steps]
+    if seen:
+        raise InputError(f"Steps {seen} were part of the calibration; validate on steps that it has not seen.")
+    steps = tuple(_validate_step(fit, step, seed, level) for step in held_out.steps)
+    judged = [c for item in steps for c in item.comparisons.values()]
+    inside = [c.predicted.contains(c.measured) for c in judged if c.predicted.is_known and math.isfinite(c.measured)]
+    return ValidationReport(
+        steps=steps,
+        median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
+        baselines=_baseline_errors(fit, held_out.steps),
+        interval_coverage=float(np.mean(inside)) if inside else math.nan,
+        verdict="pass" if all(c.passes for c in judged) else "fail",
+        seed=seed,
+    )
+
+
+def _validate_step(fit: CalibrationResult, step: LoadStep, seed: int, level: float) -> StepValidation:
+    predicted = predict_window(fit, step.users, step.window_s, seed=seed, level=level)
+    comparisons = {
+        name: MetricComparison(name, step.metrics[name].mid, predicted[name], _limit(name, step.metrics[name]))
+        for name in STEP_METRICS
+    }
+    low, high = fit.users_range
+    return StepValidation(step.step, step.users, _region(fit, step.users), low <= step.users <= high, comparisons)
+
+
+def _limit(name: str, measured: Interval) -> float:
+    """The single-step limit, not below what the measurement's own noise allows; NaN for metrics without a limit."""
+    if name not in LIMITS or not measured.is_known:
+        return math.nan
+    half_width = (measured.high - measured.low) / 2
+    noise = half_width if name == "shed_rate" else half_width / measured.mid if measured.mid else math.nan
+    return max(SINGLE_STEP_FACTOR * LIMITS[name], NOISE_FACTOR * noise)
+
+
+def _region(fit: CalibrationResult, users: int) -> Region:
+    """Place on the way to saturation: users over those who would keep all workers busy without waiting."""
+    model = fit.model
+    cycle_s = model.service_time.mean_s + model.network_round_trip_s + fit.think_time.mean_s
+    load = users / (model.saturation_rps * cycle_s)
+    return "below" if load < KNEE[0] else "knee" if load <= KNEE[1] else "beyond"
+
+
+def _baseline_errors(fit: CalibrationResult, steps: tuple[LoadStep, ...]) -> dict[str, dict[str, float]]:
+    predictions = [baseline_predictions(fit, step.users) for step in steps]
+
+    def median_error(name: str, metric: str) -> float:
+        said = [prediction[name].get(metric, math.nan) for prediction in predictions]
+        return _median([_error(metric, value, step) for value, step in zip(said, steps, strict=True)])
+
+    return {
+        name: {metric: median_error(name, metric) for metric in LIMITS}
+        for name in (predictions[0] if predictions else ())
+    }
+
+
+def _error(metric: str, predicted: float, step: LoadStep) -> float:
+    measured = step.metrics[metric].mid
+    if metric == "shed_rate":
+        return abs(predicted - measured)
+    return abs(predicted / measured - 1.0) if measured else math.nan
+
+
+def _median(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.median(known)) if known else math.nan

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -54,7 +54,7 @@ class PlannedUser(FastHttpUser):
         self.client.request(method, path, json={} if method in _BODY_METHODS else None)
 
 
-def _mix(requests: list[Request], random: np.random.Generator) -> Iterator[Request]:
+def _mix(requests: Sequence[Request], random: np.random.Generator) -> Iterator[Request]:
     edges = np.cumsum([weight for _, _, weight in requests])
     while True:
         for place in np.searchsorted(edges, random.random(64) * edges[-1], side="right"):

@@ -112,10 +112,16 @@ class LoadStep:
         metrics = {name: Interval.from_dict(value) for name, value in data["metrics"].items()}
         gap = data.get("gap_mean_s")
         return cls(
-            step=int(data["step"]), users=int(data["users"]), start_s=float(data["start_s"]),
-            end_s=float(data["end_s"]), requests=int(data["requests"]), metrics=metrics, outcomes=dict(data["outcomes"]),
-            gap_mean_s=float("nan") if gap is None else float(gap), think=str(data.get("think", "")),
-        )  # fmt: skip
+            step=int(data["step"]),
+            users=int(data["users"]),
+            start_s=float(data["start_s"]),
+            end_s=float(data["end_s"]),
+            requests=int(data["requests"]),
+            metrics=metrics,
+            outcomes=dict(data["outcomes"]),
+            gap_mean_s=float("nan") if gap is None else float(gap),
+            think=str(data.get("think", "")),
+        )
 
 
 @dataclass(frozen=True, repr=False)

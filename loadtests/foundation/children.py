@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,9 +24,13 @@ class Child:
     command : sequence of str
     folder : Path, optional
         Working directory.
+    environment : mapping, optional
+        Environment variables instead of this process's own.
     """
 
-    def __init__(self, command: Sequence[str], *, folder: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -34,6 +38,7 @@ class Child:
             stderr=subprocess.PIPE,
             start_new_session=True,
             cwd=folder,
+            env=environment,
         )
         self.pid = self._process.pid
         self.first_line: str | None = None

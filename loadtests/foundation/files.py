@@ -56,16 +56,27 @@ def write_json(path: str | Path, document: Any) -> Path:
 
 def read_json(path: str | Path, what: str = "JSON file") -> dict[str, Any]:
     """Read a JSON object; errors name the file and what was expected."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"The {what} {path} does not exist; give the path of a file.")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The {what} {path} is not valid JSON ({error}).") from None
+    document = _read_document(Path(path), what)
     if not isinstance(document, dict):
         raise InputError(f"The {what} {path} holds a {type(document).__name__}; it must hold a JSON object.")
     return document
+
+
+def read_json_list(path: str | Path, what: str = "JSON file") -> list[Any]:
+    """Read a JSON array; errors name the file and what was expected."""
+    document = _read_document(Path(path), what)
+    if not isinstance(document, list):
+        raise InputError(f"The {what} {path} holds a {type(document).__name__}; it must hold a JSON array.")
+    return document
+
+
+def _read_document(path: Path, what: str) -> Any:
+    if not path.is_file():
+        raise InputError(f"The {what} {path} does not exist; give the path of a file.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The {what} {path} is not valid JSON ({error}).") from None
 
 
 def sha256(path: Path) -> str:

@@ -70,7 +70,7 @@ class Metrics:
     def _register_gauges(self) -> None:
         instance, limits = self._instance, self._instance.limits
         pool = instance.database.pool
-        gauges = (
+        gauges: tuple[tuple[str, str, Callable[[], int | None]], ...] = (
             ("fluxor_in_flight_requests", "Requests admitted and not yet answered.", lambda: instance.in_flight),
             ("fluxor_normal_ccu", "Concurrency of normal operation.", lambda: limits.normal_ccu),
             ("fluxor_max_ccu", "Concurrency that the instance is built for.", lambda: limits.max_ccu),
@@ -82,10 +82,10 @@ class Metrics:
             ("fluxor_db_connections_in_use", "Database connections in use.", lambda: pool.in_use),
             ("fluxor_db_connections_max", "Size of the database pool.", lambda: pool.size),
         )
+        new_gauge: Any = Gauge
         for name, text, read in gauges:
             if read() is not None:
-                gauge = Gauge(name, text, registry=self._registry)
-                gauge.set_function(partial(_number, read))  # type: ignore[no-untyped-call]
+                new_gauge(name, text, registry=self._registry).set_function(partial(_number, read))
 
     def finished(self, labels: tuple[str, str], status: int, duration_s: float, *, application: bool) -> None:
         """Count one answered request; `labels` are its method and route."""

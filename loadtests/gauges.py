@@ -1,0 +1,119 @@
+"""What the server says of itself once a second, while a test runs."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from dataclasses import asdict, dataclass, fields
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from loadtests.foundation.http_client import fetch
+
+POLL_EVERY_S = 1.0
+_TIMEOUT_S = 5.0
+_ABSENT = (401, 403, 404, 405)
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeRow:
+    """One poll. NaN where the server does not say.
+
+    Parameters
+    ----------
+    time_s : float
+        Monotonic; on the recording's clock in its gauges table.
+    ready : float
+        1 ready, 0 not.
+    ccu_utilization, queue_utilization : float
+        Percents, as the server states them.
+    active_connections : float
+    process_cpu_s : float
+        CPU seconds that the server's process has used since its start.
+    """
+
+    time_s: float
+    ready: float
+    ccu_utilization: float
+    queue_utilization: float
+    active_connections: float
+    process_cpu_s: float
+
+
+GAUGE_COLUMNS: dict[str, str] = {item.name: "float64" for item in fields(GaugeRow)}
+
+
+class GaugePoller:
+    """Polls ``/ready`` and ``/api/metrics`` in a thread for the length of a ``with`` block.
+
+    A server without these endpoints is left alone after the first try.
+
+    Parameters
+    ----------
+    host : str
+        Base address.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._rows: list[GaugeRow] = []
+        self._absent: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="gauges", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(2 * _TIMEOUT_S)
+
+    def to_frame(self, origin_s: float) -> pd.DataFrame:
+        """The polls so far, times counted from the monotonic time `origin_s`; empty when the server said nothing."""
+        frame = pd.DataFrame([asdict(row) for row in self._rows], columns=list(GAUGE_COLUMNS)).astype(GAUGE_COLUMNS)
+        return frame.assign(time_s=frame["time_s"] - origin_s)
+
+    def _poll(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(due - time.monotonic(), 0.0)) and len(self._absent) < 2:
+            row = self._row()
+            if row is not None:
+                self._rows.append(row)
+            due = max(due + POLL_EVERY_S, time.monotonic())
+
+    def _row(self) -> GaugeRow | None:
+        now = time.monotonic()
+        ready, metrics = self._ask("/ready"), self._ask("/api/metrics")
+        gauges = ready.get("metrics")
+        process = metrics.get("process")
+        if not isinstance(gauges, dict) and not isinstance(process, dict):
+            return None
+        gauges, process = (part if isinstance(part, dict) else {} for part in (gauges, process))
+        return GaugeRow(
+            time_s=now,
+            ready=_number(ready.get("ready")),
+            ccu_utilization=_number(gauges.get("ccu_utilization")),
+            queue_utilization=_number(gauges.get("queue_utilization")),
+            active_connections=_number(gauges.get("active_connections")),
+            process_cpu_s=_number(process.get("cpu_seconds")),
+        )
+
+    def _ask(self, path: str) -> dict[str, Any]:
+        if path in self._absent:
+            return {}
+        try:
+            answer = fetch(self._host + path, timeout_s=_TIMEOUT_S)
+        except (OSError, http.client.HTTPException):
+            return {}
+        if answer.status in _ABSENT:
+            self._absent.add(path)
+        return answer.json_object()
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else _NAN

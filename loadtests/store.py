@@ -1,0 +1,187 @@
+"""The recording folder: written so that a complete one can be told from an interrupted one.
+
+``locust/`` (Locust's own files, untouched), ``requests.parquet``,
+``gauges.parquet``, ``steps.json``, and ``manifest.json``, written last. While a
+test runs, ``locust/journal.csv`` holds its requests; it goes when they are
+safely in ``requests.parquet``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import read_json, replacing, sha256, write_json
+from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
+from loadtests.gauges import GAUGE_COLUMNS
+from loadtests.journal import count_rows, marks_path
+from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, LoadStep, Recording
+
+MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
+LOCUST = "locust"
+JOURNAL = f"{LOCUST}/journal.csv"
+_PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
+
+T = TypeVar("T")
+
+
+def check_new_folder(out: str | Path) -> Path:
+    """Return `out` as a path; it must not exist yet, or be an empty folder."""
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"The output folder {folder} exists and is not empty; name a new folder, or empty this one.")
+    return folder
+
+
+def read_journal(path: Path, origin_s: float) -> pd.DataFrame:
+    """The journal's whole rows as a requests table, times counted from the monotonic time `origin_s`."""
+    content = path.read_bytes()
+    whole = io.BytesIO(content[: content.rfind(b"\n") + 1])
+    table = pd.read_csv(whole, dtype=REQUEST_COLUMNS, keep_default_na=False)
+    return table.assign(start_s=table["start_s"] - origin_s, finish_s=table["finish_s"] - origin_s)
+
+
+def write_recording(folder: Path, recording: Recording) -> Recording:
+    """Write everything but Locust's own files, the manifest last, then drop the journal.
+
+    Returns
+    -------
+    Recording
+        The same with `path` and the whole manifest.
+    """
+    _write_table(folder / REQUESTS, recording.requests.astype(REQUEST_COLUMNS)[list(REQUEST_COLUMNS)])
+    _write_table(folder / GAUGES, recording.gauges)
+    steps = [step.to_dict() for step in recording.steps]
+    write_json(folder / STEPS, {"schema_version": SCHEMA_VERSION, "steps": steps})
+    journal = folder / JOURNAL
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "versions": versions_of(*_PACKAGES),
+        "deployment": recording.deployment.to_dict(),
+        **recording.manifest,
+        "requests": len(recording.requests),
+        "files": _hashes(folder, leave_out={journal, folder / MANIFEST}),
+    }
+    write_json(folder / MANIFEST, manifest)
+    journal.unlink(missing_ok=True)
+    return replace(recording, path=folder, manifest=read_json(folder / MANIFEST))
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as partial:
+        table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
+
+
+def _hashes(folder: Path, leave_out: set[Path]) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in leave_out)
+    return {
+        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files
+    }
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read a recording folder and check that it is whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `record` wrote.
+
+    Raises
+    ------
+    InputError
+        When the folder is missing or incomplete, or when files are missing,
+        changed or not readable; with every problem found.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"The recording {folder} does not exist; give the folder that a test was recorded into.")
+    if not (folder / MANIFEST).is_file():
+        raise InputError(_incomplete(folder))
+    manifest = read_json(folder / MANIFEST, "recording manifest")
+    problems = _changed_files(folder, manifest)
+    requests = _tried(problems, lambda: _read_requests(folder / REQUESTS))
+    gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
+    steps = _tried(problems, lambda: _read_steps(folder / STEPS))
+    deployment = _tried(problems, lambda: Deployment.from_dict(manifest.get("deployment", {})))
+    if problems or requests is None or gauges is None or steps is None or deployment is None:
+        listed = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+        raise InputError(f"The recording {folder} cannot be used; restore it from a copy or record again:\n{listed}")
+    return Recording(deployment, steps, requests, gauges, manifest, folder)
+
+
+def _incomplete(folder: Path) -> str:
+    journal = folder / JOURNAL
+    if not journal.is_file() and not marks_path(journal).is_file():
+        return (
+            f"The folder {folder} is no recording: it has no {MANIFEST}; give the folder that a test was recorded into."
+        )
+    return (
+        f"The recording {folder} is incomplete: it has no {MANIFEST}, so its test did not run to the end. "
+        f"Its journal {JOURNAL} holds {count_rows(journal)} requests; record again into another folder."
+    )
+
+
+def _tried(problems: list[str], read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except InputError as error:
+        problems.append(str(error))
+        return None
+
+
+def _changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    version, files = manifest.get("schema_version"), manifest.get("files")
+    if version != SCHEMA_VERSION or not isinstance(files, dict):
+        return [f"{MANIFEST} has schema_version {version!r}; this version reads {SCHEMA_VERSION}, with a list of files"]
+    problems = []
+    for name, noted in files.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != noted["bytes"]:
+            problems.append(f"{name} has {path.stat().st_size} bytes where {noted['bytes']} were written")
+        elif sha256(path) != noted["sha256"]:
+            problems.append(f"{name} was changed after it was written (its hash differs)")
+    missing = {REQUESTS, GAUGES, STEPS} - set(files)
+    return problems + [f"{name} is not in the manifest" for name in sorted(missing)]
+
+
+def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path.name} is not readable as Parquet ({str(error).splitlines()[0]})") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"{path.name} has no column {', '.join(missing)}; it needs {', '.join(columns)}")
+    try:
+        return table.astype(columns)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path.name} holds values of a wrong type ({error})") from None
+
+
+def _read_requests(path: Path) -> pd.DataFrame:
+    table = _read_table(path, REQUEST_COLUMNS)
+    times = table[["start_s", "finish_s"]].to_numpy(dtype=float)
+    if not np.all(np.isfinite(times)) or np.any(times[:, 1] < times[:, 0]):
+        raise InputError(f"{path.name} has requests that finish before they start, or without times")
+    unknown = sorted(set(table["outcome"].unique()) - set(OUTCOMES))
+    if unknown:
+        raise InputError(f"{path.name} has the outcomes {', '.join(unknown)}; known are {', '.join(OUTCOMES)}")
+    return table
+
+
+def _read_steps(path: Path) -> tuple[LoadStep, ...]:
+    try:
+        return tuple(LoadStep.from_dict(step) for step in read_json(path, "steps file")["steps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path.name} is not a list of steps ({error!s})") from None

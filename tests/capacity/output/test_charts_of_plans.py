@@ -1,0 +1,96 @@
+"""Charts of plans: every label is there, and none covers another."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, charts, plan_capacity
+from capacity.demand.growth_points import GrowthPoint
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
+
+PLANS = {
+    "guide": plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3_350), PlanningPolicy.guide()),
+    "one month": plan_capacity(GrowthProjection.from_points({0: 120}, "users"), InstanceCapacity.assumed(200, "users")),
+    "36 months": plan_capacity(
+        GrowthProjection.from_points({0: 1_000, 12: 2_600, 24: 5_200}, "rps", extrapolate_to=36),
+        InstanceCapacity.assumed(1_500, "rps"),
+    ),
+    "large": plan_capacity(
+        GrowthProjection((GrowthPoint(0, 100, 80, 120), GrowthPoint(12, 90_000, 40_000, 140_000)), Quantity.USERS),
+        InstanceCapacity(Quantity.USERS, Interval(190, 200, 215), bound_by="p95"),
+    ),
+}
+every_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
+
+
+def texts_of(ax: Axes) -> list[Text]:
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()
+    hidden = set(ticks_out_of_view(ax))
+    return [text for text in figure.findobj(Text) if isinstance(text, Text) and is_drawn(text) and text not in hidden]
+
+
+def is_drawn(text: Text) -> bool:
+    return text.get_visible() and bool(text.get_text().strip())
+
+
+def ticks_out_of_view(ax: Axes) -> Iterator[Text]:
+    """Matplotlib keeps labels of ticks outside the limits, and never draws them."""
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        yield from (tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high)
+
+
+def overlaps(ax: Axes) -> list[tuple[str, str]]:
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(ax)]
+    return [(a, b) for (a, first), (b, second) in combinations(boxes, 2) if first.overlaps(second)]
+
+
+def outside(ax: Axes) -> list[str]:
+    frame = ax.figure.bbox.padded(1)
+    return [
+        text.get_text() for text in texts_of(ax)
+        if not (frame.containsx(text.get_window_extent().x0) and frame.containsx(text.get_window_extent().x1))
+    ]  # fmt: skip
+
+
+@every_plan
+def test_growth_is_drawn_against_capacity(plan: CapacityPlan, tmp_path: Path) -> None:
+    ax = charts.plot_growth_capacity(plan)
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"Growth against capacity", "months from today", "normal capacity of the fleet"} <= shown
+    assert any("peak load and capacity (" in text for text in shown)
+    for phase in plan.phases:
+        assert any(text.startswith(phase.phase) for text in shown)
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+    ax.figure.savefig(tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5_000
+
+
+@every_plan
+def test_the_timeline_is_drawn_with_its_instances(plan: CapacityPlan) -> None:
+    ax = charts.plot_timeline(plan)
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {phase.phase for phase in plan.phases} <= shown
+    assert "months from today" in shown
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+
+
+def test_the_guides_timeline_is_readable_from_its_labels() -> None:
+    shown = {text.get_text() for text in texts_of(charts.plot_timeline(PLANS["guide"]))}
+    assert {"months 0-2: 1 instance", "months 3-4: 2-3 instances", "month 5 on: 3-10 instances"} <= shown
+
+
+def test_charts_draw_where_they_are_told() -> None:
+    upper, lower = Figure(layout="constrained").subplots(2)
+    assert charts.plot_growth_capacity(PLANS["guide"], ax=upper) is upper
+    assert charts.plot_timeline(PLANS["guide"], ax=lower) is lower

@@ -1,0 +1,189 @@
+"""Stated peaks, what lies between them, and what lies beyond."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity import GrowthProjection, read_growth
+from capacity.demand.growth_points import GrowthPoint
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.units import Quantity
+
+GUIDE = {0: 3_350, 1: 4_000, 3: 5_000, 6: 7_000}
+
+
+def rounded(growth: GrowthProjection, interpolation: Any = "geometric") -> list[int]:
+    return [round(row.peak) for row in growth.monthly(interpolation)]
+
+
+def test_months_between_grow_by_the_same_percentage() -> None:
+    growth = GrowthProjection.from_points(GUIDE)
+    assert rounded(growth) == [3_350, 4_000, 4_472, 5_000, 5_593, 6_257, 7_000]
+    assert [row.month for row in growth.monthly() if row.interpolated] == [2, 4, 5]
+
+
+def test_months_between_grow_by_the_same_amount_when_asked() -> None:
+    assert rounded(GrowthProjection.from_points(GUIDE), "linear") == [3_350, 4_000, 4_500, 5_000, 5_667, 6_333, 7_000]
+
+
+def test_the_guide_states_percentages_beside_its_peaks() -> None:
+    guide = GrowthProjection.guide()
+    assert [point.stated_percent for point in guide.points] == [None, 20, 50, 100]
+    assert [round(guide.implied_percent(point), 1) for point in guide.points] == [0, 19.4, 49.3, 109.0]
+
+
+def test_nothing_is_known_beyond_the_last_point_unless_asked_for() -> None:
+    assert len(GrowthProjection.from_points(GUIDE).monthly()) == 7
+    longer = GrowthProjection.from_points({0: 100, 1: 200}, extrapolate_to=3).monthly()
+    assert [(row.peak, row.extrapolated) for row in longer] == [(100, False), (200, False), (400, True), (800, True)]
+
+
+def test_a_range_around_the_peaks_is_interpolated_with_them() -> None:
+    growth = GrowthProjection((GrowthPoint(0, 100), GrowthPoint(2, 400, 100, 900)))
+    middle = growth.monthly()[1]
+    assert (middle.low, middle.peak, middle.high) == (100, 200, 300)
+
+
+def test_scaling_keeps_the_shape_of_the_growth() -> None:
+    small = GrowthProjection.guide().scaled(0.1)
+    assert [point.peak for point in small.points] == [335, 400, 500, 700]
+    assert [point.stated_percent for point in small.points] == [None, 20, 50, 100]
+
+
+def test_a_projection_survives_its_json() -> None:
+    growth = GrowthProjection((GrowthPoint(0, 10.5, 9, 12), GrowthPoint(4, 20)), Quantity.RPS, 6)
+    assert GrowthProjection.from_dict(growth.to_dict()) == growth
+
+
+def test_a_projection_shows_itself() -> None:
+    growth = GrowthProjection.guide()
+    assert repr(growth) == "GrowthProjection(3,350 to 7,000 ccu, months 0-1, 3, 6)"
+    assert "+109.0 %" in growth.summary()
+    assert "<table>" in growth._repr_html_()
+    frame = growth.to_frame()
+    assert list(frame) == ["month", "peak_ccu", "low", "high", "interpolated", "extrapolated", "stated_percent"]
+    assert frame["stated_percent"].dropna().tolist() == [20, 50, 100]
+
+
+@pytest.mark.parametrize(
+    ("points", "named"),
+    [
+        ({}, "empty"),
+        ({0: 0}, "peak is 0"),
+        ({0: -5}, "peak is -5"),
+        ({0: math.nan}, "peak is nan"),
+        ({0: math.inf}, "peak is inf"),
+        ({0: "many"}, "peak is 'many'"),
+        ({0.5: 100}, "month is 0.5"),
+        ({-1: 100}, "month is -1"),
+        ({10**9: 100}, "at most 1200"),
+        ({1: 100}, "first month is 1"),
+        ([(0, 1), (0, 2)], "given twice"),
+        ([(0, 1), (3, 2), (1, 2)], "month 1 comes after month 3"),
+    ],
+)
+def test_points_that_make_no_growth_are_refused(points: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        GrowthProjection.from_points(points)
+
+
+@pytest.mark.parametrize(
+    ("points", "to", "named"),
+    [
+        ({0: 1, 6: 2}, 6, "give a later month"),
+        ({0: 1}, 6, "Give two"),
+        ({0: 1, 1: 2}, 2.5, "extrapolate_to is 2.5"),
+    ],
+)
+def test_an_extrapolation_without_ground_is_refused(points: Any, to: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        GrowthProjection.from_points(points, extrapolate_to=to)
+
+
+def test_an_extrapolation_that_leaves_the_numbers_is_refused() -> None:
+    with pytest.raises(InputError, match="must be above 0"):
+        GrowthProjection.from_points({0: 200, 1: 100}, extrapolate_to=2).monthly("linear")
+    with pytest.raises(InputError, match="too large"):
+        GrowthProjection.from_points({0: 1, 1: 1e300}, extrapolate_to=2).monthly()
+
+
+@given(st.lists(st.floats(1e-3, 1e9), min_size=2, max_size=6), st.sampled_from(["geometric", "linear"]))
+def test_interpolated_peaks_lie_between_their_neighbours(peaks: list[float], interpolation: Any) -> None:
+    growth = GrowthProjection.from_points({3 * i: peak for i, peak in enumerate(peaks)})
+    rows = growth.monthly(interpolation)
+    assert [row.peak for row in rows[::3]] == peaks
+    for row in rows:
+        ends = sorted((rows[row.month // 3 * 3].peak, rows[-(-row.month // 3) * 3].peak))
+        assert ends[0] * (1 - 1e-9) <= row.peak <= ends[1] * (1 + 1e-9)
+
+
+def test_a_csv_says_what_it_counts(tmp_path: Path) -> None:
+    path = tmp_path / "growth.csv"
+    path.write_text("\ufeffmonth,peak_users,low,high,note\n0,100,90,110,today\n\n2,200,,,\n", encoding="utf-8")
+    growth = read_growth(path)
+    assert growth.quantity == Quantity.USERS
+    assert growth.points == (GrowthPoint(0, 100, 90, 110), GrowthPoint(2, 200))
+
+
+def test_a_csv_may_come_from_a_stream() -> None:
+    stream = io.StringIO("month , peak\n0, 1.5\n")
+    assert read_growth(stream, "rps") == GrowthProjection((GrowthPoint(0, 1.5),), Quantity.RPS)
+
+
+def test_all_bad_rows_are_named_in_one_error() -> None:
+    text = "month,peak_ccu\n0,3350\n1.5,4000\n2,\n3,3,350\n3,nan\n4,-1\n5,x\n0,9\n6,7000\n5,6500\n"
+    with pytest.raises(InputError) as caught:
+        read_growth(io.StringIO(text))
+    message = str(caught.value)
+    assert "8 bad rows" in message
+    named = ("line 3: month is '1.5'", "line 4: peak_ccu is empty", "line 5: it has more cells", "line 6", "line 7")
+    for part in (*named, "line 8", "line 9: month 0 is given twice", "line 11: month 5 comes after month 6"):
+        assert part in message
+    assert "line 2" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "none; needed are month"),
+        ("month,peak_ccu\n", "holds no rows"),
+        ("month,peak_cpu\n0,1\n", "peak_cpu"),
+        ("month,peak_ccu,peak_rps\n0,1,1\n", "one of"),
+        ("peak_ccu\n1\n", "month"),
+        ("month,month,peak_ccu\n0,0,1\n", "each once"),
+        ('month,peak_ccu\n0,"3350\n', "not a readable CSV"),
+        ("month,peak_ccu,low,high\n0,10,11,12\n", "low <= peak <= high"),
+        ("month,peak_ccu,low,high\n0,10,9,\n", "only one of low and high"),
+    ],
+)
+def test_a_table_that_is_no_growth_is_refused(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        read_growth(io.StringIO(text))
+
+
+def test_a_column_and_an_asked_quantity_must_not_contradict() -> None:
+    with pytest.raises(InputError, match=r"counts users .* rps was asked for"):
+        read_growth(io.StringIO("month,peak_users\n0,1\n"), "rps")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_growth(tmp_path / "absent.csv")
+    (tmp_path / "latin.csv").write_bytes(b"month,peak_ccu\n0,\xff\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_growth(tmp_path / "latin.csv")
+
+
+def test_a_frame_is_read_like_a_csv() -> None:
+    frame = pd.DataFrame({"month": [0, 6], "peak_rps": [10, 20.5], "stated_percent": [None, 100]})
+    growth = GrowthProjection.from_frame(frame, extrapolate_to=8)
+    assert growth.points == (GrowthPoint(0, 10), GrowthPoint(6, 20.5, stated_percent=100))
+    assert (growth.quantity, growth.last_month) == (Quantity.RPS, 8)
+    with pytest.raises(InputError, match=r"row 1: peak_rps is empty"):
+        GrowthProjection.from_frame(frame.assign(peak_rps=[10, None]))

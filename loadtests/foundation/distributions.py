@@ -68,7 +68,7 @@ class Constant:
 
     def text(self) -> str:
         """``constant:S``, or ``none`` for 0."""
-        return f"constant:{self.mean_s:.9g}" if self.mean_s else "none"
+        return f"constant:{_exact(self.mean_s)}" if self.mean_s else "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Exponential:
 
     def text(self) -> str:
         """``exponential:MEAN``."""
-        return f"exponential:{self.mean_s:.9g}"
+        return f"exponential:{_exact(self.mean_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Uniform:
 
     def text(self) -> str:
         """``uniform:LOW:HIGH``."""
-        return f"uniform:{self.low_s:.9g}:{self.high_s:.9g}"
+        return f"uniform:{_exact(self.low_s)}:{_exact(self.high_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class LogNormal:
 
     def text(self) -> str:
         """``lognormal:MEAN:CV``."""
-        return f"lognormal:{self.mean_s:.9g}:{self.cv:.9g}"
+        return f"lognormal:{_exact(self.mean_s)}:{_exact(self.cv)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Gamma:
 
     def text(self) -> str:
         """``gamma:MEAN:CV``."""
-        return f"gamma:{self.mean_s:.9g}:{self.cv:.9g}"
+        return f"gamma:{_exact(self.mean_s)}:{_exact(self.cv)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,12 @@ class Empirical:
     def text(self) -> str:
         """For people only; `to_dict` keeps the quantiles."""
         return f"empirical:{self.mean_s:.4g}:{self.cv:.3g}"
+
+
+def _exact(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def parse_distribution(text: str) -> Distribution:

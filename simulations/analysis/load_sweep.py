@@ -22,7 +22,8 @@ from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload
 
 _REQUESTS = 60_000
-_MOST_USERS = 10_000_000
+_MOST_USERS = 2_000_000
+_MOSTLY_SHED = 0.5
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,9 @@ def _largest(
         low, high = (around - around // 16 - 1, around + around // 16 + 1)
         if low > 0 and not _meets(model, think_time, objective, low, seed):
             low, high = 0, low
-    while high <= _MOST_USERS and _meets(model, think_time, objective, high, seed):
+    while _meets(model, think_time, objective, high, seed):
+        _refuse_unbounded(model, think_time, objective, high, seed)
         low, high = high, 2 * high
-    if high > _MOST_USERS:
-        raise InputError(
-            f"The objective {objective.to_dict()} is met up to {_MOST_USERS:,} users: it bounds nothing here."
-        )
     while high - low > max(1, low // 500):
         middle = (low + high) // 2
         if _meets(model, think_time, objective, middle, seed):
@@ -169,6 +167,21 @@ def _largest(
         else:
             high = middle
     return max(low, 0)
+
+
+def _refuse_unbounded(
+    model: ServerModel, think_time: Distribution, objective: Objective, users: int, seed: int
+) -> None:
+    """Refuse an objective that stays met while most requests are shed, or up to any load."""
+    if users >= _MOST_USERS:
+        raise InputError(
+            f"The objective {objective.to_dict()} is met up to {users:,} users: no limit of the model bounds it."
+        )
+    if _metrics_at(model, think_time, users, seed)["shed_rate"] > _MOSTLY_SHED:
+        raise InputError(
+            f"The objective {objective.to_dict()} is still met at {users:,} users, where over half of the requests "
+            "are shed: behind a bounded line the served ones stay fast. Give max_bad_fraction too."
+        )
 
 
 def _meets(model: ServerModel, think_time: Distribution, objective: Objective, users: int, seed: int) -> bool:

@@ -122,7 +122,7 @@ def _parameter_draws(problem: Problem, best: Fit, seed: int) -> ParameterDraws:
     chi-square / degrees of freedom where that exceeds 1 (Birge ratio), so that a
     poor fit is not presented as a sure one.
     """
-    gain = np.linalg.pinv(problem.jacobian(best.deployment, best.family, best.theta, _STEP_OF_DRAWS))
+    gain = np.linalg.pinv(problem.central_jacobian(best, _STEP_OF_DRAWS))
     birge = math.sqrt(birge_factor(problem, best))
     rng = generator(seed, 3)
     moves = np.hstack([item.resamples - item.values for item in problem.observations])[:, problem.used]

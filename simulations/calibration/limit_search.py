@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 _TELLS_APART = 6.0
 """Drop of chi-square (1 degree of freedom, about 1.4 %) from which a limit counts as seen."""
-_REFIT_EVALUATIONS = 8
+_REFIT_EVALUATIONS = 6
 
 
 def is_open(stated: Deployment, name: str) -> bool:

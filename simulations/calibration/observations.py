@@ -73,8 +73,9 @@ class StepObservation:
     @property
     def standard_errors(self) -> Floats:
         """Sampling noise of each statistic, never below `FLOORS`; NaN where it is not used."""
-        with np.errstate(invalid="ignore"):
-            noise = np.std(self.resamples, axis=0)
+        known = np.isfinite(self.resamples)
+        moves = np.where(known, self.resamples - self.values, 0.0)
+        noise = np.sqrt(np.sum(moves**2, axis=0) / np.maximum(np.count_nonzero(known, axis=0), 1))
         return np.asarray(np.where(np.isfinite(self.values), np.hypot(noise, FLOORS), np.nan))
 
 

@@ -84,16 +84,14 @@ class Problem:
             difference = (found - self.measured) / self.errors
         return np.asarray(np.where(np.isfinite(difference), difference, 0.0)[self.used])
 
-    def jacobian(self, deployment: Deployment, family: str, theta: Floats, step: float) -> Floats:
-        """Central differences with the same absolute step in every log-parameter."""
-        columns = []
-        for i in range(theta.size):
-            move = step * np.eye(theta.size)[i]
-            up, down = (
-                self.residuals(build_model(deployment, family, np.exp(theta + sign * move))) for sign in (1, -1)
-            )
-            columns.append((up - down) / (2 * step))
+    def central_jacobian(self, best: Fit, step: float) -> Floats:
+        """Derivatives of the residuals at a fit, by central differences with the same step in every log-parameter."""
+        moves = step * np.eye(best.theta.size)
+        columns = [(self._moved(best, move) - self._moved(best, -move)) / (2 * step) for move in moves]
         return np.stack(columns, axis=1)
+
+    def _moved(self, fit: Fit, move: Floats) -> Floats:
+        return self.residuals(build_model(fit.deployment, fit.family, np.exp(fit.theta + move)))
 
     def fit(self, deployment: Deployment, family: str, start: Floats, evaluations: int) -> Fit:
         """The best times under fixed limits, by trust-region least squares on their logarithms."""
@@ -102,7 +100,8 @@ class Problem:
             return self.residuals(build_model(deployment, family, np.exp(theta)))
 
         def jacobian(theta: Floats) -> Floats:
-            return self.jacobian(deployment, family, theta, _STEP)
+            here = residuals(theta)
+            return np.stack([(residuals(theta + move) - here) / _STEP for move in _STEP * np.eye(theta.size)], axis=1)
 
         solution = optimize.least_squares(
             residuals,

@@ -140,7 +140,8 @@ class ValidationReport:
         rows = [
             {"step": item.step, "users": item.users, "region": item.region, "metric": name, "measured": c.measured,
              "low": c.predicted.low, "mid": c.predicted.mid, "high": c.predicted.high,
-             "relative_error": c.relative_error, "absolute_error": c.absolute_error, "limit": c.limit, "passes": c.passes}
+             "relative_error": c.relative_error, "absolute_error": c.absolute_error, "limit": c.limit,
+             "passes": c.passes}
             for item in self.steps for name, c in item.comparisons.items()
         ]  # fmt: skip
         return pd.DataFrame(rows)
@@ -149,8 +150,7 @@ class ValidationReport:
         """A few lines for people."""
         lines = [repr(self)]
         for item in self.steps:
-            judged = {name: c for name, c in item.comparisons.items() if name in LIMITS}
-            errors = ", ".join(f"{name} {c.judged_error:.1%}" for name, c in judged.items())
+            errors = ", ".join(f"{name} {item.comparisons[name].judged_error:.1%}" for name in LIMITS)
             lines.append(f"  step {item.step} ({item.users} users, {item.region}): errors {errors}")
         for name, errors_of in self.baselines.items():
             said = ", ".join(f"{metric} {value:.1%}" for metric, value in errors_of.items() if not math.isnan(value))

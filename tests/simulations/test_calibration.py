@@ -1,0 +1,121 @@
+"""Calibration finds the truth behind synthetic recordings, and says what it cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
+from loadtests.foundation.errors import InputError
+from loadtests.recording import Recording
+from simulations.calibration.fitting import calibrate
+from simulations.calibration.result import CalibrationResult
+from simulations.calibration.validation import validate_model
+from simulations.model.server_model import ServerModel
+
+MakeRecording = Callable[..., Recording]
+THINK = Exponential(0.3)
+TRUTH = ServerModel(Deployment(workers=20, queue_capacity=30), LogNormal(0.08, 0.8), 0.002)
+LEVELS = (40, 70, 100, 130, 200)
+
+
+@pytest.fixture(scope="module")
+def recording(make_recording: MakeRecording) -> Recording:
+    return make_recording(TRUTH, LEVELS, THINK)
+
+
+@pytest.fixture(scope="module")
+def fit(recording: Recording) -> CalibrationResult:
+    return calibrate(recording.without([4]), seed=1)
+
+
+def test_the_known_times_lie_near_the_estimates(fit: CalibrationResult) -> None:
+    """Five times the interval's half-width: 8 standard errors, so only a wrong fit falls outside."""
+    for name, truth in (("service_mean_s", 0.08), ("service_cv", 0.8), ("network_round_trip_s", 0.002)):
+        interval = fit.parameters[name]
+        half_width = (interval.high - interval.low) / 2
+        assert abs(interval.mid - truth) < 5 * half_width + 0.02 * truth, name
+        assert half_width < 0.3 * truth, name
+    assert all(fit.identified.values())
+
+
+def test_the_family_of_the_service_times_is_told(make_recording: MakeRecording) -> None:
+    gamma = ServerModel(TRUTH.deployment, Gamma(0.08, 0.8), 0.002)
+    assert calibrate(make_recording(gamma, LEVELS, THINK)).family == "gamma"
+    assert calibrate(make_recording(TRUTH, LEVELS, THINK)).family == "lognormal"
+
+
+def test_the_held_out_step_is_predicted_better_than_by_the_baselines(
+    fit: CalibrationResult, recording: Recording
+) -> None:
+    report = validate_model(fit, recording.only([4]))
+    assert report.verdict == "pass"
+    assert report.steps[0].region == "beyond"
+    errors = report.median_errors
+    assert errors["mean_s"] < report.baselines["no_waiting"]["mean_s"]
+    assert errors["p95_s"] < report.baselines["interpolation"]["p95_s"]
+
+
+def test_a_wrong_model_fails_the_validation(fit: CalibrationResult, make_recording: MakeRecording) -> None:
+    slower = ServerModel(TRUTH.deployment, LogNormal(0.1, 0.8), 0.002)
+    report = validate_model(fit, make_recording(slower, (90, 150), THINK, seed=9))
+    assert report.verdict == "fail"
+
+
+def test_workers_and_gate_that_nobody_stated_are_found(make_recording: MakeRecording) -> None:
+    seen = make_recording(TRUTH, LEVELS, THINK)
+    blind = Recording(Deployment(), seen.steps, seen.requests)
+    found = calibrate(blind)
+    assert abs(found.parameters["workers"].mid - 20) <= 1
+    assert abs(found.parameters["gate_limit"].mid - 50) <= 2
+    assert found.identified["workers"]
+    assert found.identified["gate_limit"]
+
+
+def test_limits_that_were_never_reached_are_reported_as_not_identified(make_recording: MakeRecording) -> None:
+    light = make_recording(TRUTH, (5, 10, 20), THINK)
+    found = calibrate(Recording(Deployment(), light.steps, light.requests))
+    assert found.identified["workers"] is False
+    assert found.identified["gate_limit"] is False
+    assert {"workers-not-identified", "gate-limit-not-identified"} <= {item.code for item in found.findings}
+
+
+def test_a_stated_gate_that_was_never_reached_is_said(make_recording: MakeRecording) -> None:
+    found = calibrate(make_recording(TRUTH, (20, 60), THINK))
+    assert "gate-not-reached" in {item.code for item in found.findings}
+
+
+def test_a_model_survives_its_file(fit: CalibrationResult, tmp_path: Path) -> None:
+    again = CalibrationResult.load(fit.save(tmp_path / "model.json"))
+    assert again.to_dict() == fit.to_dict()
+    assert again.model == fit.model
+
+
+def test_the_same_seed_gives_the_same_fit(recording: Recording) -> None:
+    few = recording.only([1, 5])
+    assert calibrate(few, seed=3).to_dict() == calibrate(few, seed=3).to_dict()
+
+
+def test_one_level_is_refused(recording: Recording) -> None:
+    with pytest.raises(InputError, match="at least two"):
+        calibrate(recording.only([1]))
+
+
+def test_too_few_served_requests_are_refused(make_recording: MakeRecording) -> None:
+    with pytest.raises(InputError, match="served requests"):
+        calibrate(make_recording(TRUTH, (1, 40), THINK, window_s=2.0))
+
+
+def test_validation_on_a_calibrated_step_is_refused(fit: CalibrationResult, recording: Recording) -> None:
+    with pytest.raises(InputError, match="part of the calibration"):
+        validate_model(fit, recording.only([1]))
+
+
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"schema_version": 1}')
+    with pytest.raises(InputError, match="capacity calibrate"):
+        CalibrationResult.load(path)

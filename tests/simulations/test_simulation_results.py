@@ -1,0 +1,145 @@
+"""`simulate`, sweeps and capacities: what users hold in their hands."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Constant, Distribution, Exponential, LogNormal
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import to_json
+from loadtests.recording import STEP_METRICS
+from simulations import ClosedWorkload, OpenWorkload, ServerModel, find_capacity, simulate, sweep_load
+from simulations.analysis.metrics import Window, conservation_error, full_window, window_metrics
+
+SMALL = ServerModel(Deployment(workers=4, queue_capacity=6), Exponential(0.05), 0.001)
+
+
+def test_a_result_answers_what_it_was_computed_from() -> None:
+    result = simulate(SMALL, OpenWorkload(60.0), requests=20_000, seed=4)
+    document = json.loads(to_json(result.to_dict()))
+    assert (document["seed"], document["engine"], document["requests"]) == (4, "compiled", 20_000)
+    assert set(STEP_METRICS) <= set(result.to_frame()["metric"])
+    assert "20,000 requests" in repr(result)
+    assert result.requests is None
+    assert len(simulate(SMALL, OpenWorkload(60.0), requests=500, keep="requests").requests or ()) == 500
+
+
+def test_the_engines_give_the_same_result_for_the_same_seed() -> None:
+    results = [simulate(SMALL, ClosedWorkload(20, Exponential(0.1)), requests=5_000, seed=8, engine=e).metrics
+               for e in ("simpy", "compiled")]  # fmt: skip
+    assert results[0] == results[1]
+
+
+def test_limits_that_are_not_stated_are_said() -> None:
+    result = simulate(ServerModel(Deployment(), Exponential(0.05)), OpenWorkload(10.0), requests=1_000)
+    assert [item.code for item in result.findings].count("limit-not-stated") == 3
+
+
+def test_no_shed_request_gives_a_one_sided_bound_not_a_certain_zero() -> None:
+    shed = simulate(SMALL, OpenWorkload(5.0), requests=10_000, level=0.9).metrics["shed_rate"]
+    assert (shed.low, shed.mid) == (0.0, 0.0)
+    assert shed.high == pytest.approx(-math.log(0.1) / 9_000, rel=0.01)
+
+
+def test_overload_without_a_gate_is_flagged_as_having_no_steady_state() -> None:
+    endless = ServerModel(Deployment(workers=1, queue_capacity="unlimited"), Constant(0.1))
+    codes = [item.code for item in simulate(endless, OpenWorkload(30.0), requests=5_000).findings]
+    assert "little-s-law-in-run" in codes
+
+
+@pytest.mark.parametrize("think", [Constant(0.0)])
+def test_users_who_would_retry_in_no_time_are_refused(think: Distribution) -> None:
+    with pytest.raises(InputError, match="without end"):
+        simulate(
+            ServerModel(Deployment(gate_limit=2, workers=2), Exponential(0.1)), ClosedWorkload(3, think), requests=10
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: simulate(SMALL, OpenWorkload(10.0)), "needs an end"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), requests=0), "requests"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), horizon_s=-1.0), "horizon_s"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10, engine="abacus"), "engine"),  # type: ignore[arg-type]
+        (lambda: OpenWorkload(math.nan), "arrival_rate_rps"),
+        (lambda: OpenWorkload(0.0), "arrival_rate_rps"),
+        (lambda: ClosedWorkload(0, Exponential(1.0)), "users"),
+        (lambda: ServerModel(Deployment(), Exponential(1.0), -0.1), "network_round_trip_s"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10, seed=-1), "seed"),
+        (lambda: find_capacity(SMALL, ClosedWorkload(1, Exponential(1.0))), "needs a limit"),
+        (lambda: find_capacity(SMALL, ClosedWorkload(1, Exponential(1.0)), p95_s=0.001), "One user alone"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()  # type: ignore[operator]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(1, 30), st.integers(0, 20), st.integers(1, 60), st.floats(0.01, 0.3), st.floats(0.0, 1.0),
+    st.integers(0, 10_000),
+)  # fmt: skip
+def test_every_request_is_accounted_for_and_littles_law_holds(
+    workers: int, queue: int, users: int, service_s: float, think_s: float, seed: int
+) -> None:
+    model = ServerModel(Deployment(workers=workers, queue_capacity=queue), LogNormal(service_s, 0.7), 0.0005)
+    workload = ClosedWorkload(users, Constant(think_s + 0.001))
+    log = simulate(model, workload, requests=4_000, seed=seed, keep="requests").requests
+    assert log is not None
+    assert np.all(log.start_s >= log.arrival_s)
+    assert np.all(log.departure_s >= log.start_s)
+    window = full_window(log)
+    everything = Window(0.0, float(log.departure_s.max()) + 1.0)
+    assert conservation_error(log, everything) < 1e-9
+    found = window_metrics(log, window)
+    assert found["busy_workers"] <= workers + 1e-9
+    assert found["in_flight"] <= workers + queue + 1e-9
+    in_order = np.argsort(log.cycle, kind="stable")
+    assert np.all(np.bincount(log.user[in_order], minlength=users) >= 0)
+    for user in range(min(users, 3)):
+        cycles = log.cycle[log.user == user]
+        assert cycles.tolist() == list(range(len(cycles)))
+
+
+def test_a_sweep_has_the_columns_of_a_measured_curve() -> None:
+    curve = sweep_load(SMALL, [40, 10, 20], Exponential(0.2))
+    assert curve.users.tolist() == [10, 20, 40]
+    goodput = curve.metric("goodput_rps")[1]
+    assert np.all(np.diff(goodput) > 0)
+    assert {f"{name}_mid" for name in STEP_METRICS} <= set(curve.to_frame().columns)
+
+
+def test_capacity_is_the_last_load_that_keeps_the_objective() -> None:
+    think = Exponential(0.3)
+    found = find_capacity(SMALL, ClosedWorkload(1, think), p95_s=0.2, max_bad_fraction=0.01)
+    at = {
+        users: simulate(SMALL, ClosedWorkload(users, think), requests=60_000, seed=1).metrics
+        for users in (round(found.value.mid * 0.9), round(found.value.mid * 1.1))
+    }
+    below, above = at.values()
+    assert below["p95_s"].mid <= 0.2
+    assert below["shed_rate"].mid <= 0.01
+    assert above["p95_s"].mid > 0.2 or above["shed_rate"].mid > 0.01
+    assert found.max_value is not None
+    assert found.max_value.mid >= found.value.mid
+
+
+def test_a_stricter_objective_never_allows_more() -> None:
+    workload = ClosedWorkload(1, Exponential(0.3))
+    loads = [find_capacity(SMALL, workload, p95_s=p95, max_bad_fraction=0.3).value.mid for p95 in (0.16, 0.17, 0.18)]
+    assert loads == sorted(loads)
+    assert loads[0] < loads[-1]
+
+
+def test_a_percentile_that_a_bounded_line_never_breaks_is_refused_as_an_objective() -> None:
+    with pytest.raises(InputError, match="max_bad_fraction too"):
+        find_capacity(SMALL, ClosedWorkload(1, Exponential(0.3)), p95_s=5.0)

@@ -1,0 +1,46 @@
+"""Synthetic recordings with a known truth: the model itself, observed for a stated time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from loadtests.foundation.distributions import Distribution
+from loadtests.recording import Recording
+from loadtests.steady_state import Window, summarise_steps
+from simulations.analysis.simulation import simulate_log
+from simulations.calibration.problem import warm_up_time_s
+from simulations.engines.inputs import RunLength
+from simulations.model.server_model import ServerModel
+from simulations.model.workload import ClosedWorkload
+
+
+def _step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int) -> pd.DataFrame:
+    served = log_frame["outcome"] == "served"
+    start_s = log_frame["arrival_s"] + offset_s
+    return pd.DataFrame(
+        {
+            "sent_at": start_s, "start_s": start_s, "finish_s": start_s + log_frame["residence_s"], "worker_id": "0",
+            "user_id": log_frame["user"] + first_user, "cycle": log_frame["cycle"], "method": "GET",
+            "endpoint": "/work",
+            "status": served.map({True: 200, False: 503}), "outcome": served.map({True: "served", False: "shed"}),
+            "users": users, "response_bytes": 0,
+        }
+    )  # fmt: skip
+
+
+def record_model(
+    model: ServerModel, users: Sequence[int], think: Distribution, window_s: float = 20.0, seed: int = 7
+) -> Recording:
+    """Each level is an independent run, as long as a real step, with the warm-up cut."""
+    frames, windows, offset_s = [], [], 0.0
+    for step, count in enumerate(users, start=1):
+        workload = ClosedWorkload(count, think)
+        warm_up_s = warm_up_time_s(model, workload)
+        log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
+        frames.append(_step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
+        windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
+        offset_s += warm_up_s + window_s + 60.0
+    requests = pd.concat(frames, ignore_index=True)
+    return Recording(model.deployment, summarise_steps(requests, windows, think=think.text()), requests)

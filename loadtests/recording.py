@@ -124,6 +124,22 @@ class LoadStep:
         )
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """Times between a response and the same user's next request.
+
+    Parameters
+    ----------
+    observed_s : array of float
+        Complete gaps.
+    censored_s : array of float
+        Lower bounds of the gaps that were still open at the end.
+    """
+
+    observed_s: NDArray[np.float64]
+    censored_s: NDArray[np.float64]
+
+
 @dataclass(frozen=True, repr=False)
 class Recording:
     """Requests, steady steps and the deployment that they were measured on.
@@ -171,14 +187,23 @@ class Recording:
         finish = self.requests["finish_s"]
         return self.requests[(finish >= step.start_s) & (finish < step.end_s)]
 
-    def gaps_s(self, step: LoadStep) -> NDArray[np.float64]:
-        """Measured times between a user's response and its next request, for gaps that began in the window."""
+    def gaps(self, step: LoadStep) -> Gaps:
+        """Times between a user's response and its next request, for gaps that began in the step's window.
+
+        A gap that was still open when its worker stopped sending is censored: all that is
+        known is that it was longer. Leaving those out would favour short gaps.
+        """
         keys = ["worker_id", "user_id"]
         rows = self.requests.sort_values([*keys, "cycle"], kind="stable")
         following = rows.groupby(keys, sort=False)["start_s"].shift(-1)
+        worker_end = rows.groupby("worker_id", sort=False)["start_s"].transform("max")
         inside = (rows["finish_s"] >= step.start_s) & (rows["finish_s"] < step.end_s)
-        gaps = (following - rows["finish_s"])[inside].to_numpy(dtype=float)
-        return np.asarray(np.maximum(gaps[np.isfinite(gaps)], 0.0), dtype=float)
+        finish_s = rows["finish_s"][inside].to_numpy(dtype=float)
+        next_s = following[inside].to_numpy(dtype=float)
+        end_s = worker_end[inside].to_numpy(dtype=float)
+        is_open = np.isnan(next_s)
+        observed = np.maximum((next_s - finish_s)[~is_open], 0.0)
+        return Gaps(observed, np.maximum((end_s - finish_s)[is_open], 0.0))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a step: users, window, counts, and low/mid/high of every metric."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from loadtests.foundation.distributions import Distribution, Empirical, parse_distribution
+from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
@@ -132,10 +133,9 @@ def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObserv
 
 def think_time_of(recording: Recording, step: LoadStep) -> Distribution:
     """Measured gaps between a user's requests; the nominal think time where users are not known."""
-    if (recording.requests["user_id"] >= 0).all():
-        gaps = recording.gaps_s(step)
-        if gaps.size >= _FEWEST_GAPS:
-            return Empirical.from_data(gaps)
+    measured = _measured_think_time(recording, (step,))
+    if measured is not None:
+        return measured
     if step.think:
         return parse_distribution(step.think)
     raise InputError(f"Step {step.step} states no think time and its users are not known: state think for the step.")
@@ -143,12 +143,23 @@ def think_time_of(recording: Recording, step: LoadStep) -> Distribution:
 
 def pooled_think_time(recording: Recording) -> Distribution:
     """The think time over all steps, for predictions at other loads."""
-    if (recording.requests["user_id"] >= 0).all():
-        gaps: Sequence[Floats] = [recording.gaps_s(step) for step in recording.steps]
-        pooled = np.concatenate(gaps) if gaps else np.empty(0)
-        if pooled.size >= _FEWEST_GAPS:
-            return Empirical.from_data(pooled)
-    return think_time_of(recording, recording.steps[0])
+    return _measured_think_time(recording, recording.steps) or think_time_of(recording, recording.steps[0])
+
+
+def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Distribution | None:
+    """Distribution of the gaps by the Kaplan-Meier estimator, which gives open gaps their due; None without users."""
+    if not (recording.requests["user_id"] >= 0).all():
+        return None
+    gaps = [recording.gaps(step) for step in steps]
+    observed = np.concatenate([item.observed_s for item in gaps])
+    if observed.size < _FEWEST_GAPS:
+        return None
+    censored = np.concatenate([item.censored_s for item in gaps])
+    estimate = stats.ecdf(stats.CensoredData(uncensored=observed, right=censored)).cdf
+    share = estimate.probabilities / estimate.probabilities[-1]
+    at = np.linspace(0.0, 1.0, EMPIRICAL_QUANTILES)
+    middle = share - np.diff(share, prepend=0.0) / 2
+    return Empirical(tuple(np.interp(at, middle, estimate.quantiles).tolist()))
 
 
 def _block_bootstrap(answers: Answers, step: LoadStep, rng: np.random.Generator) -> Floats:

@@ -21,7 +21,8 @@ def _step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user:
     start_s = log_frame["arrival_s"] + offset_s
     return pd.DataFrame(
         {
-            "sent_at": start_s, "start_s": start_s, "finish_s": start_s + log_frame["residence_s"], "worker_id": "0",
+            "sent_at": start_s, "start_s": start_s,
+            "finish_s": start_s + log_frame["residence_s"], "worker_id": str(first_user),
             "user_id": log_frame["user"] + first_user, "cycle": log_frame["cycle"], "method": "GET",
             "endpoint": "/work",
             "status": served.map({True: 200, False: 503}), "outcome": served.map({True: "served", False: "shed"}),

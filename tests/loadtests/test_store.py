@@ -1,0 +1,124 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import sha256
+from loadtests.gauges import GAUGE_COLUMNS
+from loadtests.journal import Journal, RequestRow
+from loadtests.recording import Recording
+from loadtests.steady_state import Window, summarise_steps
+from loadtests.store import JOURNAL, MANIFEST, check_new_folder, read_recording, write_recording
+
+
+@pytest.fixture
+def folder(tmp_path, request_table):
+    table = request_table(np.linspace(0.1, 10, 400), np.full(400, 0.05))
+    steps = summarise_steps(table, [Window(1, 10, 2.0, 10.0)], think="exponential:0.2")
+    gauges = pd.DataFrame([[1.0, 1.0, 10.0, 0.0, 5.0, 0.3]], columns=list(GAUGE_COLUMNS))
+    path = tmp_path / "recording"
+    write_recording(path, Recording(Deployment(workers=5), steps, table, gauges, {"seed": 3}))
+    return path
+
+
+def rewrite(folder, name, change):
+    """Change a file and its hash in the manifest, as a tool that edits recordings would."""
+    change(folder / name)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"][name] = {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_recording_comes_back_as_it_was_written(folder):
+    recording = read_recording(folder)
+    assert recording.deployment == Deployment(workers=5)
+    assert recording.manifest["seed"] == 3
+    assert recording.manifest["requests"] == len(recording.requests) == 400
+    assert recording.step(1).think == "exponential:0.2"
+    assert recording.requests_in(recording.step(1)).shape[0] == recording.step(1).requests
+    assert recording.gaps(recording.step(1)).observed_s.mean() == pytest.approx(recording.step(1).gap_mean_s)
+    assert recording.gauges["ccu_utilization"].tolist() == [10.0]
+    assert recording.path == folder
+    assert "10 users" in recording.summary()
+
+
+def test_a_folder_in_use_is_refused_as_output(tmp_path):
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        check_new_folder(tmp_path)
+    with pytest.raises(InputError, match="not empty"):
+        check_new_folder(tmp_path / "note")
+    assert check_new_folder(tmp_path / "new") == tmp_path / "new"
+
+
+def test_an_interrupted_recording_says_how_much_is_there_and_what_to_do(tmp_path):
+    journal = Journal(tmp_path / JOURNAL)
+    journal.add(RequestRow(0.0, 1.0, 2.0, "0", 0, 0, "GET", "/a", 200, "served", 1, 5))
+    journal.close()
+    with pytest.raises(InputError, match=r"incomplete.*journal.*holds 1 requests; record again"):
+        read_recording(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "said"), [("nowhere", "does not exist"), ("", "is no recording")])
+def test_a_folder_without_a_recording_is_refused(tmp_path, name, said):
+    with pytest.raises(InputError, match=said):
+        read_recording(tmp_path / name)
+
+
+def test_every_problem_is_in_one_error(folder):
+    (folder / "requests.parquet").write_bytes(b"")
+    (folder / "steps.json").unlink()
+    (folder / "gauges.parquet").write_bytes((folder / "gauges.parquet").read_bytes()[:-20])
+    with pytest.raises(InputError) as caught:
+        read_recording(folder)
+    message = str(caught.value)
+    assert "requests.parquet has 0 bytes" in message
+    assert "steps.json is missing" in message
+    assert "gauges.parquet is not readable" in message
+    assert message.count("\n") >= 4
+
+
+def test_a_changed_file_is_found_by_its_hash(folder):
+    path = folder / "steps.json"
+    path.write_text(path.read_text().replace("exponential:0.2", "exponential:0.3"))
+    with pytest.raises(InputError, match=r"steps.json was changed"):
+        read_recording(folder)
+
+
+def test_missing_columns_are_named(folder):
+    rewrite(
+        folder, "requests.parquet", lambda path: pd.read_parquet(path).drop(columns=["cycle", "users"]).to_parquet(path)
+    )
+    with pytest.raises(InputError, match=r"requests.parquet has no column cycle, users"):
+        read_recording(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.assign(finish_s=table["start_s"] - 1), "finish before they start"),
+        (lambda table: table.assign(start_s=np.nan), "without times"),
+        (lambda table: table.assign(outcome="lost"), "outcomes lost"),
+        (lambda table: table.assign(status="fine"), "wrong type"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(folder, change, said):
+    rewrite(folder, "requests.parquet", lambda path: change(pd.read_parquet(path)).to_parquet(path))
+    with pytest.raises(InputError, match=said):
+        read_recording(folder)
+
+
+def test_steps_that_are_no_steps_are_refused(folder):
+    rewrite(folder, "steps.json", lambda path: path.write_text('{"steps": [{"step": 1}]}'))
+    with pytest.raises(InputError, match=r"steps.json is not a list of steps"):
+        read_recording(folder)
+
+
+def test_a_recording_of_a_later_schema_is_refused(folder):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "schema_version": 99}))
+    with pytest.raises(InputError, match="schema_version 99"):
+        read_recording(folder)

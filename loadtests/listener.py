@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -41,14 +42,14 @@ class Listener:
         happenings.spawning_complete.add_listener(self.on_spawning_complete)
         happenings.quit.add_listener(self.on_quit)
 
-    def keep_flushing(self, *, end_with_parent: bool) -> None:
-        """Flush every second; end the test when the parent process is gone and that was asked for."""
-        parent = os.getppid()
+    def keep_flushing(self, parent: int | None) -> None:
+        """Flush every second; end the test when its parent process was named and is gone."""
         while True:
             gevent.sleep(FLUSH_EVERY_S)
             self._journal.flush()
-            if end_with_parent and os.getppid() != parent:
-                self._environment.runner.quit()
+            if parent is not None and os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     def mark(self, event: MarkEvent, users: int) -> None:
         """Write a mark of the current step."""
@@ -112,7 +113,7 @@ def add_options(parser: Any) -> None:
     if "--journal" not in parser._option_string_actions:
         group = parser.add_argument_group("Journal")
         group.add_argument("--journal", help="CSV file with one row a request")
-        group.add_argument("--end-with-parent", action="store_true", help="stop when the parent process ends")
+        group.add_argument("--end-with-parent", type=int, metavar="PID", help="stop when this parent process has ended")
 
 
 @events.init.add_listener
@@ -122,5 +123,4 @@ def start(environment: Any, **_event: Any) -> None:
     if path and not hasattr(environment, "journal_listener"):
         environment.journal_listener = Listener(environment, Path(path))
         environment.journal_listener.attach()
-        ends = environment.parsed_options.end_with_parent
-        gevent.spawn(environment.journal_listener.keep_flushing, end_with_parent=ends)
+        gevent.spawn(environment.journal_listener.keep_flushing, environment.parsed_options.end_with_parent)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
+import gevent
 import numpy as np
 from locust import FastHttpUser, events, task
 
@@ -114,6 +115,8 @@ def add_options(parser: Any) -> None:
 @events.init.add_listener
 def use_steps(environment: Any, runner: Any, **_event: Any) -> None:
     """Put the step shape in force where steps are asked for."""
+    # Timers count from the event loop's last look at the clock, before seconds of imports: --run-time would be short.
+    gevent.get_hub().loop.update_now()
     listener.start(environment)
     options = environment.parsed_options
     if options.step_users:

@@ -115,13 +115,13 @@ class _LocustRun:
             words += ["--spawn-rate", str(plan.spawn_rate)]
         words += ["--request-timeout", str(plan.request_timeout_s), "--stop-timeout", str(self.drain_s)]
         words += ["--csv", "stats", "--csv-full-history", "--json-file", _REPORT, "--logfile", _LOG, "--only-summary"]
-        return [*words, "--exit-code-on-error", "0", "--journal", Path(JOURNAL).name, "--end-with-parent"]
+        return [*words, "--exit-code-on-error", "0", "--journal", Path(JOURNAL).name]
 
     def watch(self, on_progress: OnProgress | None) -> None:
         """Run Locust to its end; end it on every other way out."""
         package = Path(loadtests.__file__).parent
         words = [str(package / "locustfile.py") if word == _LOCUSTFILE else word for word in self.command()]
-        command = [sys.executable, "-m", "locust", *words]
+        command = [sys.executable, "-m", "locust", *words, "--end-with-parent", str(os.getpid())]
         child = Child(command, folder=self.folder / LOCUST, environment=_environment(package.parent))
         try:
             self._follow(child, JournalWatch(self.journal, self.plan), on_progress)

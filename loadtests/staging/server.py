@@ -56,7 +56,7 @@ class _BoundServer(Server):  # type: ignore[misc, unused-ignore]
 
     def _init_shared_socket(self) -> None:
         holder: Any = SocketHolder
-        shared = holder(self._listener.fileno(), False, self.backlog)
+        shared = holder(self._listener.detach(), False, self.backlog)  # granian closes it
         self._shd, self._sfd = shared, shared.get_fd()
         self._ssp = None
 

@@ -1,0 +1,49 @@
+import math
+
+import numpy as np
+import pytest
+
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval, median_of
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: Interval(2, 1, 3),
+        lambda: Interval(0, 2, 1),
+        lambda: Interval(0, 1, 2, level=0),
+        lambda: Interval(0, 1, 2, kind="guess"),
+    ],
+)
+def test_an_interval_out_of_order_or_without_a_level_is_refused(bad):
+    with pytest.raises(InputError, match="interval"):
+        bad()
+
+
+def test_unknown_numbers_are_null_in_json_and_come_back_unknown():
+    document = Interval.unknown().to_dict()
+    assert document == {"low": None, "mid": None, "high": None, "level": 0.9, "kind": "confidence"}
+    assert not Interval.from_dict(document).is_known
+
+
+def test_an_interval_survives_json():
+    interval = Interval(1.0, 2.0, 4.0, 0.8, "prediction")
+    assert Interval.from_dict(interval.to_dict()) == interval
+
+
+def test_the_interval_of_draws_leaves_out_equal_tails_and_holds_the_given_middle():
+    draws = np.arange(1001) / 1000
+    assert (Interval.from_draws(draws).low, Interval.from_draws(draws).high) == pytest.approx((0.05, 0.95))
+    assert Interval.from_draws(draws, mid=2.0).high == 2.0
+    assert not Interval.from_draws([math.nan]).is_known
+
+
+def test_an_assumed_number_says_so_in_tables():
+    assert str(Interval.assumed(3350)) == "3350 (assumed)"
+    assert Interval(0.0503, 0.0521, 0.054).scaled(1e3).format(unit="ms") == "52.1 (50.3 to 54) ms"
+
+
+def test_the_median_of_intervals_skips_unknown_ones():
+    assert median_of([Interval.assumed(1), Interval.unknown(), Interval.assumed(3)]) == 2
+    assert math.isnan(median_of([]))

@@ -1,0 +1,66 @@
+from dataclasses import fields
+
+import pytest
+
+from loadtests.journal import Journal, RequestRow, classify, count_rows, read_marks
+from loadtests.recording import REQUEST_COLUMNS
+from loadtests.store import read_journal
+
+
+def wrapping(inner):
+    try:
+        raise ConnectionError("gave up") from inner
+    except ConnectionError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("status", "exception", "outcome"),
+    [
+        (200, None, "served"), (304, None, "served"), (503, ValueError(), "shed"), (429, None, "rate_limited"),
+        (404, ValueError(), "client_error"), (500, None, "server_error"), (502, ValueError(), "server_error"),
+        (200, AssertionError("wrong body"), "failed"), (0, None, "failed"), (0, TimeoutError(), "timeout"),
+        (0, ConnectionRefusedError(), "refused"), (0, ConnectionResetError(), "reset"), (0, BrokenPipeError(), "reset"),
+        (0, wrapping(ConnectionRefusedError()), "refused"), (0, OSError("odd"), "failed"),
+        (0, Exception("Max retries", ConnectionRefusedError()), "refused"),
+    ],
+)  # fmt: skip
+def test_every_outcome_follows_from_status_and_error(status, exception, outcome):
+    assert classify(status, exception) == outcome
+
+
+def row(number):
+    return RequestRow(1e9 + number, number, number + 0.5, "0", 3, number, "GET", "/a,b", 200, "served", 5, 10)
+
+
+def test_the_journal_has_the_columns_of_the_requests_table():
+    assert [item.name for item in fields(RequestRow)] == list(REQUEST_COLUMNS)
+
+
+def test_rows_come_back_on_the_recording_s_clock_even_when_the_last_line_is_torn(tmp_path):
+    path = tmp_path / "journal.csv"
+    journal = Journal(path)
+    for number in range(3):
+        journal.add(row(number))
+    journal.close()
+    journal.close()
+    with path.open("a") as stream:
+        stream.write("1000000003.0,3,3.5,0,3,3,GE")
+    table = read_journal(path, origin_s=-1.0)
+    assert table["finish_s"].tolist() == [1.5, 2.5, 3.5]
+    assert table["endpoint"].tolist() == ["/a,b"] * 3
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == REQUEST_COLUMNS
+    assert count_rows(path) == 3
+
+
+def test_marks_come_back_in_order_and_a_missing_journal_has_none(tmp_path):
+    journal = Journal(tmp_path / "journal.csv")
+    journal.mark("asked", 1, 5)
+    journal.mark("reached", 1, 5)
+    assert [(mark.event, mark.step, mark.users) for mark in read_marks(tmp_path / "journal.csv")] == [
+        ("asked", 1, 5),
+        ("reached", 1, 5),
+    ]
+    assert read_marks(tmp_path / "other.csv") == ()
+    assert count_rows(tmp_path / "other.csv") == 0
+    journal.close()

@@ -1,0 +1,328 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import psutil
+import pytest
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Constant, Exponential
+from loadtests.foundation.errors import InputError, RunError
+from loadtests.plan import LoadPlan
+from loadtests.recording import REQUEST_COLUMNS
+from loadtests.runner import record
+from loadtests.staging.options import StagingOptions
+from loadtests.staging.process import start_staging
+from loadtests.store import read_recording
+
+pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
+
+DEPLOYMENT = Deployment(max_ccu=30, utilization_percent=67, workers=10, queue_capacity=10, db_pool=3)
+
+
+def plan(users=(5,), step_time_s=2.0, **changes):
+    return LoadPlan(users, step_time_s, Exponential(0.1), **changes)
+
+
+def locust(folder, *words):
+    """Run stock Locust, as a user would at a shell."""
+    command = [sys.executable, "-m", "locust", "--headless", "--only-summary", *words]
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def locust_total(report):
+    return sum(entry["num_requests"] for entry in json.loads(report.read_text()))
+
+
+def our(name):
+    import loadtests
+
+    return f"{loadtests.__path__[0]}/{name}"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Three steps, the middle one far beyond the gate of 20; every POST passes the gate too."""
+    folder = tmp_path_factory.mktemp("recorded")
+    seen = []
+    with start_staging(StagingOptions(DEPLOYMENT, "exponential:0.05", service_log=folder / "service.csv")) as server:
+        load = plan((10, 80, 10), requests=(("GET", "/api/users?limit=5", 2), ("POST", "/api/echo", 1)))
+        recording = record(server.host, load, folder / "out", deployment=DEPLOYMENT, on_progress=seen.append)
+    return recording, pd.read_csv(folder / "service.csv"), seen
+
+
+def test_the_journal_has_exactly_the_requests_of_locust_s_own_total(recorded):
+    recording, _, _ = recorded
+    assert len(recording.requests) == recording.manifest["totals"]["locust"] == recording.manifest["totals"]["journal"]
+    assert len(recording.requests) == locust_total(recording.path / "locust" / "report.json") > 100
+
+
+def test_every_served_request_is_in_the_server_s_log_and_back(recorded):
+    recording, service, _ = recorded
+    served = recording.requests[recording.requests["outcome"] == "served"]
+    by_endpoint = served["endpoint"].str.split("?").str[0].value_counts()
+    in_preflight = pd.Series({"/api/users": 1, "/api/echo": 1})
+    assert (by_endpoint + in_preflight).to_dict() == service["endpoint"].value_counts().to_dict()
+
+
+def test_only_the_step_beyond_the_gate_sheds(recorded):
+    recording, _, _ = recorded
+    rates = [step.metrics["shed_rate"].mid for step in recording.steps]
+    assert [rate > 0 for rate in rates] == [False, True, False]
+    assert set(recording.requests["outcome"]) == {"served", "shed"}
+    assert (recording.requests.loc[recording.requests["outcome"] == "shed", "status"] == 503).all()
+
+
+def test_each_user_s_requests_are_numbered_and_never_overlap(recorded):
+    recording, _, _ = recorded
+    table = recording.requests
+    for _, rows in table.groupby(["worker_id", "user_id"]):
+        assert rows["cycle"].tolist() == list(range(len(rows)))
+        assert (rows["start_s"].to_numpy()[1:] >= rows["finish_s"].to_numpy()[:-1] - 1e-3).all()
+    assert table["user_id"].nunique() == 80
+    assert table["user_id"].min() == 0
+    assert table["users"].max() == 80
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == REQUEST_COLUMNS
+
+
+def test_wall_clock_and_monotonic_clock_agree_on_sending_times(recorded):
+    recording, _, _ = recorded
+    offset = (
+        recording.requests["sent_at"] - recording.requests["start_s"] - recording.manifest["clock"]["origin_epoch_s"]
+    )
+    assert offset.abs().median() < 0.1
+
+
+def test_users_think_after_a_503_too(recorded):
+    recording, _, _ = recorded
+    table = recording.requests.sort_values(["user_id", "cycle"])
+    gap = table.groupby("user_id")["start_s"].shift(-1) - table["finish_s"]
+    assert (gap[table["outcome"] == "shed"].dropna() > 0.005).mean() > 0.8
+
+
+def test_the_mix_follows_its_weights(recorded):
+    recording, _, _ = recorded
+    share = (recording.requests["method"] == "GET").mean()
+    assert 0.5 < share < 0.83
+
+
+def test_steps_cover_what_was_asked_for_and_windows_leave_the_ramps_out(recorded):
+    recording, _, _ = recorded
+    assert [step.users for step in recording.steps] == [10, 80, 10]
+    assert [step.think for step in recording.steps] == ["exponential:0.1"] * 3
+    for number, step in enumerate(recording.steps):
+        assert number * 2.0 + 0.4 < step.start_s < step.end_s < (number + 1) * 2.0 + 0.5
+        assert step.requests == sum(step.outcomes.values()) == len(recording.requests_in(step))
+
+
+def test_the_recording_reads_back_as_it_was_returned(recorded):
+    recording, _, _ = recorded
+    again = read_recording(recording.path)
+    pd.testing.assert_frame_equal(again.requests, recording.requests)
+    assert again.steps == recording.steps
+    assert again.deployment == DEPLOYMENT
+    assert again.manifest == recording.manifest
+    assert str(recording.path) not in json.dumps(recording.manifest)
+
+
+def test_the_gauges_follow_the_load(recorded):
+    recording, _, _ = recorded
+    assert len(recording.gauges) >= 5
+    assert recording.gauges["active_connections"].max() <= 20
+    assert recording.gauges["process_cpu_s"].is_monotonic_increasing
+    assert 0 < recording.manifest["generator"]["cpu_mean"] < 2
+
+
+def test_progress_counts_up_through_the_steps(recorded):
+    _, _, seen = recorded
+    assert {item.step for item in seen} == {1, 2, 3}
+    assert [item.fraction for item in seen] == sorted(item.fraction for item in seen)
+    assert [item.requests for item in seen] == sorted(item.requests for item in seen)
+    assert seen[-1].requests > 0
+
+
+def test_a_host_that_refuses_is_named_before_anything_is_written(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(RunError, match=rf"http://127.0.0.1:{port} refuses connections; start"):
+        record(f"http://127.0.0.1:{port}", plan(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "ftp://a", "http://", "http://a:99999"])
+def test_a_host_that_is_no_address_is_refused(tmp_path, host):
+    with pytest.raises(InputError, match="http://NAME:PORT"):
+        record(host, plan(), tmp_path / "out")
+
+
+def test_all_wrong_paths_are_in_one_error(tmp_path):
+    wrong = plan(requests=(("GET", "/nope", 1), ("POST", "/api/users", 1), ("GET", "/api/users", 1)))
+    said = r"GET /nope is answered 404.*POST /api/users is answered 405"
+    with start_staging(StagingOptions(DEPLOYMENT, "none")) as server, pytest.raises(InputError, match=said):
+        record(server.host, wrong, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_in_use_is_refused_first(tmp_path):
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(InputError, match="not empty"):
+        record("http://127.0.0.1:9", plan(), tmp_path)
+
+
+def test_a_server_without_gauges_is_recorded_with_an_empty_table(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:  # fmt: skip
+        try:
+            port = int(server.stdout.readline().split(" port ")[1].split()[0])
+            short = LoadPlan((2,), 1.5, Constant(0.05), requests=(("GET", "/", 1),), settle_s=0.2)
+            recording = record(f"http://127.0.0.1:{port}", short, tmp_path / "out")
+        finally:
+            server.terminate()
+    assert recording.gauges.empty
+    assert recording.deployment == Deployment()
+    assert set(recording.requests["outcome"]) == {"served"}
+
+
+def test_ctrl_c_ends_locust_and_leaves_no_manifest(tmp_path):
+    script = (
+        "import signal, sys\n"
+        "from loadtests import Exponential, LoadPlan, record\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "record(sys.argv[1], LoadPlan((5, 10), 30.0, Exponential(0.05)), sys.argv[2])\n"
+    )
+    out = tmp_path / "out"
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        command = [sys.executable, "-c", script, server.host, str(out)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+            deadline = time.monotonic() + 30
+            while not (out / "locust/journal.csv").is_file() or (out / "locust/journal.csv").stat().st_size < 1000:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            children = psutil.Process(running.pid).children(recursive=True)
+            os.kill(running.pid, signal.SIGINT)
+            assert running.wait(20) != 0
+            assert "KeyboardInterrupt" in running.stderr.read()
+    assert len(children) == 1
+    assert not any(child.is_running() for child in children)
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(InputError, match=r"incomplete.*holds [1-9]\d* requests"):
+        read_recording(out)
+
+
+def test_locust_ends_when_its_parent_is_killed(tmp_path):
+    script = (
+        "import sys\n"
+        "from loadtests import Exponential, LoadPlan, record\n"
+        "record(sys.argv[1], LoadPlan((5,), 60.0, Exponential(0.05)), sys.argv[2])\n"
+    )
+    out = tmp_path / "out"
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        with subprocess.Popen([sys.executable, "-c", script, server.host, str(out)]) as running:
+            deadline = time.monotonic() + 30
+            while not (out / "locust/journal.csv").is_file():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            children = psutil.Process(running.pid).children()
+            running.kill()
+        assert psutil.wait_procs(children, timeout=15)[1] == []
+
+
+def test_stock_locust_runs_our_locustfile_without_our_command(tmp_path):
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        done = locust(tmp_path, "-f", our("locustfile.py"), "-H", server.host, "--users", "5", "--run-time", "2s",
+                      "--spawn-rate", "5", "--think", "constant:50ms", "--json-file", "report")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert locust_total(tmp_path / "report.json") > 60
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json"]
+
+
+def test_an_option_that_cannot_be_read_is_a_usage_error(tmp_path):
+    done = locust(tmp_path, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--think", "slow:5")
+    assert done.returncode == 2
+    assert "slow:5" in done.stderr
+    assert "lognormal:MEAN:CV" in done.stderr
+
+
+FOREIGN = """
+from locust import FastHttpUser, HttpUser, constant, task
+import gevent
+
+class Slow(HttpUser):
+    wait_time = constant(0.05)
+    @task
+    def users(self):
+        self.client.get("/api/users", name="users")
+
+class Quick(FastHttpUser):
+    wait_time = constant(0.05)
+    @task
+    def echo(self):
+        gevent.joinall([gevent.spawn(self.client.get, "/api/echo"), gevent.spawn(self.client.get, "/nothing")])
+"""
+
+
+def test_the_listener_works_beside_a_foreign_locustfile_and_loses_no_request(tmp_path):
+    (tmp_path / "theirs.py").write_text(FOREIGN)
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
+                      "--spawn-rate", "6", "--run-time", "2s", "--journal", "journal.csv", "--json-file", "report",
+                      "--exit-code-on-error", "0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "journal.csv")
+    assert len(rows) == locust_total(tmp_path / "report.json") > 50
+    assert set(rows["endpoint"]) == {"users", "/api/echo", "/nothing"}
+    assert set(rows.loc[rows["endpoint"] == "/nothing", "outcome"]) == {"client_error"}
+    assert sorted(rows["user_id"].unique()) == list(range(6))
+    assert not rows.duplicated(["user_id", "cycle"]).any()
+
+
+class Unkind:
+    """Answers nobody: closes ``/close`` at once, keeps ``/silent`` waiting; then stops listening."""
+
+    def __init__(self, listens_for_s):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listener.settimeout(0.05)
+        self._ends = time.monotonic() + listens_for_s
+        self._kept = []
+        self.port = self._listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self):
+        while time.monotonic() < self._ends:
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            self._kept.append(client)
+            client.settimeout(1)
+            if b"/close" in client.recv(1000):
+                self._kept.pop().close()
+        self._listener.close()
+        for client in self._kept:
+            client.close()
+
+
+def test_requests_without_a_response_are_told_apart(tmp_path):
+    unkind = Unkind(listens_for_s=4.0)
+    done = locust(tmp_path, "-f", our("locustfile.py"), "-H", f"http://127.0.0.1:{unkind.port}", "--users", "6",
+                  "--spawn-rate", "6", "--run-time", "5s", "--think", "constant:100ms", "--request-timeout", "300ms",
+                  "--request", "GET /close", "--request", "GET /silent", "--journal", "journal.csv",
+                  "--exit-code-on-error", "0")  # fmt: skip
+    unkind.thread.join()
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "journal.csv")
+    assert set(rows["outcome"]) == {"reset", "timeout", "refused"}
+    assert set(rows["status"]) == {0}
+    timeouts = rows[rows["outcome"] == "timeout"]
+    assert ((timeouts["finish_s"] - timeouts["start_s"]) >= 0.29).all()

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from loadtests.block_bootstrap import (
+    RESAMPLES,
+    fraction_interval,
+    interval_of,
+    quantile_draws,
+    resampled_weights,
+    widening,
+)
+from loadtests.journal import Mark
+from loadtests.recording import STEP_METRICS
+from loadtests.steady_state import Window, number_of_blocks, steady_windows, summarise, summarise_steps
+
+MARKS = (
+    Mark("asked", 1, 5, 100.0, 0), Mark("reached", 1, 5, 101.0, 0), Mark("asked", 2, 9, 110.0, 0),
+    Mark("asked", 3, 7, 120.0, 0), Mark("reached", 3, 7, 129.5, 0), Mark("ended", 3, 7, 130.0, 0),
+)  # fmt: skip
+
+
+def test_a_window_runs_from_the_settled_ramp_to_the_next_level():
+    windows, left_out = steady_windows(MARKS, 100.0, settle_s=2.0)
+    assert windows == (Window(1, 5, 3.0, 10.0),)
+    assert [(item.step, item.reason.split()[0]) for item in left_out] == [(2, "its"), (3, "nothing")]
+
+
+def test_an_aborted_test_has_no_window_for_its_last_step():
+    assert steady_windows(MARKS[:2], 100.0, 1.0) == ((), ())
+
+
+def test_counts_and_rates_take_exactly_the_window(request_table):
+    table = request_table(
+        [0.5, 1.0, 1.5, 2.0, 2.5, 3.0], [0.1] * 6, ["served", "served", "shed", "served", "timeout", "served"]
+    )
+    step = summarise(table, Window(1, 10, 1.0, 3.0))
+    assert step.requests == 4
+    assert step.outcomes == {"served": 2, "shed": 1, "timeout": 1}
+    assert step.metrics["throughput_rps"].mid == 2.0
+    assert step.metrics["goodput_rps"].mid == 1.0
+    assert step.metrics["shed_rate"].mid == 0.25
+    assert tuple(step.metrics) == STEP_METRICS
+
+
+def test_latencies_are_of_served_requests_only(request_table):
+    outcome = np.where(np.arange(1000) % 2, "shed", "served")
+    table = request_table(np.linspace(0, 10, 1000, endpoint=False), np.where(outcome == "served", 0.2, 0.001), outcome)
+    metrics = summarise(table, Window(1, 10, 0.0, 10.0)).metrics
+    assert [metrics[name].high for name in ("mean_s", "p50_s", "p99_s")] == pytest.approx([0.2] * 3)
+
+
+def test_zero_sheds_bound_the_shed_rate_from_above(request_table):
+    table = request_table(np.linspace(0, 10, 500, endpoint=False), np.full(500, 0.1))
+    shed = summarise(table, Window(1, 10, 0.0, 10.0)).metrics["shed_rate"]
+    assert (shed.low, shed.mid) == (0.0, 0.0)
+    assert shed.high == pytest.approx(1 - 0.1 ** (1 / 500))
+
+
+def test_a_window_without_requests_or_without_served_ones_says_unknown(request_table):
+    table = request_table([5.0, 6.0], [0.1, 0.1], "shed")
+    assert not summarise(table, Window(1, 10, 0.0, 1.0)).metrics["shed_rate"].is_known
+    shed_only = summarise(table, Window(1, 10, 4.0, 8.0)).metrics
+    assert not shed_only["p95_s"].is_known
+    assert shed_only["goodput_rps"].mid == 0.0
+    assert shed_only["shed_rate"].mid == 1.0
+
+
+def test_gaps_are_measured_between_a_user_s_requests(request_table):
+    table = request_table(np.arange(40) * 0.1 + 1, np.full(40, 0.3), users=10)
+    step = summarise_steps(table, [Window(1, 10, 0.0, 10.0)], think="constant:0.7")[0]
+    assert step.gap_mean_s == pytest.approx(1.0 - 0.3)
+    assert step.think == "constant:0.7"
+
+
+def test_the_same_seed_gives_the_same_intervals(request_table):
+    random = np.random.default_rng(3)
+    table = request_table(np.sort(random.uniform(0, 30, 5000)), random.exponential(0.1, 5000))
+    window = Window(1, 10, 0.0, 30.0)
+    assert summarise(table, window, seed=5) == summarise(table, window, seed=5)
+    assert summarise(table, window, seed=5) != summarise(table, window, seed=6)
+
+
+def test_blocks_span_about_two_cycles_of_a_user():
+    assert number_of_blocks(Window(1, 100, 0, 60.0), 12_000) == 60
+    assert number_of_blocks(Window(1, 100, 0, 10.0), 2_000) == 10
+    assert number_of_blocks(Window(1, 100, 0, 2.0), 400) == 6
+    assert number_of_blocks(Window(1, 100, 0, 2.0), 0) == 6
+
+
+def test_few_blocks_widen_an_interval_by_student_s_t():
+    assert widening(20, 0.9) == 1.0
+    assert widening(6, 0.9) == pytest.approx(stats.t.ppf(0.95, 5) / stats.norm.ppf(0.95) * np.sqrt(6 / 5))
+    draws = np.linspace(9, 11, 401)
+    assert interval_of(draws, 10.0, 6, 0.9).high - 10 > interval_of(draws, 10.0, 30, 0.9).high - 10
+
+
+def test_a_fraction_s_interval_is_never_narrower_than_the_binomial_one():
+    interval = fraction_interval(np.full(RESAMPLES, 0.1), 10, 100, 30)
+    exact = stats.binomtest(10, 100).proportion_ci(0.9)
+    assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high))
+    assert fraction_interval(np.ones(RESAMPLES), 50, 50, 30).low == pytest.approx(0.1 ** (1 / 50))
+
+
+def test_resampled_quantiles_agree_with_resampling_the_values_themselves():
+    random = np.random.default_rng(2)
+    values, block = random.lognormal(size=900), np.repeat(np.arange(30), 30)
+    weights = resampled_weights(30, random)
+    draws = quantile_draws(weights, values, block, [0.5, 0.95])
+    for resample in (0, 7):
+        pooled = np.repeat(values, weights[resample].astype(int)[block])
+        expected = np.quantile(pooled, [0.5, 0.95], method="inverted_cdf")
+        np.testing.assert_allclose(draws[resample], expected)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_claim(request_table):
+    """Independent requests at 200/s for 8 s: 90 % intervals of rate, mean and median over 120 trials."""
+    random = np.random.default_rng(11)
+    truth = {"throughput_rps": 200.0, "mean_s": 0.1, "p50_s": 0.1 * np.log(2)}
+    hits = dict.fromkeys(truth, 0)
+    trials = 120
+    for trial in range(trials):
+        count = random.poisson(200 * 8)
+        table = request_table(np.sort(random.uniform(0, 8, count)), random.exponential(0.1, count), users=100)
+        metrics = summarise(table, Window(1, 100, 0.0, 8.0), seed=trial).metrics
+        for name, value in truth.items():
+            hits[name] += metrics[name].contains(value)
+    for name, hit in hits.items():
+        assert stats.binomtest(hit, trials, 0.9).pvalue > 1e-3 or hit / trials > 0.9, (name, hit)

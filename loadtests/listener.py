@@ -31,7 +31,7 @@ class Listener:
         self.step = 1
         self._environment = environment
         self._journal = Journal(path)
-        self._numbers: WeakKeyDictionary[User, int] = WeakKeyDictionary()
+        self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._next_number = itertools.count()
         self._cycles: defaultdict[int, int] = defaultdict(int)
 
@@ -88,23 +88,24 @@ class Listener:
         self._journal.close()
 
     def _user_number(self) -> int:
-        user = _user_of(gevent.getcurrent())
-        if user is None:
-            return _NO_USER
-        if user not in self._numbers:
-            self._numbers[user] = next(self._next_number)
-        return self._numbers[user]
+        """The number of the user that the current greenlet works for; -1 when there is none."""
+        greenlet: Any = gevent.getcurrent()
+        for _ in range(_MOST_ANCESTORS):
+            if greenlet in self._numbers:
+                return self._numbers[greenlet]
+            if _is_user(greenlet):
+                return self._numbers.setdefault(greenlet, next(self._next_number))
+            spawner = getattr(greenlet, "spawning_greenlet", None)
+            greenlet = spawner() if callable(spawner) else None
+            if greenlet is None:
+                break
+        return _NO_USER
 
 
-def _user_of(greenlet: Any) -> User | None:
-    """The simulated user that a greenlet works for; Locust hands it to the user's greenlet as an argument."""
-    for _ in range(_MOST_ANCESTORS):
-        arguments = getattr(greenlet, "args", None)
-        if arguments and isinstance(arguments[0], User):
-            return arguments[0]
-        spawner = getattr(greenlet, "spawning_greenlet", None)
-        greenlet = spawner() if callable(spawner) else None
-    return None
+def _is_user(greenlet: Any) -> bool:
+    """Whether Locust runs a simulated user in this greenlet; it hands the user over as an argument."""
+    arguments = getattr(greenlet, "args", None)
+    return bool(arguments) and isinstance(arguments[0], User)
 
 
 @events.init_command_line_parser.add_listener
@@ -119,6 +120,8 @@ def add_options(parser: Any) -> None:
 @events.init.add_listener
 def start(environment: Any, **_event: Any) -> None:
     """Attach a listener where a journal is asked for."""
+    # Timers count from the event loop's last look at the clock, before seconds of imports: --run-time would be short.
+    gevent.get_hub().loop.update_now()
     path = getattr(environment.parsed_options, "journal", None)
     if path and not hasattr(environment, "journal_listener"):
         environment.journal_listener = Listener(environment, Path(path))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
-import gevent
 import numpy as np
 from locust import FastHttpUser, events, task
 
@@ -102,6 +101,7 @@ def add_options(parser: Any) -> None:
             "levels of users, one step each, e.g. 5,10,20 (instead of --users, --run-time)",
         ),
         ("--step-time", _explained(parse_duration_s), "30s", "length of a step, e.g. 30s"),
+        ("--hold-time", _explained(parse_duration_s), "0s", "how long the last step's users go on after its end"),
         ("--request-timeout", _explained(parse_duration_s), "30s", "longest wait for a response"),
         ("--seed", int, 1, "seed of think times and of the mix"),
     ):
@@ -115,12 +115,15 @@ def add_options(parser: Any) -> None:
 @events.init.add_listener
 def use_steps(environment: Any, runner: Any, **_event: Any) -> None:
     """Put the step shape in force where steps are asked for."""
-    # Timers count from the event loop's last look at the clock, before seconds of imports: --run-time would be short.
-    gevent.get_hub().loop.update_now()
     listener.start(environment)
     options = environment.parsed_options
     if options.step_users:
-        watcher = getattr(environment, "journal_listener", None)
-        shape = StepShape(options.step_users, options.step_time, options.spawn_rate, watcher)
+        shape = StepShape(
+            options.step_users,
+            options.step_time,
+            options.hold_time,
+            spawn_rate=options.spawn_rate,
+            listener=getattr(environment, "journal_listener", None),
+        )
         shape.runner = runner
         environment.shape_class = shape

@@ -83,12 +83,12 @@ class LoadPlan:
 
     @property
     def duration_s(self) -> float:
-        """Length of the whole test."""
+        """Length of all steps, seconds (the last one's users go on for another `settling_s`)."""
         return len(self.users) * self.step_time_s
 
     @property
     def settling_s(self) -> float:
-        """The time that is cut after a ramp, seconds."""
+        """The time that is cut after a ramp, and that the last step's users go on after it, seconds."""
         if self.settle_s is not None:
             return self.settle_s
         wanted = max(_LEAST_SETTLE_S, _SETTLE_THINK_TIMES * self.think.mean_s)

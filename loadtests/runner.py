@@ -109,6 +109,7 @@ class _LocustRun:
         plan = self.plan
         words = ["-f", _LOCUSTFILE, "--headless", "--host", self.host]
         words += ["--step-users", ",".join(map(str, plan.users)), "--step-time", str(plan.step_time_s)]
+        words += ["--hold-time", str(plan.settling_s)]
         words += ["--think", format_think(plan.think), "--seed", str(plan.seed)]
         words += [word for request in plan.requests for word in ("--request", format_request(request))]
         if plan.spawn_rate is not None:
@@ -131,7 +132,7 @@ class _LocustRun:
             raise RunError(f"Locust ended early (exit code {child.exit_code}); its last messages:\n{self._said(child)}")
 
     def _follow(self, child: Child, watch: JournalWatch, on_progress: OnProgress | None) -> None:
-        deadline = time.monotonic() + self.plan.duration_s + self.drain_s + _OVERTIME_S
+        deadline = time.monotonic() + self.plan.duration_s + self.plan.settling_s + self.drain_s + _OVERTIME_S
         while not child.wait(_POLL_S):
             self._sample_cpu(child.pid)
             progress = watch.progress()

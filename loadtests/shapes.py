@@ -23,6 +23,9 @@ class StepShape(LoadTestShape):
     ----------
     levels : list of int
     step_time_s : float
+    hold_s : float
+        The last level goes on this long after its end, so that think times that
+        began in it are seen whole.
     spawn_rate : float or None
         Users a second; None: by `automatic_spawn_rate`.
     listener : Listener or None
@@ -31,10 +34,13 @@ class StepShape(LoadTestShape):
 
     abstract = True
 
-    def __init__(self, levels: list[int], step_time_s: float, spawn_rate: float | None, listener: Any) -> None:
+    def __init__(
+        self, levels: list[int], step_time_s: float, hold_s: float, *, spawn_rate: float | None, listener: Any
+    ) -> None:
         super().__init__()
         self._levels = levels
         self._step_time_s = step_time_s
+        self._hold_s = hold_s
         self._spawn_rate = spawn_rate
         self._listener = listener
         self._current = -1
@@ -42,19 +48,28 @@ class StepShape(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """The level of now. Locust asks once a second; near a step's end this waits for the exact time."""
-        left_s = (self._current + 1) * self._step_time_s - self.get_run_time()
+        left_s = self._end_s() - self.get_run_time()
         if left_s < _TICK_S:
             gevent.sleep(max(left_s, 0.0))
             self._advance()
-        return None if self._current == len(self._levels) else (self._levels[self._current], self._rate)
+        if self._current > len(self._levels):
+            return None
+        return self._levels[min(self._current, len(self._levels) - 1)], self._rate
+
+    def _end_s(self) -> float:
+        """When the current phase ends, seconds after the start: a step, or the hold after the last one."""
+        steps_s = min(self._current + 1, len(self._levels)) * self._step_time_s
+        return steps_s + (self._hold_s if self._current == len(self._levels) else 0.0)
 
     def _advance(self) -> None:
         running = self.get_current_user_count()
         self._current += 1
         if self._current == len(self._levels):
             self._mark("ended", running)
-            return
-        target = self._levels[self._current]
+        elif self._current < len(self._levels):
+            self._begin_step(self._levels[self._current], running)
+
+    def _begin_step(self, target: int, running: int) -> None:
         self._rate = self._spawn_rate or automatic_spawn_rate(target - running, self._step_time_s)
         if self._listener is not None:
             self._listener.step = self._current + 1

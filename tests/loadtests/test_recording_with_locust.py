@@ -133,6 +133,14 @@ def test_the_recording_reads_back_as_it_was_returned(recorded):
     assert str(recording.path) not in json.dumps(recording.manifest)
 
 
+def test_the_last_step_s_users_go_on_after_it_so_its_think_times_are_seen_whole(recorded):
+    recording, _, _ = recorded
+    last = recording.steps[-1]
+    assert recording.requests["start_s"].max() > last.end_s
+    in_last = recording.requests_in(last)
+    assert len(recording.gaps(last).censored_s) < 0.1 * len(in_last)
+
+
 def test_the_gauges_follow_the_load(recorded):
     recording, _, _ = recorded
     assert len(recording.gauges) >= 5
@@ -287,34 +295,34 @@ def test_the_listener_works_beside_a_foreign_locustfile_and_loses_no_request(tmp
 
 
 class Unkind:
-    """Answers nobody: closes ``/close`` at once, keeps ``/silent`` waiting; then stops listening."""
+    """Answers nobody: closes ``/close`` at once, keeps ``/silent`` waiting; stops listening after a few of each."""
 
-    def __init__(self, listens_for_s):
+    def __init__(self, of_each):
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self._listener.settimeout(0.05)
-        self._ends = time.monotonic() + listens_for_s
-        self._kept = []
+        self._listener.settimeout(30)
+        self._of_each = of_each
         self.port = self._listener.getsockname()[1]
         self.thread = threading.Thread(target=self._serve)
         self.thread.start()
 
     def _serve(self):
-        while time.monotonic() < self._ends:
-            try:
+        closed, silent = 0, []
+        with self._listener:
+            while closed < self._of_each or len(silent) < self._of_each:
                 client, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            self._kept.append(client)
-            client.settimeout(1)
-            if b"/close" in client.recv(1000):
-                self._kept.pop().close()
-        self._listener.close()
-        for client in self._kept:
+                client.settimeout(30)
+                if b"/close" in client.recv(1000):
+                    closed += 1
+                    client.close()
+                else:
+                    silent.append(client)
+            time.sleep(0.5)
+        for client in silent:
             client.close()
 
 
 def test_requests_without_a_response_are_told_apart(tmp_path):
-    unkind = Unkind(listens_for_s=4.0)
+    unkind = Unkind(of_each=3)
     done = locust(tmp_path, "-f", our("locustfile.py"), "-H", f"http://127.0.0.1:{unkind.port}", "--users", "6",
                   "--spawn-rate", "6", "--run-time", "5s", "--think", "constant:100ms", "--request-timeout", "300ms",
                   "--request", "GET /close", "--request", "GET /silent", "--journal", "journal.csv",

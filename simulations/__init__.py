@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simulations.analysis.load_sweep import find_capacity, sweep_load
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.fitting import calibrate
-    from simulations.calibration.prediction import model_draws, predict_window
+    from simulations.calibration.prediction import model_draws, predict_curve, predict_window
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
     from simulations.model.server_model import ServerModel
@@ -36,7 +36,8 @@ __all__ = [
     "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
     "Gamma", "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "OpenWorkload", "Recording", "ServerModel",
     "SimulationResult", "Uniform", "ValidationReport", "calibrate", "find_capacity", "model_draws",
-    "parse_distribution", "predict_window", "read_deployment", "read_recording", "record", "simulate", "sweep_load",
+    "parse_distribution", "predict_curve", "predict_window",
+    "read_deployment", "read_recording", "record", "simulate", "sweep_load",
     "validate_model",
 ]  # fmt: skip
 
@@ -55,7 +56,7 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("find_capacity", "sweep_load"), "simulations.analysis.load_sweep"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
-        **dict.fromkeys(("model_draws", "predict_window"), "simulations.calibration.prediction"),
+        **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
         "ServerModel": "simulations.model.server_model",

@@ -9,6 +9,7 @@ run-to-run part together.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from loadtests.foundation.distributions import Distribution
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key, generator
 from loadtests.recording import STEP_METRICS
+from simulations.analysis.capacity_curve import CapacityCurve, CapacityPoint
 from simulations.analysis.metrics import Window, window_metrics
 from simulations.analysis.simulation import simulate_log
 from simulations.calibration.problem import build_model, warm_up_time_s
@@ -74,6 +76,16 @@ def predict_window(
         for number, model in enumerate(model_draws(fit, DRAWS, seed))
     ]
     return {name: _interval([row[name] for row in rows], level) for name in STEP_METRICS}
+
+
+def predict_curve(
+    fit: CalibrationResult, users: Sequence[int], window_s: float = 60.0, *, seed: int = 1, level: float = 0.9
+) -> CapacityCurve:
+    """Prediction intervals over load: `predict_window` at each number of users."""
+    points = [
+        CapacityPoint(count, predict_window(fit, count, window_s, seed=seed, level=level)) for count in sorted(users)
+    ]
+    return CapacityCurve(tuple(points), "model")
 
 
 def _one_window(model: ServerModel, workload: ClosedWorkload, window_s: float, seed: int) -> dict[str, float]:

@@ -187,7 +187,8 @@ def validate_model(
     """
     if not held_out.steps:
         raise InputError("There is no step to validate on; keep at least one step out of the calibration.")
-    seen = [step.step for step in held_out.steps if step in fit.steps]
+    unseen = unseen_steps(fit, held_out)
+    seen = [step.step for step in held_out.steps if step.step not in unseen]
     if seen:
         raise InputError(f"Steps {seen} were part of the calibration; validate on steps that it has not seen.")
     steps = tuple(_validate_step(fit, step, seed, level) for step in held_out.steps)
@@ -201,6 +202,14 @@ def validate_model(
         verdict="pass" if all(c.passes for c in judged) else "fail",
         seed=seed,
     )
+
+
+def unseen_steps(fit: CalibrationResult, recording: Recording) -> list[int]:
+    """Numbers of the steps that were not part of the calibration."""
+    calibrated = {(step.step, step.users, step.start_s, step.requests) for step in fit.steps}
+    return [
+        step.step for step in recording.steps if (step.step, step.users, step.start_s, step.requests) not in calibrated
+    ]
 
 
 def _validate_step(fit: CalibrationResult, step: LoadStep, seed: int, level: float) -> StepValidation:

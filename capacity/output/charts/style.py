@@ -1,18 +1,18 @@
 """What all charts share: colours, sizes and new axes.
 
-Figures are made without pyplot: no global state, nothing to close. A function
-given no axes makes a `Figure`; its axes are returned and reach it as
-``ax.figure`` (``ax.figure.savefig("plan.png")``; as the last line of a notebook
-cell ``ax.figure`` shows it once ``%matplotlib inline`` is on).
+Without `ax` a chart opens a figure through pyplot, so that a notebook shows it
+by itself. Programs that write files make a figure of their own with
+`new_figure` and pass its axes: no global state, nothing to close.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib import pyplot
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from loadtests.foundation.units import Quantity
@@ -35,10 +35,16 @@ _UNITS = {
 
 
 def new_axes(ax: Axes | None = None, size: tuple[float, float] = SIZE) -> Axes:
-    """Return `ax`, or the axes of a new figure of `size` inches whose layout keeps labels apart."""
+    """Return `ax`, or the axes of a new pyplot figure of `size` inches whose layout keeps labels apart."""
     if ax is not None:
         return ax
-    return Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot()
+    return pyplot.figure(figsize=size, dpi=DPI, layout="constrained").add_subplot()
+
+
+def new_figure(panels: int = 1, size: tuple[float, float] = SIZE) -> tuple[Figure, list[Axes]]:
+    """Make a figure that pyplot does not know of, with `panels` axes side by side, each of `size` inches."""
+    figure = Figure(figsize=(size[0] * panels, size[1]), dpi=DPI, layout="constrained")
+    return figure, [figure.add_subplot(1, panels, place + 1) for place in range(panels)]
 
 
 def unit_of(quantity: Quantity) -> str:

@@ -1,0 +1,145 @@
+"""Charts of what was measured and what the model makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from capacity.output.charts.style import BLUE, GREY, ORANGE, VERMILION, amount_axis, legend_below, new_axes, tidy
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+from loadtests.recording import LoadStep, Recording
+from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+
+_LABELS = {
+    "throughput_rps": ("requests per second", 1.0),
+    "goodput_rps": ("served requests per second", 1.0),
+    "shed_rate": ("share of requests shed", 1.0),
+    "mean_s": ("mean residence time (ms)", 1e3),
+    "p50_s": ("median residence time (ms)", 1e3),
+    "p95_s": ("95th percentile of residence time (ms)", 1e3),
+    "p99_s": ("99th percentile of residence time (ms)", 1e3),
+}
+
+
+def plot_load_test_fit(
+    recording: Recording,
+    predicted: CapacityCurve,
+    *,
+    metric: str = "p95_s",
+    held_out: Collection[int] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """Measured steps against the calibrated model's prediction band.
+
+    Parameters
+    ----------
+    recording : Recording
+        Its steps are drawn as points with their confidence intervals.
+    predicted : CapacityCurve
+        Prediction intervals over users (`simulations.predict_curve`).
+    metric : str, default "p95_s"
+        One of the recording's step metrics.
+    held_out : collection of int
+        Numbers of the steps that the calibration has not seen; drawn hollow.
+    ax : Axes, optional
+        Where to draw; default: a new figure.
+    """
+    label, scale = _label_of(metric)
+    axes = new_axes(ax)
+    low, mid, high = (values * scale for values in predicted.metric(metric))
+    level = next(iter(predicted.points)).metrics[metric].level
+    axes.fill_between(
+        predicted.users, low, high, color=BLUE, alpha=0.2, linewidth=0, label=f"model, {level:.0%} interval"
+    )
+    axes.plot(predicted.users, mid, color=BLUE, linewidth=1.8, label="model")
+    used = [step for step in recording.steps if step.step not in held_out]
+    unseen = [step for step in recording.steps if step.step in held_out]
+    _points(axes, used, metric, scale, "measured, calibrated on", filled=True)
+    _points(axes, unseen, metric, scale, "measured, held out", filled=False)
+    axes.set_xlabel("users")
+    amount_axis(axes, label)
+    if metric == "shed_rate":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlim(left=0)
+    tidy(axes)
+    axes.set_title("Load test against model", loc="left")
+    axes.legend(loc="best", frameon=False, fontsize=9)
+    return axes
+
+
+def plot_capacity_curve(
+    curve: CapacityCurve,
+    *,
+    measured: CapacityCurve | None = None,
+    capacity: InstanceCapacity | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Requests sent and served per second over users, with the capacity marked.
+
+    Parameters
+    ----------
+    curve : CapacityCurve
+        Drawn as lines with bands.
+    measured : CapacityCurve, optional
+        Drawn as points.
+    capacity : InstanceCapacity, optional
+        Drawn as a vertical line with its interval; its maximum as a second one.
+    ax : Axes, optional
+        Where to draw; default: a new figure.
+    """
+    axes = new_axes(ax)
+    for metric, colour, style, name in (
+        ("throughput_rps", ORANGE, (0, (5, 2)), "sent"),
+        ("goodput_rps", BLUE, "-", "served"),
+    ):
+        low, mid, high = curve.metric(metric)
+        axes.fill_between(curve.users, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(curve.users, mid, color=colour, linestyle=style, linewidth=1.8, label=f"{name} ({curve.source})")
+        if measured is not None:
+            marker = "s" if metric == "throughput_rps" else "o"
+            axes.plot(
+                measured.users, measured.metric(metric)[1], marker, color=colour, markeredgecolor="black",
+                markersize=6, label=f"{name} ({measured.source})",
+            )  # fmt: skip
+    if capacity is not None:
+        _mark(axes, capacity.value, VERMILION, "-", "capacity within the objective")
+        if capacity.max_value is not None and capacity.max_value.mid != capacity.value.mid:
+            _mark(axes, capacity.max_value, GREY, ":", "largest load without undue shedding")
+    axes.set_xlabel("users")
+    amount_axis(axes, "requests per second")
+    axes.set_xlim(left=0)
+    tidy(axes)
+    axes.set_title("Capacity of one instance", loc="left")
+    legend_below(axes, axes.get_legend_handles_labels()[0])
+    return axes
+
+
+def _label_of(metric: str) -> tuple[str, float]:
+    if metric not in _LABELS:
+        raise InputError(f"The metric {metric!r} cannot be drawn; choose one of {', '.join(_LABELS)}.")
+    return _LABELS[metric]
+
+
+def _points(axes: Axes, steps: Collection[LoadStep], metric: str, scale: float, label: str, *, filled: bool) -> None:
+    if not steps:
+        return
+    intervals = [step.metrics[metric] for step in steps]
+    mid = np.array([item.mid for item in intervals]) * scale
+    errors = (
+        np.array([[item.mid - item.low for item in intervals], [item.high - item.mid for item in intervals]]) * scale
+    )
+    axes.errorbar(
+        [step.users for step in steps], mid, yerr=errors, fmt="o" if filled else "D", color="black",
+        markerfacecolor="black" if filled else "white", markersize=6 if filled else 7, capsize=3, linewidth=1.2,
+        label=label,
+    )  # fmt: skip
+
+
+def _mark(axes: Axes, value: Interval, colour: str, style: str, label: str) -> None:
+    if value.high > value.low:
+        axes.axvspan(value.low, value.high, color=colour, alpha=0.15, linewidth=0)
+    axes.axvline(value.mid, color=colour, linestyle=style, linewidth=1.6, label=f"{label}: {value.format('.4g')} users")

@@ -1,0 +1,137 @@
+"""One self-contained HTML page of everything that a folder holds: recording, model, validation, capacity, plans."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from capacity.output.figures import data_address, measurement_figures, plan_figures
+from capacity.planning.plan import CapacityPlan
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import read_json, write_text
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import format_duration
+from loadtests.foundation.versions import versions_of
+from loadtests.recording import Recording
+from loadtests.store import read_recording
+from simulations.analysis.capacity_curve import InstanceCapacity
+from simulations.calibration.result import CalibrationResult
+
+REPORT = "report.html"
+_CHART_TITLES = {
+    "load_test_fit": "Measured steps against the calibrated model; hollow diamonds were not used for the calibration.",
+    "capacity_curve": "Requests sent and served over load, and the capacity within the objective.",
+    "growth_capacity": "Growth against the capacity that the plan deploys.",
+    "timeline": "The scaling timeline.",
+}
+
+
+@dataclass(frozen=True)
+class PlanSection:
+    """One plan of the folder."""
+
+    title: str
+    plan: CapacityPlan
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What was found in a folder; each part may be absent."""
+
+    recording: Recording | None = None
+    fit: CalibrationResult | None = None
+    validation: dict[str, Any] | None = None
+    capacity: InstanceCapacity | None = None
+    plans: tuple[PlanSection, ...] = field(default=())
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write `report.html` into a folder and return its path.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds any of `recording/`, `model.json`, `validation.json`, `capacity.json`,
+        `plan.json` and `*/plan.json`; a recording folder itself will do too.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to report on, or a part cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist; give a folder that a demo, record or plan has written.")
+    content = read_content(folder)
+    if content == ReportContent():
+        raise InputError(
+            f"The folder {folder} holds nothing to report on; expected a recording, model.json, validation.json, "
+            "capacity.json or plan.json."
+        )
+    return write_text(folder / REPORT, render(content))
+
+
+def read_content(folder: Path) -> ReportContent:
+    """Read every part that is there."""
+    recording = next((place for place in (folder, folder / "recording") if (place / "manifest.json").is_file()), None)
+    plan_files = sorted([*folder.glob("plan.json"), *folder.glob("*/plan.json")])
+    model, validation, capacity = (folder / name for name in ("model.json", "validation.json", "capacity.json"))
+    return ReportContent(
+        recording=read_recording(recording) if recording else None,
+        fit=CalibrationResult.load(model) if model.is_file() else None,
+        validation=read_json(validation, "validation file") if validation.is_file() else None,
+        capacity=InstanceCapacity.from_dict(read_json(capacity)["instance_capacity"]) if capacity.is_file() else None,
+        plans=tuple(PlanSection(_plan_title(path, folder), CapacityPlan.load(path)) for path in plan_files),
+    )
+
+
+def render(content: ReportContent) -> str:
+    """The page's HTML."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(interval=_interval, duration=_duration, percent=_percent, number=_number)
+    template = environment.from_string(files("capacity.output").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        content=content, measurement_charts=_measurement_charts(content),
+        plans=[(section, _charts(plan_figures(section.plan)), section.plan.to_dict()) for section in content.plans],
+        versions=versions_of("numpy", "numba", "scipy", "pandas", "simpy", "locust", "matplotlib"),
+    )  # fmt: skip
+
+
+def _measurement_charts(content: ReportContent) -> list[tuple[str, str]]:
+    if content.recording is None or content.fit is None:
+        return []
+    return _charts(measurement_figures(content.recording, content.fit, content.capacity))
+
+
+def _charts(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(_CHART_TITLES[name], data_address(figure)) for name, figure in figures.items()]
+
+
+def _plan_title(path: Path, folder: Path) -> str:
+    return "Plan" if path.parent == folder else f"Plan: {path.parent.name}"
+
+
+def _interval(value: Interval | dict[str, Any] | None, unit: str = "", scale: float = 1.0) -> str:
+    if value is None:
+        return "not stated"
+    interval = Interval.from_dict(value) if isinstance(value, dict) else value
+    return (interval.scaled(scale) if interval.is_known else interval).format(unit=unit)
+
+
+def _duration(seconds: float | None) -> str:
+    return "unknown" if seconds is None or math.isnan(seconds) else format_duration(seconds)
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None or math.isnan(share) else f"{share:.{digits}%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"

@@ -104,7 +104,7 @@ class Listener:
 
 def _is_user(greenlet: Any) -> bool:
     """Whether Locust runs a simulated user in this greenlet; it hands the user over as an argument."""
-    arguments = getattr(greenlet, "args", None)
+    arguments: Any = getattr(greenlet, "args", None)
     return bool(arguments) and isinstance(arguments[0], User)
 
 

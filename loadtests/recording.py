@@ -190,8 +190,9 @@ class Recording:
     def gaps(self, step: LoadStep) -> Gaps:
         """Times between a user's response and its next request, for gaps that began in the step's window.
 
-        A gap that was still open when its worker stopped sending is censored: all that is
-        known is that it was longer. Leaving those out would favour short gaps.
+        A gap that was still open when its worker stopped sending, or when its user was stopped
+        for a lighter step, is censored: all that is known is that it was longer. Leaving those
+        out would favour short gaps.
         """
         keys = ["worker_id", "user_id"]
         rows = self.requests.sort_values([*keys, "cycle"], kind="stable")
@@ -201,6 +202,8 @@ class Recording:
         finish_s = rows["finish_s"][inside].to_numpy(dtype=float)
         next_s = following[inside].to_numpy(dtype=float)
         end_s = worker_end[inside].to_numpy(dtype=float)
+        if any(item.users < step.users for item in self.steps if item.start_s > step.start_s):
+            end_s = np.minimum(end_s, step.end_s)
         is_open = np.isnan(next_s)
         observed = np.maximum((next_s - finish_s)[~is_open], 0.0)
         return Gaps(observed, np.maximum((end_s - finish_s)[is_open], 0.0))

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights, widening
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
+from loadtests.steady_state import Window, number_of_blocks
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +34,7 @@ STATISTICS = (
 FLOORS = np.array([0.003, 0.002, 0.20, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.015])
 """Agreement that is good enough, by statistic: the model is not asked to explain less than this."""
 
-_BLOCKS = 30
-_RESAMPLES = 200
+_WIDENING_LEVEL = 0.9
 _FEWEST_SERVED = 50
 _FEWEST_SHED = 30
 _FEWEST_GAPS = 100
@@ -60,7 +61,7 @@ class StepObservation:
     window_s : float
     values : array, shape (len(STATISTICS),)
         Measured statistics; NaN where there is too little to tell.
-    resamples : array, shape (200, len(STATISTICS))
+    resamples : array, shape (resamples, len(STATISTICS))
         Block-bootstrap draws of the same vector: its joint sampling noise.
     """
 
@@ -127,7 +128,7 @@ def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObserv
         )
     return StepObservation(
         step.step, step.users, think_time_of(recording, step), step.window_s, values,
-        _block_bootstrap(answers, step, generator(seed, 1, step.step)),
+        _block_bootstrap(answers, step, values, generator(seed, 1, step.step)),
     )  # fmt: skip
 
 
@@ -162,16 +163,29 @@ def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Dis
     return Empirical(tuple(np.interp(at, middle, estimate.quantiles).tolist()))
 
 
-def _block_bootstrap(answers: Answers, step: LoadStep, rng: np.random.Generator) -> Floats:
-    """Resample stretches of time, so that the correlation inside a stretch is kept."""
-    block = np.floor((answers.finish_s - step.start_s) / step.window_s * _BLOCKS).astype(np.int64).clip(0, _BLOCKS - 1)
-    order = np.argsort(block, kind="stable")
-    edges = np.searchsorted(block[order], np.arange(_BLOCKS + 1))
-    members = [order[edges[b] : edges[b + 1]] for b in range(_BLOCKS)]
-    draws = np.empty((_RESAMPLES, len(STATISTICS)))
-    for row in draws:
-        chosen = np.concatenate([members[b] for b in rng.integers(0, _BLOCKS, _BLOCKS)])
-        row[:] = statistics(
-            Answers(answers.finish_s[chosen], answers.residence_s[chosen], answers.served[chosen]), step.window_s
-        )
-    return draws
+def _block_bootstrap(answers: Answers, step: LoadStep, values: Floats, rng: np.random.Generator) -> Floats:
+    """Resample stretches of time of about two user cycles each, so that the correlation inside a stretch is kept.
+
+    With few stretches the spread is widened as for the recording's own intervals.
+    """
+    window = Window(step.step, step.users, step.start_s, step.end_s)
+    blocks = number_of_blocks(window, len(answers.served))
+    block = np.floor((answers.finish_s - step.start_s) / step.window_s * blocks).astype(np.int64).clip(0, blocks - 1)
+    weights = resampled_weights(blocks, rng)
+    served, residence = answers.served, answers.residence_s
+
+    def per_block(rows: NDArray[np.bool_], of: Floats | None = None) -> Floats:
+        return np.bincount(block[rows], None if of is None else of[rows], minlength=blocks).astype(float)
+
+    good, everything = per_block(served), per_block(np.ones_like(served))
+    draws = np.full((len(weights), len(STATISTICS)), np.nan)
+    with np.errstate(divide="ignore"):
+        draws[:, 0] = np.log(weights @ good / step.window_s)
+        draws[:, 1] = 1.0 - ratio_draws(weights, good, everything)
+        if math.isfinite(values[2]):
+            draws[:, 2] = np.log(quantile_draws(weights, residence[~served], block[~served], [0.5])[:, 0])
+        draws[:, 3] = np.log(ratio_draws(weights, per_block(served, residence), good))
+        draws[:, 4:] = np.log(quantile_draws(weights, residence[served], block[served], LATENCY_POINTS))
+    draws[~np.isfinite(draws)] = np.nan
+    centre = np.nanmean(np.where(np.isfinite(values), draws, 0.0), axis=0)
+    return np.asarray(values + widening(blocks, _WIDENING_LEVEL) * (draws - centre))

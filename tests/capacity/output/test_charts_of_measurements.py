@@ -1,0 +1,62 @@
+"""Charts of recordings and models: labels, units, held-out steps apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import pytest
+from support.synthetic_recordings import record_model
+
+from capacity import charts
+from capacity.output.charts.style import new_figure
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Exponential
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
+from loadtests.recording import Recording
+from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+from simulations.model.server_model import ServerModel
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    model = ServerModel(Deployment(workers=8, queue_capacity=8), Exponential(0.05), 0.001)
+    return record_model(model, (10, 30, 80), Exponential(0.2), window_s=5.0)
+
+
+def test_a_load_test_fit_shows_units_and_what_was_held_out(recording: Recording) -> None:
+    _, (axes,) = new_figure()
+    predicted = CapacityCurve.from_steps(recording.steps)
+    assert charts.plot_load_test_fit(recording, predicted, metric="p95_s", held_out=[2], ax=axes) is axes
+    assert axes.get_xlabel() == "users"
+    assert "(ms)" in axes.get_ylabel()
+    labels = axes.get_legend_handles_labels()[1]
+    assert {"measured, calibrated on", "measured, held out", "model, 90% interval"} <= set(labels)
+    assert axes.get_ylim()[1] > 1e3 * max(step.metrics["p95_s"].mid for step in recording.steps)
+
+
+def test_a_capacity_curve_marks_the_capacity_with_its_interval(recording: Recording) -> None:
+    _, (axes,) = new_figure()
+    capacity = InstanceCapacity(Quantity.USERS, Interval(25, 28, 30, kind="parameter"), Interval(50, 52, 55), "p95")
+    charts.plot_capacity_curve(CapacityCurve.from_steps(recording.steps), capacity=capacity, ax=axes)
+    labels = axes.get_legend_handles_labels()[1]
+    assert "capacity within the objective: 28 (25 to 30) users" in labels
+    assert axes.get_ylabel() == "requests per second"
+
+
+@pytest.mark.parametrize("metric", ["latency", ""])
+def test_an_unknown_metric_is_named(recording: Recording, metric: str) -> None:
+    with pytest.raises(InputError, match="cannot be drawn"):
+        charts.plot_load_test_fit(recording, CapacityCurve.from_steps(recording.steps), metric=metric)
+
+
+def test_without_axes_a_chart_opens_a_pyplot_figure(recording: Recording) -> None:
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    draw: Callable[..., object] = charts.plot_capacity_curve
+    axes = draw(CapacityCurve.from_steps(recording.steps))
+    assert pyplot.gcf() is axes.figure  # type: ignore[attr-defined]
+    pyplot.close("all")

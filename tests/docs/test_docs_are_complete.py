@@ -1,0 +1,69 @@
+"""The pages name what the code has: finding codes of the guide's plan, columns and keys of every file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
+from loadtests import Deployment, Exponential, Interval, LogNormal
+from loadtests.gauges import GAUGE_COLUMNS
+from loadtests.journal import MARK_COLUMNS
+from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, STEP_METRICS, LoadStep
+from loadtests.staging.service_log import HEADER
+from simulations import CalibrationResult, ServerModel, ValidationReport
+from simulations.calibration.result import ParameterDraws
+from simulations.calibration.validation import LIMITS, MetricComparison, StepValidation
+
+DOCS = Path(__file__).parents[2] / "docs"
+ONE = Interval(1.0, 1.0, 1.0)
+STEP = LoadStep(1, 1, 0.0, 1.0, 1, dict.fromkeys(STEP_METRICS, ONE), {"served": 1}, 0.1, "none")
+
+
+def names_on(page: str) -> set[str]:
+    """Every word inside backticks."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w-]+", code)}
+
+
+@pytest.fixture(scope="module")
+def guide_plan() -> CapacityPlan:
+    return plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3_350), PlanningPolicy.guide())
+
+
+def test_every_finding_about_the_guide_is_explained(guide_plan: CapacityPlan) -> None:
+    codes = {finding.code for finding in guide_plan.findings}
+    assert codes - names_on("the-guide.md") == set()
+
+
+def test_every_column_of_a_recording_is_described() -> None:
+    columns = {*REQUEST_COLUMNS, *GAUGE_COLUMNS, *MARK_COLUMNS, *STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
+    assert columns - names_on("files.md") == set()
+
+
+def test_every_limit_of_a_deployment_is_described() -> None:
+    assert {item.name for item in fields(Deployment)} - names_on("files.md") == set()
+
+
+def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
+    draws = ParameterDraws(("service_mean_s",), np.ones((1, 1)))
+    model = ServerModel(Deployment(), LogNormal(0.1, 1.0))
+    fit = CalibrationResult(model, "lognormal", {}, {}, draws, (), Exponential(1.0), (STEP,), (), 1, 0.9, "")
+    comparison = MetricComparison("mean_s", 1.0, ONE, 0.1)
+    checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
+    report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
+    written = (STEP, fit, model, comparison, checked, report, ONE)
+    keys = {key for item in written for key in item.to_dict()}
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPlan) -> None:
+    document = guide_plan.to_dict()
+    parts = [document, document["inputs"], document["instance_capacity"], document["steps"][0], document["phases"][0]]
+    parts += [document["steps"][0]["needs"][0], document["steps"][0]["at_peak"]["low"], document["findings"][0]]
+    parts += [document["inputs"]["policy"], document["inputs"]["growth"], document["inputs"]["growth"]["points"][1]]
+    assert {key for part in parts for key in part} - names_on("files.md") == set()

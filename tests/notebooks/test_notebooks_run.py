@@ -1,0 +1,147 @@
+"""Restart & Run All: every notebook runs in a fresh kernel, shows its charts, and equals its text twin."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import pytest
+from ipykernel.kernelspec import write_kernel_spec
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+SAVE_TO = os.environ.get("CAPACITY_KEEP_NOTEBOOKS")
+"""Folder for the executed notebooks and their images, to look at."""
+
+
+class Executed:
+    """A notebook after its run."""
+
+    def __init__(self, path: Path, notebook: Any, seconds: float) -> None:
+        self.path = path
+        self.seconds = seconds
+        self.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+    def outputs(self, code: str) -> list[Any]:
+        """Outputs of the cell whose last line is `code`."""
+        (cell,) = (cell for cell in self.cells if cell.source.rstrip().splitlines()[-1] == code)
+        return list(cell.outputs)
+
+    def text(self, code: str) -> str:
+        """What that cell printed or showed as plain text."""
+        outputs = self.outputs(code)
+        return "".join(item.get("text", "") + item.get("data", {}).get("text/plain", "") for item in outputs)
+
+    @property
+    def images(self) -> list[bytes]:
+        """The charts as PNG files."""
+        found = [out.get("data", {}).get("image/png") for cell in self.cells for out in cell.outputs]
+        return [base64.b64decode(item) for item in found if item is not None]
+
+
+def run_all(path: Path, folder: Path) -> Executed:
+    """Execute a copy of a notebook with this environment's interpreter as its kernel."""
+    write_kernel_spec(folder / "kernels" / "python3")
+    copy = folder / path.name
+    shutil.copy(path, copy)
+    notebook = nbformat.read(copy, as_version=4)
+    manager = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
+    )
+    client = NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(folder)}})
+    began = time.monotonic()
+    client.execute()
+    executed = Executed(path, notebook, time.monotonic() - began)
+    if SAVE_TO:
+        Path(SAVE_TO).mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, Path(SAVE_TO) / path.name)
+        for number, image in enumerate(executed.images):
+            (Path(SAVE_TO) / f"{path.stem}-{number}.png").write_bytes(image)
+    return executed
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    folder = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        patch.setenv("TMPDIR", str(folder))
+        patch.delenv("MPLBACKEND", raising=False)
+        return run_all(request.param, folder)
+
+
+def first_plan(executed: Executed) -> Executed:
+    if executed.path.stem != "01_first_plan":
+        pytest.skip("another notebook")
+    return executed
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Width and height from a PNG's header."""
+    assert png.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+@pytest.mark.realtime
+@pytest.mark.xdist_group("realtime")
+class TestExecuted:
+    def test_no_cell_fails_or_complains(self, executed: Executed) -> None:
+        outputs = [out for cell in executed.cells for out in cell.outputs]
+        assert [out for out in outputs if out.output_type == "error"] == []
+        assert [out.text for out in outputs if out.get("name") == "stderr"] == []
+        assert all(cell.execution_count for cell in executed.cells)
+
+    def test_the_kernel_never_loads_locust(self, executed: Executed) -> None:
+        sources = "\n".join(cell.source for cell in executed.cells)
+        assert "import locust" not in sources
+
+    def test_the_formula_gives_the_guides_instances(self, executed: Executed) -> None:
+        table = first_plan(executed).text("formula").splitlines()
+        counts = [row.split()[-2:] for row in table if row[:1].isdigit()]
+        assert [int(low) for low, _ in counts] == [2, 2, 2, 3]
+        assert [int(high) for _, high in counts] == [2, 2, 3, 4]
+
+    def test_the_timeline_is_the_guides(self, executed: Executed) -> None:
+        said = first_plan(executed).text("guide_timeline")
+        assert said == "ScalingTimeline(vertical months 0-2, horizontal months 3-4, autoscaling month 5 on)"
+
+    def test_the_measured_instance_gets_a_plan(self, executed: Executed) -> None:
+        said = first_plan(executed).text("measured_plan")
+        assert said.startswith("CapacityPlan(months 0-6")
+        assert "users" in said
+
+    def test_the_charts_are_shown(self, executed: Executed) -> None:
+        images = first_plan(executed).images
+        assert len(images) == 8
+        assert all(width > 500 and height > 200 for width, height in map(size_of, images))
+
+    def test_it_takes_less_than_a_minute_and_a_half(self, executed: Executed) -> None:
+        assert executed.seconds < 90  # under a minute on an idle machine
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_and_text_twin_are_in_step(path: Path) -> None:
+    notebook, twin = jupytext.read(path), jupytext.read(path.with_suffix(".py"))
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
+        (cell.cell_type, cell.source) for cell in twin.cells
+    ], f"Bring them in step: ./run jupytext --sync notebooks/{path.name}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
+
+
+def test_there_is_a_notebook() -> None:
+    assert NOTEBOOKS

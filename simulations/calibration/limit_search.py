@@ -60,17 +60,20 @@ def search_limit(problem: Problem, best: Fit, name: str) -> Fit:
 
 
 def refit(problem: Problem, best: Fit, name: str, value: int) -> Fit:
-    """The times under another whole-number limit, started on the ridge where they trade.
+    """The times under another whole-number limit, from the better of two starts.
 
-    With other workers the saturation throughput workers / service and the light-load
-    sum service + round trip stay what they were measured to be.
+    One is the present fit. For workers the other lies on the ridge where saturated steps
+    trade: throughput workers / service and the light-load sum service + round trip stay.
     """
-    start = best.theta
-    if name == "workers":
-        mean_s, cv, round_trip_s = np.exp(start)
-        scaled_s = mean_s * value / int(getattr(best.deployment, name))
-        start = np.log([scaled_s, cv, max(mean_s + round_trip_s - scaled_s, 0.01 * mean_s)])
-    return problem.fit(best.deployment.with_limits(**{name: value}), best.family, start, _REFIT_EVALUATIONS)
+    deployment = best.deployment.with_limits(**{name: value})
+    fit = problem.fit(deployment, best.family, best.theta, _REFIT_EVALUATIONS)
+    if name != "workers":
+        return fit
+    mean_s, cv, round_trip_s = np.exp(best.theta)
+    scaled_s = mean_s * value / int(getattr(best.deployment, name))
+    ridge = np.log([scaled_s, cv, max(mean_s + round_trip_s - scaled_s, 0.01 * mean_s)])
+    other = problem.fit(deployment, best.family, ridge, _REFIT_EVALUATIONS)
+    return min(fit, other, key=lambda item: item.chi_square)
 
 
 def limit_report(

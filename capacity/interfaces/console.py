@@ -17,13 +17,15 @@ from loadtests.foundation.files import to_json
 from loadtests.foundation.findings import Finding
 
 VERDICT_FAILED = 99
+_PIPE_WIDTH = 120
 
 _SEVERITY_STYLES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 
 
 def out() -> Console:
-    """The console of results (stdout)."""
-    return Console(soft_wrap=False, highlight=False)
+    """The console of results (stdout); in a pipe wide enough for every table."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def messages() -> Console:

@@ -45,6 +45,7 @@ from simulations import (
     CapacityCurve,
     ClosedWorkload,
     calibrate,
+    capacity_of_fit,
     find_capacity,
     model_draws,
     parse_distribution,
@@ -53,7 +54,6 @@ from simulations import (
     sweep_load,
     validate_model,
 )
-from simulations.calibration.capacity import capacity_of_fit
 
 SEED = 1
 folder = Path(tempfile.mkdtemp(prefix="first-plan-"))

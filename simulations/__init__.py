@@ -19,12 +19,14 @@ if TYPE_CHECKING:
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
+    from loadtests.foundation.units import Quantity
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.store import read_recording
     from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
     from simulations.analysis.load_sweep import find_capacity, sweep_load
     from simulations.analysis.simulation import SimulationResult, simulate
+    from simulations.calibration.capacity import capacity_of_fit
     from simulations.calibration.fitting import calibrate
     from simulations.calibration.prediction import model_draws, predict_curve, predict_window
     from simulations.calibration.result import CalibrationResult
@@ -33,13 +35,39 @@ if TYPE_CHECKING:
     from simulations.model.workload import ClosedWorkload, OpenWorkload
 
 __all__ = [
-    "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
-    "Gamma", "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "OpenWorkload", "Recording", "ServerModel",
-    "SimulationResult", "Uniform", "ValidationReport", "calibrate", "find_capacity", "model_draws",
-    "parse_distribution", "predict_curve", "predict_window",
-    "read_deployment", "read_recording", "record", "simulate", "sweep_load",
+    "CalibrationResult",
+    "CapacityCurve",
+    "ClosedWorkload",
+    "Constant",
+    "Deployment",
+    "Empirical",
+    "Exponential",
+    "Gamma",
+    "InstanceCapacity",
+    "Interval",
+    "LoadStep",
+    "LogNormal",
+    "OpenWorkload",
+    "Quantity",
+    "Recording",
+    "ServerModel",
+    "SimulationResult",
+    "Uniform",
+    "ValidationReport",
+    "calibrate",
+    "capacity_of_fit",
+    "find_capacity",
+    "model_draws",
+    "parse_distribution",
+    "predict_curve",
+    "predict_window",
+    "read_deployment",
+    "read_recording",
+    "record",
+    "simulate",
+    "sweep_load",
     "validate_model",
-]  # fmt: skip
+]
 
 _DISTRIBUTIONS = ("Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Uniform", "parse_distribution")
 
@@ -50,12 +78,14 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("Deployment", "read_deployment"), "loadtests.deployment"),
         **dict.fromkeys(("LoadStep", "Recording"), "loadtests.recording"),
         "Interval": "loadtests.foundation.intervals",
+        "Quantity": "loadtests.foundation.units",
         "record": "loadtests.runner",
         "read_recording": "loadtests.store",
         **dict.fromkeys(("CapacityCurve", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
         **dict.fromkeys(("find_capacity", "sweep_load"), "simulations.analysis.load_sweep"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
+        "capacity_of_fit": "simulations.calibration.capacity",
         **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),

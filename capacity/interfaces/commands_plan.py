@@ -31,6 +31,7 @@ def instances(
 ) -> None:
     """Required instances = peak / capacity x safety factor, rounded up, in exact arithmetic."""
     from capacity.planning.instance_formula import instance_requirement
+    from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 
     found = instance_requirement(
         _exact("--peak", peak), _exact("--instance-capacity", instance_capacity),
@@ -38,7 +39,7 @@ def instances(
         instance_max=_exact("--instance-max", instance_max) if instance_max else None,
     )  # fmt: skip
     if as_json:
-        print_json(found.to_dict())
+        print_json({"schema_version": SCHEMA_VERSION, **found.to_dict(), "versions": versions_of()})
         return
     rows = [
         (

@@ -1,0 +1,45 @@
+"""The public names of the packages are a promise: adding one is deliberate, losing one breaks somebody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import loadtests
+import simulations
+
+LOADTESTS = {
+    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
+    "Progress", "Recording", "StagingOptions", "Uniform", "parse_distribution", "read_deployment", "read_recording",
+    "record", "start_staging",
+}  # fmt: skip
+SIMULATIONS = {
+    "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
+    "Gamma",
+    "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "OpenWorkload", "Quantity", "Recording", "ServerModel",
+    "SimulationResult", "Uniform", "ValidationReport", "calibrate", "capacity_of_fit", "find_capacity", "model_draws",
+    "parse_distribution", "predict_curve", "predict_window", "read_deployment", "read_recording", "record", "simulate",
+    "sweep_load", "validate_model",
+}  # fmt: skip
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(loadtests.__all__) == LOADTESTS
+    assert set(simulations.__all__) == SIMULATIONS
+
+
+def test_every_public_name_can_be_had_and_is_documented() -> None:
+    for package in (loadtests, simulations):
+        for name in package.__all__:
+            assert getattr(package, name).__doc__, name
+
+
+def test_importing_the_packages_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, loadtests, simulations, capacity; "
+        "heavy = {'simpy', 'numba', 'locust', 'gevent', 'matplotlib', 'pydantic', 'pandas', 'scipy'}; "
+        "heavy &= set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

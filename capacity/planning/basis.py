@@ -42,6 +42,11 @@ class InstanceBasis:
         capacity, as the server does.
     in_flight_per_unit : float, optional
         In-flight requests per unit of load, None when it cannot be known.
+
+    Notes
+    -----
+    Of users, connections and requests per second the in-flight requests are known
+    up to the measured load `normal_mid` only: beyond it they grow faster than the load.
     """
 
     quantity: Quantity
@@ -60,9 +65,10 @@ class InstanceBasis:
         a loss system: Erlang's B formula B(C, A) (Kleinrock, Queueing Systems 1,
         1975, section 3.7), for a gate C above 20,000 its fluid limit max(0, 1 - C / A).
         """
-        if self.gate is None or self.in_flight_per_unit is None:
+        in_flight = self.in_flight(peak, instances)
+        if self.gate is None or in_flight is None:
             return None
-        offered = peak * self.in_flight_per_unit / instances
+        offered = in_flight / instances
         if self.gate > _FLUID_ABOVE:
             return max(0.0, 1.0 - self.gate / offered)
         shed = erlang_b(self.gate, offered)
@@ -70,9 +76,16 @@ class InstanceBasis:
 
     def is_above_gate(self, peak: float, instances: int) -> bool:
         """Whether more is in flight at the peak than the gates of `instances` admit (False when not known)."""
-        if self.gate is None or self.in_flight_per_unit is None:
-            return False
-        return peak * self.in_flight_per_unit > self.gate * instances
+        in_flight = self.in_flight(peak, instances)
+        return self.gate is not None and in_flight is not None and in_flight > self.gate * instances
+
+    def in_flight(self, peak: float, instances: int) -> float | None:
+        """Requests in flight at the peak on `instances`; None when they cannot be known."""
+        if self.quantity in _COUNTED_AT_THE_GATE:
+            return peak
+        if self.in_flight_per_unit is None or exact("peak", peak) > instances * self.normal_mid:
+            return None
+        return peak * self.in_flight_per_unit
 
 
 def instance_basis(growth: GrowthProjection, capacity: InstanceCapacity, policy: PlanningPolicy) -> InstanceBasis:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from capacity.demand.exact_numbers import exact, plain
 from capacity.demand.growth_points import GrowthPoint
-from capacity.demand.wording import amount, counted, month_list, signed_percent
+from capacity.demand.wording import amount, counted, month_list, number_range, signed_percent
 from capacity.planning.facts import PlanFacts
 from capacity.planning.instance_formula import required_instances
 from loadtests.foundation.findings import Finding
@@ -107,6 +108,24 @@ def check_extrapolation(facts: PlanFacts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def check_falling_demand(facts: PlanFacts) -> Iterator[Finding]:
+    """Report months after a larger peak, in a phase that the plan doesn't leave again."""
+    before = list(accumulate((step.peak for step in facts.steps), max))
+    fallen = [step for step in facts.steps if step.phase != "vertical" and step.peak < before[step.month]]
+    if fallen:
+        lowest = min(fallen, key=lambda step: step.peak)
+        yield Finding(
+            "demand-falls", "info",
+            f"The peaks fall: {month_list(step.month for step in fallen)} have less than an earlier month (month "
+            f"{lowest.month}: {amount(lowest.peak)} after {amount(before[lowest.month])}). Phases never go back: the "
+            f"plan stays {lowest.phase} there, with {number_range(lowest.deployed.min, lowest.deployed.max)} "
+            f"instances, where the formula asks for {number_range(*lowest.instances)}.",
+            "Make another plan that begins after the fall to see what would do then.",
+            {"months": [step.month for step in fallen], "lowest_month": lowest.month, "peak": lowest.peak,
+             "largest_before": before[lowest.month]},
+        )  # fmt: skip
+
+
 def check_demand_range(facts: PlanFacts) -> Iterator[Finding]:
     """Report months in which the upper end of the peak's range needs more than the stated peak."""
     factor = facts.policy.safety_factor[1]
@@ -132,6 +151,7 @@ DEMAND_CHECKS = (
     check_quantity,
     check_stated_percents,
     check_demand_range,
+    check_falling_demand,
     check_extrapolation,
     check_interpolation,
 )

@@ -29,7 +29,7 @@ def _above_gate(facts: PlanFacts, steps: list[PlanStep]) -> Finding:
     basis = facts.basis
     worst = max(steps, key=lambda step: step.deployed.shed_rate or 0.0)
     count = worst.deployed.at_peak[1]
-    in_flight = worst.peak * (basis.in_flight_per_unit or 1.0)
+    in_flight = basis.in_flight(worst.peak, count) or 0.0
     gates = (basis.gate or 0) * count
     taken = " (taken to close at normal capacity)" if basis.gate_is_assumed else ""
     message = (

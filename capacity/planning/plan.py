@@ -166,6 +166,10 @@ class CapacityPlan:
         Most severe first.
     versions : dict
         What it was computed with.
+    seed : int, optional
+        Of the simulations behind the capacity; None where nothing was drawn.
+    capacity_inputs : dict
+        What the capacity came from (model file, objective, think time); empty for an assumed one.
     """
 
     growth: GrowthProjection
@@ -175,6 +179,8 @@ class CapacityPlan:
     phases: tuple[ScalingPhase, ...]
     findings: tuple[Finding, ...] = ()
     versions: dict[str, str] = field(default_factory=lambda: versions_of("numpy", "scipy"))
+    seed: int | None = None
+    capacity_inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def quantity(self) -> Quantity:
@@ -186,8 +192,12 @@ class CapacityPlan:
         return {
             "schema_version": SCHEMA_VERSION,
             "versions": dict(self.versions),
-            "seed": None,
-            "inputs": {"growth": self.growth.to_dict(), "policy": self.policy.to_dict()},
+            "seed": self.seed,
+            "inputs": {
+                "growth": self.growth.to_dict(),
+                "policy": self.policy.to_dict(),
+                **({"capacity": dict(self.capacity_inputs)} if self.capacity_inputs else {}),
+            },
             "quantity": self.quantity.value,
             "instance_capacity": self.instance_capacity.to_dict(),
             "steps": [step.to_dict(self.quantity) for step in self.steps],
@@ -217,8 +227,12 @@ class CapacityPlan:
                 tuple(ScalingPhase.from_dict(phase) for phase in data["phases"]),
                 tuple(Finding.from_dict(finding) for finding in data["findings"]),
                 dict(data["versions"]),
+                data.get("seed"),
+                dict(data["inputs"].get("capacity", {})),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(f"The document is not a plan ({type(error).__name__}: {error}); make it anew.") from None
 
     def to_json(self) -> str:
@@ -238,7 +252,10 @@ class CapacityPlan:
         InputError
             For a missing file, or one that is not a plan of this schema version.
         """
-        return cls.from_dict(read_json(path, "plan"))
+        try:
+            return cls.from_dict(read_json(path, "plan"))
+        except InputError as error:
+            raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
     def to_frame(self) -> pd.DataFrame:
         """One row a month.

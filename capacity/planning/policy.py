@@ -12,7 +12,7 @@ from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth import Interpolation
 from capacity.planning.instance_formula import checked_factor
 from loadtests.deployment import Deployment
-from loadtests.foundation.checks import one_of, positive, whole
+from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json
 
@@ -50,7 +50,7 @@ class ServiceTargets:
     p95_s: float | None = None
 
     def __post_init__(self) -> None:
-        _optional_positive(self)
+        _keep_positive(self, "rps_per_instance", "p95_s")
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,11 @@ class MonitoredLimits:
     ccu_percent_of_max: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ccu_percent_of_max", tuple(self.ccu_percent_of_max))
-        for value in self.ccu_percent_of_max:
-            positive("ccu_percent_of_max", value)
-        for name in ("rps_warning", "rps_critical"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
+        shares = self.ccu_percent_of_max
+        if not isinstance(shares, (list, tuple)):
+            raise InputError(f"ccu_percent_of_max is {shares!r}; it must be a list, for example [67, 80, 95].")
+        object.__setattr__(self, "ccu_percent_of_max", tuple(_positive("ccu_percent_of_max", v) for v in shares))
+        _keep_positive(self, "rps_warning", "rps_critical")
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ class ResourceChange:
     after: float
 
     def __post_init__(self) -> None:
-        positive(f"{self.resource} before", self.before)
-        positive(f"{self.resource} after", self.after)
+        object.__setattr__(self, "before", _positive(f"{self.resource} before", self.before))
+        object.__setattr__(self, "after", _positive(f"{self.resource} after", self.after))
 
     @property
     def ratio(self) -> float:
@@ -251,7 +250,15 @@ def _optional_part(name: str, part: dict[str, Any] | None) -> dict[str, Any]:
     return {name: part} if part else {}
 
 
-def _optional_positive(part: ServiceTargets) -> None:
-    for item in fields(part):
-        if getattr(part, item.name) is not None:
-            positive(item.name, getattr(part, item.name))
+def _keep_positive(part: ServiceTargets | MonitoredLimits, *names: str) -> None:
+    for name in names:
+        if getattr(part, name) is not None:
+            object.__setattr__(part, name, _positive(name, getattr(part, name)))
+
+
+def _positive(name: str, value: Any) -> int | float:
+    """The number itself, above 0; text that looks like one is refused."""
+    number = exact(name, value)
+    if number <= 0:
+        raise InputError(f"{name} is {value!r}; it must be above 0.")
+    return plain(number)

@@ -10,7 +10,7 @@ written down anywhere:
   asks for in the first month after the vertical phase;
 - *horizontal* (a fleet set by hand) between.
 
-Only known peaks count: near the end the look-ahead is as long as the projection.
+A phase never goes back, also where the peaks fall. Only known peaks count: near the end the look-ahead is as long as the projection.
 """
 
 from __future__ import annotations
@@ -151,10 +151,12 @@ def _horizontal(peaks: Sequence[float], rules: PhaseRules, start: int, to: int |
     needs = [rules.needed(peak) for peak in peaks[start : None if to is None else to + 1]]
     least, most = min(low for low, _ in needs), max(high for _, high in needs)
     low_factor, high_factor = rules.factors
+    low, high = needs[0]
+    over_phase = "" if (least, most) == (low, high) else f" ({number_range(least, most)} over the phase)"
     reason = (
         f"Month {start} needs {amount(peaks[start])}, which reaches the maximum of one instance, "
-        f"{amount(rules.maximum)}; the formula asks for {least} at x{low_factor} up to {most} at x{high_factor}, and "
-        f"without one of {rules.needed(peaks[start])[1]} the rest carry "
+        f"{amount(rules.maximum)}; the formula asks for {low} at x{low_factor} up to {high} at x{high_factor}"
+        f"{over_phase}, and without one of {high} the rest carry "
         f"{amount(_fleet_with_one_lost(peaks[start], rules))}, enough for the peaks ahead"
     )
     reason += _open_end(to, len(peaks)) if to is None else "."
@@ -192,10 +194,6 @@ class ScalingTimeline:
 
     phases: tuple[ScalingPhase, ...]
     last_month: int
-
-    def phase_at(self, month: int) -> ScalingPhase:
-        """The phase of a month (the last phase for every later one)."""
-        return next(phase for phase in reversed(self.phases) if phase.from_month <= max(month, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from loadtests.foundation.checks import finite, positive, whole
+from loadtests.foundation.checks import finite, positive, stated_number, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json
 
@@ -18,6 +18,10 @@ UNLIMITED: Unlimited = "unlimited"
 _SERVER_DEFAULT_PERCENT = 67
 _MIN_WORKERS, _MAX_WORKERS = 50, 500
 _MIN_QUEUE = 100
+
+_LEAST = {"max_ccu": 1, "gate_limit": 1, "workers": 1, "queue_capacity": 0, "db_pool": 1}
+_NUMBERS = (*_LEAST, "utilization_percent", "queue_timeout_s", "cpu_cores", "request_timeout_s")
+_MAY_BE_UNLIMITED = ("gate_limit", "workers", "queue_capacity", "db_pool", "queue_timeout_s", "request_timeout_s")
 
 
 @dataclass(frozen=True)
@@ -61,27 +65,33 @@ class Deployment:
     request_timeout_s: float | Unlimited | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("max_ccu", 1), ("gate_limit", 1), ("workers", 1), ("queue_capacity", 0), ("db_pool", 1)):
+        for name in _NUMBERS:
             value = getattr(self, name)
-            if value is not None and not (value == UNLIMITED and name != "max_ccu"):
-                object.__setattr__(self, name, whole(name, value, least=least))
-        for name in ("queue_timeout_s", "cpu_cores", "request_timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not (value == UNLIMITED and name != "cpu_cores"):
-                positive(name, value)
-        if (
-            self.utilization_percent is not None
-            and not 1 <= finite("utilization_percent", self.utilization_percent) <= 100
-        ):
-            raise InputError(f"utilization_percent is {self.utilization_percent!r}; it must lie between 1 and 100.")
+            if value is not None and not (value == UNLIMITED and name in _MAY_BE_UNLIMITED):
+                object.__setattr__(self, name, _checked(name, value))
 
     @classmethod
     def from_utilization(cls, max_ccu: int, utilization_percent: float = _SERVER_DEFAULT_PERCENT) -> Deployment:
         """Limits by the server's own rule.
 
         normal = int(max x percent / 100); workers = normal // 10 within 50..500;
-        queue = max(normal - workers, 100); the gate is workers + queue. A
-        percentage outside 1..100 becomes 67, as the server does.
+        queue = max(normal - workers, 100); the gate is workers + queue.
+
+        Parameters
+        ----------
+        max_ccu : int
+            The concurrency that the instance is built for.
+        utilization_percent : float, default 67
+            Share of it for normal operation. Outside 1..100 it becomes 67, as on the server.
+
+        Returns
+        -------
+        Deployment
+
+        Raises
+        ------
+        InputError
+            When `max_ccu` is not a whole number of at least 1.
         """
         max_ccu = whole("max_ccu", max_ccu, least=1)
         percent = finite("utilization_percent", utilization_percent)
@@ -93,7 +103,23 @@ class Deployment:
 
     @classmethod
     def from_overflow(cls, max_ccu: int) -> Deployment:
-        """The server's rule with the whole of `max_ccu` as the normal capacity."""
+        """The server's overflow preset: its own rule with the whole of `max_ccu` as the normal capacity.
+
+        Parameters
+        ----------
+        max_ccu : int
+            The concurrency that the instance is built for, and is run at.
+
+        Returns
+        -------
+        Deployment
+            With `utilization_percent` 100: 5,000 gives 500 workers, a queue of 4,500 and a gate at 5,000.
+
+        Raises
+        ------
+        InputError
+            When `max_ccu` is not a whole number of at least 1.
+        """
         return cls.from_utilization(max_ccu, 100)
 
     @classmethod
@@ -120,7 +146,17 @@ class Deployment:
         return int(self.workers) + int(self.queue_capacity)
 
     def with_limits(self, **limits: Any) -> Deployment:
-        """A copy with some limits replaced."""
+        """A copy with some limits replaced.
+
+        Parameters
+        ----------
+        **limits
+            Fields of `Deployment` by name.
+
+        Returns
+        -------
+        Deployment
+        """
         return replace(self, **limits)
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,7 +165,24 @@ class Deployment:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Deployment:
-        """Read `to_dict`'s form; an unknown key is an error that lists the known ones."""
+        """Read `to_dict`'s form.
+
+        Parameters
+        ----------
+        data : dict
+            Limits by name; an absent one is not stated.
+
+        Returns
+        -------
+        Deployment
+
+        Raises
+        ------
+        InputError
+            For an unknown key (with the known ones) or a limit out of range.
+        """
+        if not isinstance(data, dict):
+            raise InputError(f"A deployment is given as {data!r}; it must be an object with limits by name.")
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
@@ -137,8 +190,36 @@ class Deployment:
         return cls(**data)
 
 
+def _checked(name: str, value: object) -> float:
+    """The limit `name` as a number in its range."""
+    number = stated_number(name, value, alternative=' or "unlimited"' if name in _MAY_BE_UNLIMITED else "")
+    if name in _LEAST:
+        return whole(name, number, least=_LEAST[name])
+    if name != "utilization_percent":
+        return positive(name, number)
+    if not 1 <= number <= 100:
+        raise InputError(f"{name} is {value!r}; it must lie between 1 and 100.")
+    return number
+
+
 def read_deployment(path: str | Path) -> Deployment:
-    """Read a deployment from JSON or TOML (by the file's ending)."""
+    """Read a deployment from JSON or TOML (by the file's ending).
+
+    Parameters
+    ----------
+    path : str or Path
+        A file whose keys are the fields of `Deployment`; an absent one is not stated. Numbers
+        are written without quotes.
+
+    Returns
+    -------
+    Deployment
+
+    Raises
+    ------
+    InputError
+        When the file is missing or cannot be read, or for an unknown key or a limit out of range.
+    """
     path = Path(path)
     if path.suffix.lower() != ".toml":
         return Deployment.from_dict(read_json(path, "deployment file"))

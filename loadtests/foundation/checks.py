@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from numbers import Real
 
 from loadtests.foundation.errors import InputError
 
@@ -14,9 +15,18 @@ def finite(name: str, value: float) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}; it must be a number.") from None
+    except OverflowError:
+        raise InputError(f"{name} has more digits than a number can have here; it must be below 1e308.") from None
     if not math.isfinite(number):
         raise InputError(f"{name} is {value!r}; it must be a finite number.")
     return number
+
+
+def stated_number(name: str, value: object, *, alternative: str = "") -> float:
+    """Return a number from a file as a finite float; refuse text and truth values, which `finite` would convert."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} is {value!r}; it must be a number (in a file: without quotes){alternative}.")
+    return finite(name, value)  # type: ignore[arg-type]
 
 
 def positive(name: str, value: float) -> float:

@@ -1,3 +1,6 @@
+import json
+
+import numpy as np
 import pytest
 
 from loadtests.deployment import Deployment, read_deployment
@@ -33,6 +36,10 @@ def test_a_percentage_out_of_range_becomes_67_as_the_server_does(percent):
 
 def test_overflow_takes_the_whole_of_max_as_normal():
     assert Deployment.from_overflow(1_000).normal_ccu == 1_000
+    made = Deployment.from_overflow(5_000)
+    assert (made.utilization_percent, made.workers, made.queue_capacity, made.gate) == (100, 500, 4_500, 5_000)
+    with pytest.raises(InputError, match="max_ccu"):
+        Deployment.from_overflow(0)
 
 
 def test_the_gate_is_workers_plus_queue_unless_it_is_given():
@@ -63,6 +70,35 @@ def test_a_deployment_reads_from_json_and_toml(tmp_path):
     (tmp_path / "d.toml").write_text('max_ccu = 300\nworkers = 50\nqueue_capacity = "unlimited"\n')
     assert read_deployment(tmp_path / "d.json") == Deployment(max_ccu=300, workers=50)
     assert read_deployment(tmp_path / "d.toml").queue_capacity == "unlimited"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'utilization_percent = "67"',
+        'workers = "50"',
+        "workers = true",
+        'cpu_cores = "unlimited"',
+        'request_timeout_s = "5s"',
+        "max_ccu = [300]",
+    ],
+)
+def test_a_limit_written_as_text_or_truth_value_is_refused(tmp_path, text):
+    (tmp_path / "d.toml").write_text(text)
+    with pytest.raises(InputError, match=rf"^{text.split()[0]} is .*must be a number \(in a file: without quotes\)"):
+        read_deployment(tmp_path / "d.toml")
+
+
+def test_a_number_without_end_is_refused():
+    with pytest.raises(InputError, match=r"^workers has more digits"):
+        Deployment.from_dict({"workers": 10**400})
+    with pytest.raises(InputError, match="must be an object"):
+        Deployment.from_dict([300])
+
+
+def test_numbers_of_other_libraries_are_stored_as_plain_ones():
+    made = Deployment(workers=np.int64(5), cpu_cores=np.float64(4), utilization_percent=67)
+    assert json.dumps(made.to_dict()) == '{"utilization_percent": 67.0, "workers": 5, "cpu_cores": 4.0}'
 
 
 def test_an_unknown_key_is_refused_with_the_known_ones():

@@ -174,11 +174,45 @@ class Recording:
         raise InputError(f"There is no step {number}; this recording has steps {[item.step for item in self.steps]}.")
 
     def only(self, numbers: Iterable[int]) -> Recording:
-        """The same recording with just these steps (the requests table stays whole)."""
-        return replace(self, steps=tuple(self.step(number) for number in numbers))
+        """The same recording with just these steps (the requests table stays whole).
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Numbers of steps, each once: a step that counted twice would pass for twice the evidence.
+
+        Returns
+        -------
+        Recording
+            Its steps in the order of `numbers`.
+
+        Raises
+        ------
+        InputError
+            For a number that is repeated, or that no step has.
+        """
+        wanted = list(numbers)
+        repeated = sorted({number for number in wanted if wanted.count(number) > 1})
+        if repeated:
+            raise InputError(f"Steps are given more than once: {', '.join(map(str, repeated))}; name each step once.")
+        return replace(self, steps=tuple(self.step(number) for number in wanted))
 
     def without(self, numbers: Iterable[int]) -> Recording:
-        """The same recording without these steps."""
+        """The same recording without these steps.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+
+        Returns
+        -------
+        Recording
+
+        Raises
+        ------
+        InputError
+            For a number that no step has.
+        """
         left_out = {self.step(number).step for number in numbers}
         return replace(self, steps=tuple(item for item in self.steps if item.step not in left_out))
 

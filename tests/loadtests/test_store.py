@@ -45,6 +45,14 @@ def test_a_recording_comes_back_as_it_was_written(folder):
     assert "10 users" in recording.summary()
 
 
+def test_a_step_counts_once(folder):
+    recording = read_recording(folder)
+    assert [step.step for step in recording.only(iter([1])).steps] == [1]
+    with pytest.raises(InputError, match="more than once: 1; name each step once"):
+        recording.only([1, 1])
+    assert recording.without([1]).steps == ()
+
+
 def test_a_folder_in_use_is_refused_as_output(tmp_path):
     (tmp_path / "note").write_text("mine")
     with pytest.raises(InputError, match="not empty"):

@@ -21,6 +21,7 @@ from loadtests.staging.metrics import Metrics
 _RETRY_AFTER_S = 1
 _UNAVAILABLE = 503
 _DEFAULT_LIMIT = 20
+_LONGEST_LIMIT = 10  # characters; Python refuses to read numbers of thousands of digits
 _PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _SHED_REASONS = {
     "gate": "the in-flight limit is reached",
@@ -87,7 +88,8 @@ class Handlers:
 def _limit(text: str | None) -> int | None:
     if text is None:
         return _DEFAULT_LIMIT
-    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT else None
+    is_number = len(text) <= _LONGEST_LIMIT and text.isascii() and text.isdigit()
+    return int(text) if is_number and 1 <= int(text) <= MAX_LIMIT else None
 
 
 def _shed(error: ShedError) -> Response:

@@ -28,12 +28,25 @@ class Answer:
 
 
 def check_host(host: str) -> str:
-    """Return `host` without a trailing slash; it must be an http or https address such as ``http://127.0.0.1:8080``."""
+    """Return `host` without a trailing slash; it must be an http or https address such as ``http://127.0.0.1:8080``.
+
+    Raises
+    ------
+    InputError
+        When it is no such address, or holds a user or a password: the address is written into
+        the recording in clear. The message does not repeat them.
+    """
     try:
         parts = urlsplit(host)
+        named = "@" in parts.netloc
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        valid = False
+        named, valid = "@" in host, False
+    if named:
+        raise InputError(
+            "The host holds a user name or password, which would be kept in clear in the recording; credentials are "
+            "not supported: give http://NAME:PORT of a server that needs none, for example behind a local proxy."
+        )
     if not valid:
         raise InputError(
             f"The host is {host!r}; write it as http://NAME:PORT or https://NAME, e.g. http://127.0.0.1:8080."

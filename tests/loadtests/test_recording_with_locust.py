@@ -171,6 +171,14 @@ def test_a_host_that_is_no_address_is_refused(tmp_path, host):
         record(host, plan(), tmp_path / "out")
 
 
+@pytest.mark.parametrize("host", ["http://me:geheim@127.0.0.1:80", "https://geheim@host", "http://me:geheim@h:99999"])
+def test_credentials_in_the_host_are_refused_and_not_repeated(tmp_path, host):
+    with pytest.raises(InputError, match="in clear in the recording; credentials are not supported") as caught:
+        record(host, plan(), tmp_path / "out")
+    assert "geheim" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_all_wrong_paths_are_in_one_error(tmp_path):
     wrong = plan(requests=(("GET", "/nope", 1), ("POST", "/api/users", 1), ("GET", "/api/users", 1)))
     said = r"GET /nope is answered 404.*POST /api/users is answered 405"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -113,9 +112,3 @@ class Interval:
 
 def _or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def median_of(intervals: Sequence[Interval]) -> float:
-    """Median of the central values that are known; NaN when none is."""
-    known = [item.mid for item in intervals if item.is_known]
-    return float(np.median(known)) if known else math.nan

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.intervals import Interval, median_of
+from loadtests.foundation.intervals import Interval
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,3 @@ def test_the_interval_of_draws_leaves_out_equal_tails_and_holds_the_given_middle
 def test_an_assumed_number_says_so_in_tables():
     assert str(Interval.assumed(3350)) == "3350 (assumed)"
     assert Interval(0.0503, 0.0521, 0.054).scaled(1e3).format(unit="ms") == "52.1 (50.3 to 54) ms"
-
-
-def test_the_median_of_intervals_skips_unknown_ones():
-    assert median_of([Interval.assumed(1), Interval.unknown(), Interval.assumed(3)]) == 2
-    assert math.isnan(median_of([]))

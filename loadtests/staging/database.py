@@ -16,6 +16,7 @@ from loadtests.staging.fifo_pool import FifoPool
 
 MAX_LIMIT = 200
 _ROWS = 500
+_THREADS_WITHOUT_LIMIT = 64
 _QUERY = "SELECT id, name, email FROM users ORDER BY id LIMIT ?"
 
 
@@ -24,13 +25,15 @@ class Database:
 
     Parameters
     ----------
-    connections : int
-        Size of the pool. A connection opens when its thread first has work.
+    connections : int or None
+        Size of the pool; None for no limit. A connection opens when its thread first has
+        work. Without a limit every query is granted a connection at once; queries whose SQL
+        runs at the same moment (some 0.1 ms each) share 64 threads at most.
     times_s : iterator of float
         How long each query holds its connection at least, seconds.
     """
 
-    def __init__(self, connections: int, times_s: Iterator[float]) -> None:
+    def __init__(self, connections: int | None, times_s: Iterator[float]) -> None:
         self.pool = FifoPool(connections)
         self.errors_total = 0
         self._times_s = times_s
@@ -38,7 +41,8 @@ class Database:
         self._file = self._folder / "users.sqlite"
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="db", initializer=self._connect)
+        threads = _THREADS_WITHOUT_LIMIT if connections is None else connections
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="db", initializer=self._connect)
         self._seed()
 
     def _seed(self) -> None:

@@ -17,7 +17,6 @@ from loadtests.staging.options import StagingOptions, bound
 from loadtests.staging.service_log import ServiceLog, ServiceRow
 
 _NOT_READY_PERCENT = 90.0
-_MOST_CONNECTIONS = 64
 _SERVICE_DRAWS, _DATABASE_DRAWS = 0, 1
 
 Work = Callable[[], Awaitable[tuple[Any, float]]]
@@ -71,7 +70,9 @@ class Instance:
         self.in_flight = 0
         self.peak_in_flight = 0
         self.log = ServiceLog(options.service_log)
-        self.database = Database(_connections(options), _drawn(options.db_time, options.seed, _DATABASE_DRAWS))
+        self.database = Database(
+            _count(options.deployment.db_pool), _drawn(options.db_time, options.seed, _DATABASE_DRAWS)
+        )
         self._planned_s = _drawn(options.service_time, options.seed, _SERVICE_DRAWS)
         self._started = 0
 
@@ -146,10 +147,3 @@ def _percent(part: int, whole: int | None) -> float:
 def _drawn(text: str, seed: int, purpose: int) -> Any:
     distribution: Distribution = parse_distribution(text)
     return draws_s(distribution, generator(seed, purpose))
-
-
-def _connections(options: StagingOptions) -> int:
-    """The stated pool; else one for every worker (a pool that cannot bind), up to a practical number."""
-    stated = bound(options.deployment.db_pool)
-    workers = bound(options.deployment.workers)
-    return int(stated) if stated is not None else min(int(workers or _MOST_CONNECTIONS), _MOST_CONNECTIONS)

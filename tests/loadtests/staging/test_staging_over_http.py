@@ -183,7 +183,7 @@ def test_health_routes_bypass_the_gate_and_ready_turns_503_at_90_percent_of_norm
 
 
 def test_the_metric_names_of_the_exports_are_served():
-    with start_staging(StagingOptions(Deployment.from_utilization(300), "none")) as server:
+    with start_staging(StagingOptions(Deployment.from_utilization(300).with_limits(db_pool=7), "none")) as server:
         fetch(f"{server.host}/api/users")
         text = fetch(f"{server.host}/metrics").body.decode()
         details = fetch(f"{server.host}/health/detailed").json_object()
@@ -196,7 +196,27 @@ def test_the_metric_names_of_the_exports_are_served():
         "process_cpu_seconds_total",
     ):  # fmt: skip
         assert f"\n{name} " in text, name
-    assert details["details"]["database"]["connections_max"] == 50
+    assert details["details"]["database"]["connections_max"] == 7
+
+
+@pytest.mark.parametrize("pool", [None, "unlimited"])
+def test_a_database_pool_that_is_not_stated_or_unlimited_does_not_bind(tmp_path, pool):
+    log = tmp_path / "service.csv"
+    with start_staging(StagingOptions(Deployment(db_pool=pool), "none", "constant:1", service_log=log)) as server:
+        answers = at_once(100, f"{server.host}/api/users?limit=1")
+        database = fetch(f"{server.host}/api/metrics").json_object()["database"]
+        text = fetch(f"{server.host}/metrics").body.decode()
+    assert {status for status, _, _ in answers} == {200}
+    assert [float(row["db_wait_s"]) for row in log_rows(log)] == pytest.approx([0] * 100, abs=0.005)
+    assert database["connections_max"] is None
+    assert "fluxor_db_connections_max" not in text
+
+
+def test_a_stated_database_pool_binds(tmp_path):
+    log = tmp_path / "service.csv"
+    with start_staging(StagingOptions(Deployment(db_pool=2), "none", "constant:0.3", service_log=log)) as server:
+        at_once(6, f"{server.host}/api/users?limit=1")
+    assert sum(float(row["db_wait_s"]) > 0.1 for row in log_rows(log)) == 4
 
 
 def test_users_and_echo_answer_what_was_asked():

@@ -74,7 +74,7 @@ class LoadStep:
     outcomes : dict of str to int
         Number of requests by outcome inside the window.
     gap_mean_s : float
-        Measured mean time between a user's response and its next request.
+        Mean time between a user's response and its next request, open gaps included (`steady_state.mean_gap_s`).
     think : str
         The nominal think time, text form; empty when unknown.
     """
@@ -138,6 +138,57 @@ class Gaps:
 
     observed_s: NDArray[np.float64]
     censored_s: NDArray[np.float64]
+
+
+def gap_table(requests: pd.DataFrame) -> pd.DataFrame:
+    """When each request finished, when its user sent the next one, and until when one could have been seen.
+
+    Parameters
+    ----------
+    requests : pandas.DataFrame
+        A requests table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `finish_s`, `next_s` (NaN for a user's last request) and `seen_until_s` (the last sending
+        of the same worker), seconds, one row a request.
+    """
+    keys = ["worker_id", "user_id"]
+    rows = requests.sort_values([*keys, "cycle"], kind="stable")
+    return pd.DataFrame(
+        {
+            "finish_s": rows["finish_s"],
+            "next_s": rows.groupby(keys, sort=False)["start_s"].shift(-1),
+            "seen_until_s": rows.groupby("worker_id", sort=False)["start_s"].transform("max"),
+        }
+    )
+
+
+def gaps_between(table: pd.DataFrame, start_s: float, end_s: float, *, is_ramp_down_ahead: bool) -> Gaps:
+    """The gaps that began from `start_s` up to `end_s`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As by `gap_table`.
+    start_s, end_s : float
+        A steady window.
+    is_ramp_down_ahead : bool
+        Whether fewer users run later: an open gap may then be that of a user who was stopped
+        at `end_s`.
+
+    Returns
+    -------
+    Gaps
+    """
+    rows = table[(table["finish_s"] >= start_s) & (table["finish_s"] < end_s)]
+    finish, following, until = (rows[name].to_numpy(dtype=float) for name in ("finish_s", "next_s", "seen_until_s"))
+    if is_ramp_down_ahead:
+        until = np.minimum(until, end_s)
+    is_open = np.isnan(following)
+    observed = np.maximum((following - finish)[~is_open], 0.0)
+    return Gaps(observed, np.maximum((until - finish)[is_open], 0.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -227,20 +278,18 @@ class Recording:
         A gap that was still open when its worker stopped sending, or when its user was stopped
         for a lighter step, is censored: all that is known is that it was longer. Leaving those
         out would favour short gaps.
+
+        Parameters
+        ----------
+        step : LoadStep
+
+        Returns
+        -------
+        Gaps
         """
-        keys = ["worker_id", "user_id"]
-        rows = self.requests.sort_values([*keys, "cycle"], kind="stable")
-        following = rows.groupby(keys, sort=False)["start_s"].shift(-1)
-        worker_end = rows.groupby("worker_id", sort=False)["start_s"].transform("max")
-        inside = (rows["finish_s"] >= step.start_s) & (rows["finish_s"] < step.end_s)
-        finish_s = rows["finish_s"][inside].to_numpy(dtype=float)
-        next_s = following[inside].to_numpy(dtype=float)
-        end_s = worker_end[inside].to_numpy(dtype=float)
-        if any(item.users < step.users for item in self.steps if item.start_s > step.start_s):
-            end_s = np.minimum(end_s, step.end_s)
-        is_open = np.isnan(next_s)
-        observed = np.maximum((next_s - finish_s)[~is_open], 0.0)
-        return Gaps(observed, np.maximum((end_s - finish_s)[is_open], 0.0))
+        is_ramp_down_ahead = any(item.users < step.users for item in self.steps if item.start_s > step.start_s)
+        table = gap_table(self.requests)
+        return gaps_between(table, step.start_s, step.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a step: users, window, counts, and low/mid/high of every metric."""

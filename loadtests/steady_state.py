@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from loadtests.block_bootstrap import (
     Floats,
@@ -24,7 +25,7 @@ from loadtests.foundation.checks import positive
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.journal import Mark
-from loadtests.recording import LoadStep
+from loadtests.recording import Gaps, LoadStep, gap_table, gaps_between
 
 LEVEL = 0.9
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CYCLES_PER_BLOCK = 6, 60, 2.0
@@ -91,20 +92,45 @@ def steady_windows(
     return tuple(windows), tuple(left_out)
 
 
-def gaps_after_s(requests: pd.DataFrame) -> pd.Series:
-    """Time from each response to the same user's next request (NaN for the last), index as given."""
-    keys = ["worker_id", "user_id"]
-    rows = requests.sort_values([*keys, "cycle"], kind="stable")
-    following = rows.groupby(keys, sort=False)["start_s"].shift(-1)
-    return (following - rows["finish_s"]).clip(lower=0.0).reindex(requests.index)
+def mean_gap_s(gaps: Gaps) -> float:
+    """Mean gap by the Kaplan-Meier estimate of the gaps' distribution, seconds; NaN when none is complete.
+
+    Leaving the open gaps out would favour short ones. The mean is restricted to the longest time
+    seen (the area under the survival function up to there), so it is still short of the true mean
+    where that time belongs to an open gap.
+
+    Parameters
+    ----------
+    gaps : Gaps
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Kaplan and Meier, J. Am. Stat. Assoc. 53 (1958) 457-481; Royston and Parmar, BMC Med. Res.
+    Methodol. 13 (2013) 152 (restricted mean).
+    """
+    if gaps.observed_s.size == 0:
+        return math.nan
+    survival = stats.ecdf(stats.CensoredData(uncensored=gaps.observed_s, right=gaps.censored_s)).sf
+    lengths_s = np.diff(survival.quantiles, prepend=0.0)
+    return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))
 
 
 def summarise_steps(
     requests: pd.DataFrame, windows: Sequence[Window], *, think: str = "", seed: int = 1
 ) -> tuple[LoadStep, ...]:
-    """One `LoadStep` a window; the gaps between requests are worked out once."""
-    rows = requests.assign(gap_s=gaps_after_s(requests))
-    return tuple(summarise(rows, window, think=think, seed=seed) for window in windows)
+    """One `LoadStep` a window, with the mean gap between a user's requests as `Recording.gaps` has them."""
+    table = gap_table(requests)
+    steps = []
+    for window in windows:
+        is_ramp_down_ahead = any(later.users < window.users for later in windows if later.start_s > window.start_s)
+        gaps = gaps_between(table, window.start_s, window.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
+        step = summarise(requests, window, think=think, seed=seed)
+        steps.append(replace(step, gap_mean_s=mean_gap_s(gaps)))
+    return tuple(steps)
 
 
 def summarise(
@@ -115,8 +141,7 @@ def summarise(
     Parameters
     ----------
     requests : pandas.DataFrame
-        Columns of a recording's requests table; `gap_s` (as by `gaps_after_s`) is
-        used when there.
+        Columns of a recording's requests table.
     window : Window
         Requests count that finished from its start up to its end.
     think : str
@@ -129,14 +154,13 @@ def summarise(
     Returns
     -------
     LoadStep
-        Rates are per second of the window; latencies are of served requests.
+        Rates are per second of the window; latencies are of served requests. Gaps take knowledge
+        of the other steps: see `summarise_steps`.
     """
     positive("length of the window", window.length_s)
-    gaps = requests["gap_s"] if "gap_s" in requests else gaps_after_s(requests)
     finish = requests["finish_s"].to_numpy(dtype=float)
     inside = (finish >= window.start_s) & (finish < window.end_s)
     rows = requests[inside]
-    gap_mean_s = float(gaps[inside].mean()) if gaps[inside].notna().any() else math.nan
     return LoadStep(
         step=window.step,
         users=window.users,
@@ -145,7 +169,6 @@ def summarise(
         requests=len(rows),
         metrics=_metrics(_Plateau.of(rows, window), generator(seed, window.step), level),
         outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
-        gap_mean_s=gap_mean_s,
         think=think,
     )
 

@@ -10,9 +10,10 @@ from loadtests.block_bootstrap import (
     resampled_weights,
     widening,
 )
+from loadtests.deployment import Deployment
 from loadtests.journal import Mark
-from loadtests.recording import STEP_METRICS
-from loadtests.steady_state import Window, number_of_blocks, steady_windows, summarise, summarise_steps
+from loadtests.recording import STEP_METRICS, Gaps, Recording
+from loadtests.steady_state import Window, mean_gap_s, number_of_blocks, steady_windows, summarise, summarise_steps
 
 MARKS = (
     Mark("asked", 1, 5, 100.0, 0), Mark("reached", 1, 5, 101.0, 0), Mark("asked", 2, 9, 110.0, 0),
@@ -71,6 +72,40 @@ def test_gaps_are_measured_between_a_user_s_requests(request_table):
     step = summarise_steps(table, [Window(1, 10, 0.0, 10.0)], think="constant:0.7")[0]
     assert step.gap_mean_s == pytest.approx(1.0 - 0.3)
     assert step.think == "constant:0.7"
+
+
+def test_open_gaps_make_the_mean_gap_longer_not_shorter():
+    """Two of four gaps end, at 1 and 3 s; two are open, seen for 2 s: S falls to 3/4 at 1 s and to 0 at 3 s."""
+    assert mean_gap_s(Gaps(np.array([1.0, 3.0]), np.array([2.0, 2.0]))) == pytest.approx(1 + 0.75 * 2)
+    assert mean_gap_s(Gaps(np.array([1.0, 3.0]), np.array([]))) == 2.0
+    assert np.isnan(mean_gap_s(Gaps(np.array([]), np.array([2.0]))))
+    assert np.isnan(mean_gap_s(Gaps(np.array([]), np.array([]))))
+
+
+def test_the_mean_gap_of_a_step_that_ends_soon_is_not_biased_short(request_table):
+    """Exponential gaps of 1 s, 300 users, seen for 3 s; the mean of the complete ones alone is about 0.8 s."""
+    random = np.random.default_rng(4)
+    finish = np.concatenate([np.cumsum(random.exponential(1.0, 40)) for _ in range(300)])
+    user, cycle = np.repeat(np.arange(300), 40), np.tile(np.arange(40), 300)
+    table = request_table(finish, np.zeros(finish.size)).assign(user_id=user, cycle=cycle)
+    table = table[table["finish_s"] < 3.0]
+    step = summarise_steps(table, [Window(1, 300, 0.0, 3.0)])[0]
+    observed = Recording(Deployment(), (step,), table).gaps(step).observed_s
+    assert observed.mean() < 0.85
+    assert step.gap_mean_s == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_step_s_mean_gap_is_that_of_the_recording_s_gaps_also_before_a_ramp_down(request_table):
+    """Ten users send every second; five of them are stopped at 5 s: their open gaps were seen until 5 s only."""
+    finish, user = np.tile(np.arange(10) + 0.5, 10), np.repeat(np.arange(10), 10)
+    table = request_table(finish, np.full(100, 0.1)).assign(user_id=user, cycle=np.tile(np.arange(10), 10))
+    table = table[(table["user_id"] < 5) | (table["finish_s"] < 5)]
+    steps = summarise_steps(table, [Window(1, 10, 0.0, 5.0), Window(2, 5, 5.0, 10.0)])
+    recording = Recording(Deployment(), steps, table)
+    gaps = recording.gaps(steps[0])
+    assert gaps.censored_s == pytest.approx([0.5] * 5)
+    assert [step.gap_mean_s for step in steps] == [mean_gap_s(recording.gaps(step)) for step in steps]
+    assert steps[0].gap_mean_s == pytest.approx(0.9)
 
 
 def test_the_same_seed_gives_the_same_intervals(request_table):

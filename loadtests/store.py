@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,17 +19,25 @@ import numpy as np
 import pandas as pd
 
 from loadtests.deployment import Deployment
+from loadtests.foundation.checks import stated_number, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import count_rows, marks_path
-from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, LoadStep, Recording
+from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, STEP_METRICS, LoadStep, Recording
 
 MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
 LOCUST = "locust"
 JOURNAL = f"{LOCUST}/journal.csv"
 _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
+
+_REQUIRED_KEYS: dict[str, type] = {"versions": dict, "deployment": dict, "requests": int}
+_OTHER_KEYS: dict[str, type] = {
+    "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
+    "totals": dict, "ramps": list, "left_out": list,
+}  # fmt: skip
+_KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 
 T = TypeVar("T")
 
@@ -95,6 +104,10 @@ def read_recording(path: str | Path) -> Recording:
     path : str or Path
         The folder that `record` wrote.
 
+    Returns
+    -------
+    Recording
+
     Raises
     ------
     InputError
@@ -107,11 +120,13 @@ def read_recording(path: str | Path) -> Recording:
     if not (folder / MANIFEST).is_file():
         raise InputError(_incomplete(folder))
     manifest = read_json(folder / MANIFEST, "recording manifest")
-    problems = _changed_files(folder, manifest)
+    problems = _malformed_keys(manifest) + _changed_files(folder, manifest)
     requests = _tried(problems, lambda: _read_requests(folder / REQUESTS))
     gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
     steps = _tried(problems, lambda: _read_steps(folder / STEPS))
     deployment = _tried(problems, lambda: Deployment.from_dict(manifest.get("deployment", {})))
+    if requests is not None and isinstance(manifest.get("requests"), int) and len(requests) != manifest["requests"]:
+        problems.append(f"{REQUESTS} has {len(requests)} rows where {MANIFEST} says {manifest['requests']}")
     if problems or requests is None or gauges is None or steps is None or deployment is None:
         listed = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise InputError(f"The recording {folder} cannot be used; restore it from a copy or record again:\n{listed}")
@@ -125,7 +140,8 @@ def _incomplete(folder: Path) -> str:
             f"The folder {folder} is no recording: it has no {MANIFEST}; give the folder that a test was recorded into."
         )
     return (
-        f"The recording {folder} is incomplete: it has no {MANIFEST}, so its test did not run to the end. "
+        f"The recording {folder} is incomplete: it has no {MANIFEST}, so its test did not run to the end or had no "
+        "steady step. "
         f"Its journal {JOURNAL} holds {count_rows(journal)} requests; record again into another folder."
     )
 
@@ -145,7 +161,11 @@ def _changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
     problems = []
     for name, noted in files.items():
         path = folder / name
-        if not path.is_file():
+        if not _is_entry(noted):
+            problems.append(
+                f"{MANIFEST} notes {noted!r} of {name}; it must note its sha256 (text) and bytes (a number)"
+            )
+        elif not path.is_file():
             problems.append(f"{name} is missing")
         elif path.stat().st_size != noted["bytes"]:
             problems.append(f"{name} has {path.stat().st_size} bytes where {noted['bytes']} were written")
@@ -153,6 +173,21 @@ def _changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
             problems.append(f"{name} was changed after it was written (its hash differs)")
     missing = {REQUESTS, GAUGES, STEPS} - set(files)
     return problems + [f"{name} is not in the manifest" for name in sorted(missing)]
+
+
+def _is_entry(noted: Any) -> bool:
+    return isinstance(noted, dict) and isinstance(noted.get("sha256"), str) and isinstance(noted.get("bytes"), int)
+
+
+def _malformed_keys(manifest: dict[str, Any]) -> list[str]:
+    """Keys of the manifest that are missing or hold something of another kind."""
+    missing = [f"{MANIFEST} has no {name}" for name in _REQUIRED_KEYS if name not in manifest]
+    wrong = [
+        f"{MANIFEST} has a {name} of {manifest[name]!r}; it must be {_KINDS[kind]}"
+        for name, kind in (_REQUIRED_KEYS | _OTHER_KEYS).items()
+        if name in manifest and (not isinstance(manifest[name], kind) or isinstance(manifest[name], bool))
+    ]
+    return missing + wrong
 
 
 def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -181,7 +216,38 @@ def _read_requests(path: Path) -> pd.DataFrame:
 
 
 def _read_steps(path: Path) -> tuple[LoadStep, ...]:
+    listed = read_json(path, "steps file").get("steps")
+    if not isinstance(listed, list):
+        raise InputError(f"{path.name} is not a list of steps: it needs the key steps with a list")
+    problems: list[str] = []
+    steps = [_tried(problems, partial(_step, f"{path.name}, entry {place}", data)) for place, data in enumerate(listed)]
+    numbers = [step.step for step in steps if step is not None]
+    if len(set(numbers)) != len(numbers):
+        problems.append(f"{path.name} numbers its steps {numbers}; each number may occur once")
+    if problems:
+        raise InputError("\n  - ".join(problems))
+    return tuple(step for step in steps if step is not None)
+
+
+def _step(where: str, data: Any) -> LoadStep:
+    """One step, its numbers checked."""
     try:
-        return tuple(LoadStep.from_dict(step) for step in read_json(path, "steps file")["steps"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path.name} is not a list of steps ({error!s})") from None
+        for name, least in (("step", 1), ("users", 1), ("requests", 0)):
+            whole(name, stated_number(name, data[name]), least=least)
+        start_s, end_s = (stated_number(name, data[name]) for name in ("start_s", "end_s"))
+        if not start_s < end_s:
+            raise InputError(f"start_s is {start_s} and end_s {end_s}; a steady window must end after it starts.")
+        step = LoadStep.from_dict(data)
+        counts = [whole(f"outcome {name}", stated_number(name, count)) for name, count in step.outcomes.items()]
+    except KeyError as error:
+        raise InputError(f"{where}: the key {error} is missing") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: {error}") from None
+    absent = [name for name in STEP_METRICS if name not in step.metrics]
+    unknown = [name for name in step.outcomes if name not in OUTCOMES]
+    if absent or unknown or sum(counts) != step.requests:
+        raise InputError(
+            f"{where}: it needs the metrics {', '.join(STEP_METRICS)} (missing: {', '.join(absent) or 'none'}) and "
+            f"known outcomes (unknown: {', '.join(unknown) or 'none'}) that add up to its {step.requests} requests"
+        )
+    return step

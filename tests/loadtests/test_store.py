@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -119,9 +120,78 @@ def test_values_that_cannot_be_are_refused(folder, change, said):
         read_recording(folder)
 
 
-def test_steps_that_are_no_steps_are_refused(folder):
-    rewrite(folder, "steps.json", lambda path: path.write_text('{"steps": [{"step": 1}]}'))
+STEP_CHANGES = [
+    ({"start_s": float("nan")}, "start_s is nan"),
+    ({"start_s": 9.0, "end_s": 8.0}, "must end after it starts"),
+    ({"start_s": "2"}, "start_s is '2'; it must be a number"),
+    ({"users": 0}, "users is 0"),
+    ({"users": 1e400}, "users is inf"),
+    ({"requests": True}, "requests is True"),
+    ({"requests": 1}, "add up to its 1 requests"),
+    ({"outcomes": {"lost": 1}}, "unknown: lost"),
+    ({"outcomes": {"served": "many"}}, "served is 'many'"),
+    ({"outcomes": 5}, "steps.json, entry 0"),
+    ({"metrics": {}}, "missing: throughput_rps"),
+    ({"metrics": {"p95_s": 5}}, "steps.json, entry 0"),
+    ({"metrics": []}, "steps.json, entry 0"),
+    ({"gap_mean_s": "long"}, "steps.json, entry 0"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), STEP_CHANGES)
+def test_a_step_with_values_that_cannot_be_is_refused(folder, change, said):
+    step = json.loads((folder / "steps.json").read_text())["steps"][0]
+    rewrite(folder, "steps.json", lambda path: path.write_text(json.dumps({"steps": [{**step, **change}]})))
+    with pytest.raises(InputError, match=said):
+        read_recording(folder)
+
+
+def test_steps_that_are_no_steps_are_all_in_one_error(folder):
+    step = json.loads((folder / "steps.json").read_text())["steps"][0]
+    rewrite(folder, "steps.json", lambda path: path.write_text(json.dumps({"steps": [{"step": 1}, 5, step, step]})))
+    with pytest.raises(InputError) as caught:
+        read_recording(folder)
+    assert "steps.json, entry 0: the key 'users' is missing" in str(caught.value)
+    assert "steps.json, entry 1: " in str(caught.value)
+    assert "numbers its steps [1, 1]" in str(caught.value)
+    rewrite(folder, "steps.json", lambda path: path.write_text('{"steps": 1}'))
     with pytest.raises(InputError, match=r"steps.json is not a list of steps"):
+        read_recording(folder)
+
+
+MANIFEST_CHANGES = [
+    ({"files": 5}, "list of files"),
+    ({"files": {"steps.json": {}}}, "notes {} of steps.json; it must note its sha256"),
+    ({"files": {"steps.json": 5}}, "notes 5 of steps.json"),
+    ({"files": {"steps.json": {"bytes": "1", "sha256": 2}}}, "of steps.json; it must note"),
+    ({"deployment": 5}, "a deployment of 5; it must be an object"),
+    ({"versions": []}, "a versions of"),
+    ({"requests": "many"}, "a requests of 'many'"),
+    ({"requests": 3}, "400 rows where manifest.json says 3"),
+    ({"seed": True}, "a seed of True; it must be a whole number"),
+    ({"left_out": {}}, "a left_out of {}; it must be a list"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), MANIFEST_CHANGES)
+def test_a_garbled_manifest_is_refused_in_words(folder, change, said):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, **change}))
+    with pytest.raises(InputError, match=re.escape(said)):
+        read_recording(folder)
+
+
+def test_what_a_manifest_lacks_is_all_in_one_error(folder):
+    (folder / MANIFEST).write_text(json.dumps({"schema_version": 1, "files": {}}))
+    with pytest.raises(InputError) as caught:
+        read_recording(folder)
+    for name in ("no versions", "no deployment", "no requests", "requests.parquet is not in the manifest"):
+        assert name in str(caught.value)
+
+
+def test_a_truncated_table_is_named_even_when_the_manifest_agrees_with_it(folder):
+    rewrite(folder, "requests.parquet", lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]))
+    with pytest.raises(InputError, match=r"requests\.parquet is not readable as Parquet"):
         read_recording(folder)
 
 

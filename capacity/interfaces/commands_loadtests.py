@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capacity.interfaces.console import Stage, messages, out, parse_numbers, print_json, progress, table
+from capacity.interfaces.console import Stage, envelope, messages, out, parse_numbers, print_json, progress, table
+from capacity.interfaces.output_targets import check_folder_target
+from loadtests.foundation.errors import RunError
 from loadtests.foundation.units import format_duration, parse_duration_s
 
 if TYPE_CHECKING:
@@ -91,10 +93,15 @@ def record(
         seed=seed,
         request_timeout_s=parse_duration_s(request_timeout, "--request-timeout"),
     )
+    check_folder_target(folder)
     recording = record_with_progress(host, plan, folder, _read(deployment))
+    if not recording.steps:
+        raise RunError(
+            f"No step of {folder} has a steady window, so nothing can be calibrated on it; make --step-time longer "
+            "or --spawn-rate higher."
+        )
     if as_json:
-        steps = [step.to_dict() for step in recording.steps]
-        print_json({"schema_version": 1, "recording": str(folder), "requests": len(recording.requests), "steps": steps})
+        print_json(recording_document(recording, host, folder))
     else:
         print_recording(recording)
         messages().print(f"Wrote {folder}", soft_wrap=True)
@@ -111,11 +118,51 @@ def locustfile(
 
 
 def record_with_progress(host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None) -> Recording:
-    """`record`, with a bar that shows level and rate."""
+    """`record`, with a bar that shows level and rate, then what was left out; on Ctrl-C what was saved."""
     from loadtests.runner import record as run_record
 
-    with progress("starting Locust") as stage:
-        return run_record(host, plan, folder, deployment=deployment, on_progress=lambda seen: _show(stage, seen))
+    try:
+        with progress("starting Locust") as stage:
+            recording = run_record(
+                host, plan, folder, deployment=deployment, on_progress=lambda seen: _show(stage, seen)
+            )
+    except KeyboardInterrupt:
+        messages().print(_saved(folder), soft_wrap=True)
+        raise
+    for item in left_out_steps(recording):
+        messages().print(f"Step {item['step']} ({item['users']} users) is left out: {item['reason']}.", soft_wrap=True)
+    return recording
+
+
+def left_out_steps(recording: Recording) -> list[dict[str, Any]]:
+    """Steps without a steady window: step, users, reason."""
+    return list(recording.manifest.get("left_out", []))
+
+
+def recording_document(recording: Recording, host: str, folder: Path) -> dict[str, Any]:
+    """A recording for machines."""
+    plan, seed = recording.manifest.get("plan", {}), recording.manifest.get("seed")
+    return {
+        **envelope({"host": host, "plan": plan}, seed=seed, packages=("locust",)),
+        "recording": str(folder), "requests": len(recording.requests),
+        "steps": [step.to_dict() for step in recording.steps], "left_out": left_out_steps(recording),
+    }  # fmt: skip
+
+
+def _saved(folder: Path) -> str:
+    """What an interrupted load test leaves behind, and how to go on."""
+    from loadtests.journal import count_rows
+    from loadtests.store import JOURNAL, MANIFEST
+
+    if (folder / MANIFEST).is_file():
+        return f"Interrupted after the load test: the recording in {folder} is whole; capacity calibrate reads it."
+    rows = count_rows(folder / JOURNAL)
+    if not rows:
+        return "Interrupted before the first request was saved; there is no recording."
+    return (
+        f"Interrupted: {rows:,} requests are journalled in {folder / JOURNAL}. That is not a whole recording, and "
+        "calibrate refuses it; record again into another folder, with fewer levels or shorter steps if time is short."
+    )
 
 
 def print_recording(recording: Recording) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from capacity.interfaces.console import (
     VERDICT_FAILED,
+    envelope,
     messages,
     out,
     parse_numbers,
     print_findings,
     print_json,
     progress,
+    styled,
     table,
 )
+from capacity.interfaces.output_targets import check_file_target
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ def calibrate(
     from loadtests.store import read_recording
     from simulations.calibration.fitting import calibrate as fit_model
 
+    check_file_target(out_file)
     recording = read_recording(folder)
     chosen = recording.only(parse_numbers(steps, "--steps")) if steps else recording
     with progress("calibrating") as stage:
@@ -53,25 +57,41 @@ def validate(
     model: Annotated[Path, typer.Argument(help="Model file from `capacity calibrate`.")],
     against: Annotated[Path, typer.Option(help="Recording folder.")],
     steps: Annotated[str, typer.Option(help="Steps to predict; default all that the model has not seen.")] = "",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="File for the result, such as validation.json.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Predict steps that the calibration has not seen; exit 99 when the limits are missed."""
+    from loadtests.foundation.files import write_json
     from loadtests.store import read_recording
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import unseen_steps, validate_model
 
+    if out_file is not None:
+        check_file_target(out_file)
     fit, recording = CalibrationResult.load(model), read_recording(against)
     chosen = parse_numbers(steps, "--steps") if steps else unseen_steps(fit, recording)
     if not chosen:
         raise InputError(f"All steps of {against} were used for the calibration; record more, or calibrate on fewer.")
     found = validate_model(fit, recording.only(chosen), seed=seed)
+    document = validation_document(found, model, against)
+    if out_file is not None:
+        write_json(out_file, document)
+        messages().print(f"Wrote {out_file}", soft_wrap=True)
     if as_json:
-        print_json(found.to_dict())
+        print_json(document)
     else:
         print_validation(found)
     if found.verdict != "pass":
         raise typer.Exit(VERDICT_FAILED)
+
+
+def validation_document(found: ValidationReport, model: Path, recording: Path) -> dict[str, Any]:
+    """A validation for machines, with the model and the recording that it compares."""
+    inputs = {"model": model, "recording": recording, "steps": [item.step for item in found.steps]}
+    return {**envelope(inputs), **found.to_dict()}
 
 
 def print_fit(fit: CalibrationResult) -> None:
@@ -103,7 +123,7 @@ def print_validation(found: ValidationReport) -> None:
     errors = [(name.replace("_", " "), *_errors(values, found)) for name, values in named.items()]
     console.print(table("Median errors, beside trivial baselines", ("", *found.limits), errors))
     console.print(f"{found.interval_coverage:.0%} of the measured values lie in their prediction intervals.")
-    console.print(f"Verdict: [bold]{found.verdict}[/]")
+    console.print(styled(("Verdict: ", ""), (found.verdict, "bold")))
 
 
 def _errors(errors: dict[str, float], found: ValidationReport) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capacity.interfaces.console import VERDICT_FAILED, messages, out, print_findings, print_json, table
+from capacity.interfaces.console import VERDICT_FAILED, envelope, messages, out, print_findings, print_json, table
+from capacity.interfaces.output_targets import check_file_target, check_folder_target
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _JSON_HELP = "Print JSON on stdout."
 GUIDE = "guide"
+DEFAULT_MAX_BAD, DEFAULT_SEED = "0.1%", 1
 
 
 def instances(
@@ -31,15 +34,18 @@ def instances(
 ) -> None:
     """Required instances = peak / capacity x safety factor, rounded up, in exact arithmetic."""
     from capacity.planning.instance_formula import instance_requirement
-    from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 
+    factors = [_exact("--safety-factor", part) for part in safety_factor.split(",")]
+    top = _exact("--instance-max", instance_max) if instance_max else None
     found = instance_requirement(
-        _exact("--peak", peak), _exact("--instance-capacity", instance_capacity),
-        [_exact("--safety-factor", part) for part in safety_factor.split(",")],
-        instance_max=_exact("--instance-max", instance_max) if instance_max else None,
-    )  # fmt: skip
+        _exact("--peak", peak), _exact("--instance-capacity", instance_capacity), factors, instance_max=top
+    )
     if as_json:
-        print_json({"schema_version": SCHEMA_VERSION, **found.to_dict(), "versions": versions_of()})
+        inputs = {
+            "peak": peak, "instance_capacity": instance_capacity, "safety_factor": safety_factor,
+            "instance_max": instance_max or None,
+        }  # fmt: skip
+        print_json({**envelope(inputs), **found.to_dict()})
         return
     rows = [
         (
@@ -60,13 +66,15 @@ def plan(
     instance_max: Annotated[str, typer.Option(help="Assumed maximum of one instance.")] = "",
     model: Annotated[Path | None, typer.Option(help="Calibrated model, instead of an assumed capacity.")] = None,
     p95: Annotated[str, typer.Option(help="With --model: largest P95, for example 50ms.")] = "",
-    max_bad: Annotated[str, typer.Option(help="With --model: largest share of shed requests.")] = "0.1%",
+    max_bad: Annotated[str, typer.Option(help="With --model: largest share of shed requests; default 0.1%.")] = "",
     think: Annotated[str, typer.Option(help="With --model: think time; default as measured.")] = "",
     quantity: Annotated[str, typer.Option(help="What is counted: users, connections, in_flight, rps or ccu.")] = "",
     policy: Annotated[str, typer.Option(help="Policy file (JSON or TOML), or the word guide.")] = "",
     extrapolate_to: Annotated[int, typer.Option(help="Continue the last growth segment to this month.")] = 0,
-    out_folder: Annotated[Path | None, typer.Option("--out", help="Folder for plan.json and charts.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulations behind --model.")] = 1,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --model: seed of its simulations; default 1.")] = None,
     strict: Annotated[bool, typer.Option(help="Exit 99 when a finding is a warning or worse.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
@@ -75,12 +83,22 @@ def plan(
 
     if bool(instance_capacity) == (model is not None):
         raise InputError("Give either --instance-capacity N (assumed) or --model FILE (measured), one of the two.")
-    chosen = _read_policy(policy, measured=model is not None)
-    if model is not None:
-        capacity = capacity_of_model(model, p95, max_bad, think, seed)
+    if model is None:
+        _refuse_without_effect(
+            "--instance-capacity", {"--p95": p95, "--max-bad": max_bad, "--think": think, "--seed": seed}
+        )
     else:
-        capacity = _assumed(instance_capacity, instance_max, quantity)
-    made = plan_capacity(_read_growth(growth, quantity, extrapolate_to), capacity, chosen)
+        _refuse_without_effect("--model", {"--instance-max": instance_max})
+    if out_folder is not None:
+        check_folder_target(out_folder)
+    chosen = _read_policy(policy, measured=model is not None)
+    demand = _read_growth(growth, quantity, extrapolate_to)
+    if model is None:
+        made = plan_capacity(demand, _assumed(instance_capacity, instance_max, quantity), chosen)
+    else:
+        question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, DEFAULT_SEED if seed is None else seed)
+        made = plan_capacity(demand, question.capacity(), chosen)
+        made = replace(made, seed=question.seed, capacity_inputs=question.inputs())
     if out_folder is not None:
         _write_plan(made, out_folder)
     if as_json:
@@ -96,11 +114,13 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """One self-contained HTML page of everything found in a folder."""
-    from capacity.output.report import write_report
+    from capacity.output.report import REPORT, write_report
 
+    if folder.is_dir():
+        check_file_target(folder / REPORT, "The report")
     path = write_report(folder)
     if as_json:
-        print_json({"schema_version": 1, "report": str(path)})
+        print_json({**envelope({"folder": folder}), "report": str(path)})
     else:
         out().print(f"Wrote {path}", soft_wrap=True)
 
@@ -123,28 +143,59 @@ def print_plan(made: CapacityPlan) -> None:
         console.print("* interpolated between the stated months", style="dim")
     for phase in made.phases:
         months = f"month {phase.from_month}" + ("+" if phase.to_month is None else f" to {phase.to_month}")
-        console.print(
-            f"[bold]{months}: {phase.phase}, {_range(phase.min_instances, phase.max_instances)} instance(s)[/]"
-        )
+        counts = _range(phase.min_instances, phase.max_instances)
+        console.print(f"{months}: {phase.phase}, {counts} instance(s)", style="bold")
         console.print(f"    {phase.reason}", soft_wrap=True)
     print_findings(made.findings)
 
 
-def capacity_of_model(path: Path, p95: str, max_bad: str, think: str, seed: int) -> InstanceCapacity:
-    """The capacity of one instance by a calibrated model, with its interval."""
-    from loadtests.foundation.distributions import parse_distribution
-    from loadtests.foundation.units import parse_duration_s, parse_fraction
-    from simulations.calibration.capacity import capacity_of_fit
-    from simulations.calibration.result import CalibrationResult
+@dataclass(frozen=True)
+class ModelQuestion:
+    """What is asked of a calibrated model, as given on the command line."""
 
-    fit = CalibrationResult.load(path)
-    return capacity_of_fit(
-        fit,
-        p95_s=parse_duration_s(p95, "--p95") if p95 else None,
-        max_bad_fraction=parse_fraction(max_bad, "--max-bad") if max_bad else None,
-        think_time=parse_distribution(think) if think else None,
-        seed=seed,
-    )
+    model: Path
+    p95: str
+    max_bad: str
+    think: str
+    seed: int
+
+    def inputs(self) -> dict[str, Any]:
+        """The question for machines, in SI units; null: no limit, or the think time as measured."""
+        from loadtests.foundation.units import parse_duration_s, parse_fraction
+
+        return {
+            "model": str(self.model),
+            "p95_s": parse_duration_s(self.p95, "--p95") if self.p95 else None,
+            "max_bad_fraction": parse_fraction(self.max_bad, "--max-bad"),
+            "think": self.think or None,
+        }
+
+    def capacity(self) -> InstanceCapacity:
+        """The capacity of one instance by the model, with its interval."""
+        from loadtests.foundation.distributions import parse_distribution
+        from simulations.calibration.capacity import capacity_of_fit
+        from simulations.calibration.result import CalibrationResult
+
+        asked = self.inputs()
+        think = parse_distribution(self.think) if self.think else None
+        return capacity_of_fit(
+            CalibrationResult.load(self.model), p95_s=asked["p95_s"], max_bad_fraction=asked["max_bad_fraction"],
+            think_time=think, seed=self.seed,
+        )  # fmt: skip
+
+
+def capacity_document(capacity: InstanceCapacity, inputs: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    """The content of ``capacity.json``."""
+    return {
+        **envelope(inputs, seed=seed, packages=("numpy", "numba", "scipy")),
+        "instance_capacity": capacity.to_dict(),
+    }
+
+
+def _refuse_without_effect(beside: str, options: dict[str, str | int | None]) -> None:
+    given = [name for name, value in options.items() if value not in ("", None)]
+    if given:
+        raise InputError(f"{', '.join(given)} has no effect with {beside}; leave it out, or give the other of the two.")
 
 
 def _assumed(instance_capacity: str, instance_max: str, quantity: str) -> InstanceCapacity:
@@ -155,8 +206,6 @@ def _assumed(instance_capacity: str, instance_max: str, quantity: str) -> Instan
 
 
 def _read_growth(source: str, quantity: str, extrapolate_to: int) -> GrowthProjection:
-    from dataclasses import replace
-
     from capacity.demand.growth import GrowthProjection, read_growth
     from loadtests.foundation.units import Quantity
 
@@ -180,16 +229,22 @@ def _read_policy(source: str, *, measured: bool) -> PlanningPolicy:
 
 def _write_plan(made: CapacityPlan, folder: Path) -> None:
     from capacity.output.figures import write_plan_figures
+    from loadtests.foundation.files import write_json
 
     paths = [made.save(folder / "plan.json"), *write_plan_figures(made, folder)]
+    if not made.instance_capacity.is_assumed:
+        document = capacity_document(made.instance_capacity, made.capacity_inputs, made.seed)
+        paths.append(write_json(folder / "capacity.json", document))
     for path in paths:
         messages().print(f"Wrote {path}", soft_wrap=True)
 
 
 def _exact(name: str, text: str) -> Decimal:
     try:
-        number = Decimal(text.strip().replace("_", "").replace(",", ""))
+        number = Decimal(text.strip().replace("_", ""))
     except InvalidOperation:
+        if "," in text:
+            raise InputError(f"{name} is {text!r}; write it without commas, for example 3350.5 or 33_500.") from None
         raise InputError(f"{name} is {text!r}; it must be a number, for example 3350 or 1.2.") from None
     if not number.is_finite():
         raise InputError(f"{name} is {text!r}; it must be a finite number.")

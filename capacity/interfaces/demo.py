@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from capacity.demand.growth import GrowthProjection
-from capacity.interfaces.commands_loadtests import print_recording, record_with_progress
-from capacity.interfaces.commands_model import print_fit, print_validation
-from capacity.interfaces.commands_plan import print_plan
-from capacity.interfaces.console import messages, out, progress, table
+from capacity.interfaces.commands_loadtests import left_out_steps, print_recording, record_with_progress
+from capacity.interfaces.commands_model import print_fit, print_validation, validation_document
+from capacity.interfaces.commands_plan import capacity_document, print_plan
+from capacity.interfaces.console import envelope, messages, out, progress, table
+from capacity.interfaces.output_targets import check_folder_target
 from capacity.output.figures import measurement_figures, write_figures, write_plan_figures
 from capacity.output.report import write_report
 from capacity.planning.plan import CapacityPlan
@@ -22,9 +23,9 @@ from capacity.planning.planner import plan_capacity
 from capacity.planning.policy import PlanningPolicy
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, parse_distribution
+from loadtests.foundation.errors import RunError
 from loadtests.foundation.files import write_json
 from loadtests.foundation.units import Quantity, format_duration
-from loadtests.foundation.versions import SCHEMA_VERSION
 from loadtests.plan import LoadPlan
 from loadtests.recording import Recording
 from loadtests.staging.options import StagingOptions
@@ -65,6 +66,7 @@ class DemoOptions:
 class DemoResult:
     """Everything that the demo found, and where it wrote it."""
 
+    options: DemoOptions
     folder: Path
     recording: Recording
     realised_mean_s: float
@@ -77,22 +79,29 @@ class DemoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
+        inputs = {
+            "quick": self.options.quick, "deployment": DEPLOYMENT.to_dict(), "service_time": SERVICE_TIME,
+            "plan": self.recording.manifest.get("plan", {}), "held_out_step": HELD_OUT_STEP,
+            "p95_s": P95_S, "max_bad_fraction": MAX_BAD_FRACTION,
+        }  # fmt: skip
         return {
-            "schema_version": SCHEMA_VERSION, "folder": str(self.folder), "report": str(self.report),
+            **envelope(inputs, seed=self.options.seed, packages=("locust", "numpy", "numba", "scipy")),
+            "folder": str(self.folder), "report": str(self.report),
             "realised_service_mean_s": self.realised_mean_s,
             "parameters": {name: item.to_dict() for name, item in self.fit.parameters.items()},
             "validation": self.validation.to_dict(), "instance_capacity": self.capacity.to_dict(),
             "plans": {"guide_assumed": self.guide_plan.to_dict(), "measured": self.measured_plan.to_dict()},
-            "seed": self.fit.seed,
+            "left_out": left_out_steps(self.recording),
         }  # fmt: skip
 
 
 def run_demo(options: DemoOptions) -> DemoResult:
     """Load-test the staging server, calibrate, validate, plan, and write everything into one folder."""
-    folder = check_new_folder(options.folder or _free_folder())
+    folder = check_new_folder(check_folder_target(options.folder or _free_folder()))
     folder.mkdir(parents=True, exist_ok=True)
     _compile_first(options.seed)
     recording, realised_mean_s = _measure(options, folder)
+    check_held_out_step(recording, folder)
     with _saying_what_is_saved(folder), progress("calibrating") as stage:
         fit = calibrate(
             recording.without([HELD_OUT_STEP]), seed=options.seed, on_progress=lambda s, t: stage.show(0.5 * s, t)
@@ -100,19 +109,40 @@ def run_demo(options: DemoOptions) -> DemoResult:
         fit.save(folder / "model.json")
         stage.show(0.5, "validating on the held-out step")
         validation = validate_model(fit, recording.only([HELD_OUT_STEP]), seed=options.seed + 1)
-        write_json(folder / "validation.json", validation.to_dict())
+        model, held_out = folder / "model.json", folder / "recording"
+        write_json(folder / "validation.json", validation_document(validation, model, held_out))
         stage.show(0.6, "searching the capacity of one instance")
         capacity = capacity_of_fit(fit, p95_s=P95_S, max_bad_fraction=MAX_BAD_FRACTION, seed=options.seed)
-        write_json(
-            folder / "capacity.json", {"schema_version": SCHEMA_VERSION, "instance_capacity": capacity.to_dict()}
-        )
+        asked = {"model": str(model), "p95_s": P95_S, "max_bad_fraction": MAX_BAD_FRACTION, "think": None}
+        write_json(folder / "capacity.json", capacity_document(capacity, asked, options.seed))
         stage.show(0.75, "planning")
         guide_plan, measured_plan = guide_and_measured_plan(capacity)
+        measured_plan = replace(measured_plan, seed=options.seed, capacity_inputs=asked)
         _write_plans(folder, guide_plan, measured_plan)
         stage.show(0.85, "drawing")
         write_figures(measurement_figures(recording, fit, capacity), folder)
         report = write_report(folder)
-    return DemoResult(folder, recording, realised_mean_s, fit, validation, capacity, guide_plan, measured_plan, report)
+    return DemoResult(
+        options, folder, recording, realised_mean_s, fit, validation, capacity, guide_plan, measured_plan, report
+    )
+
+
+def check_held_out_step(recording: Recording, folder: Path) -> None:
+    """Refuse to go on without the step that the model is to be validated on.
+
+    Raises
+    ------
+    RunError
+        With the reason for which the step was left out.
+    """
+    if HELD_OUT_STEP in [step.step for step in recording.steps]:
+        return
+    reasons = [str(item["reason"]) for item in left_out_steps(recording) if item["step"] == HELD_OUT_STEP]
+    raise RunError(
+        f"Step {HELD_OUT_STEP} ({USERS[HELD_OUT_STEP - 1]} users), which was to be held out for the validation, was "
+        f"left out of the recording: {reasons[0] if reasons else 'it has no steady window'}. The recording of the "
+        f"others is in {folder / 'recording'}; run the demo again without --quick, on a machine that is less busy."
+    )
 
 
 def guide_and_measured_plan(capacity: InstanceCapacity) -> tuple[CapacityPlan, CapacityPlan]:
@@ -194,7 +224,8 @@ def _saying_what_is_saved(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        messages().print(f"The recording is whole in {folder / 'recording'}; capacity calibrate continues from there.")
+        text = f"The recording is whole in {folder / 'recording'}; capacity calibrate continues from there."
+        messages().print(text, soft_wrap=True)
         raise
 
 

@@ -16,6 +16,7 @@ from loadtests.recording import Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.calibration.prediction import predict_curve
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.validation import unseen_steps
 
 Figures = dict[str, Figure]
 
@@ -33,8 +34,7 @@ def plan_figures(plan: CapacityPlan) -> Figures:
 
 def measurement_figures(recording: Recording, fit: CalibrationResult, capacity: InstanceCapacity | None) -> Figures:
     """The load test against the model (served requests and P95), and the capacity curve."""
-    calibrated = {step.step for step in fit.steps}
-    held_out = [step.step for step in recording.steps if step.step not in calibrated]
+    held_out = unseen_steps(fit, recording)
     window_s = float(np.median([step.window_s for step in recording.steps]))
     predicted = predict_curve(fit, _levels(recording), window_s, seed=fit.seed)
     comparison, panels = new_figure(2, size=(6.4, 4.6))

@@ -11,9 +11,17 @@ from typing import Any
 import jinja2
 
 from capacity.output.figures import data_address, measurement_figures, plan_figures
+from capacity.output.stored_results import (
+    find_capacity,
+    find_file,
+    find_plans,
+    find_recording,
+    read_capacity,
+    read_validation,
+)
 from capacity.planning.plan import CapacityPlan
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.files import read_json, write_text
+from loadtests.foundation.files import write_text
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import format_duration
 from loadtests.foundation.versions import versions_of
@@ -21,6 +29,7 @@ from loadtests.recording import Recording
 from loadtests.store import read_recording
 from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.validation import unseen_steps
 
 REPORT = "report.html"
 _CHART_TITLES = {
@@ -56,13 +65,15 @@ def write_report(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : str or Path
-        Holds any of `recording/`, `model.json`, `validation.json`, `capacity.json`,
-        `plan.json` and `*/plan.json`; a recording folder itself will do too.
+        Holds any of a recording, `model.json`, `validation.json`, `capacity.json` and
+        `plan.json`, each in the folder itself or one folder down; a recording folder
+        itself will do too.
 
     Raises
     ------
     InputError
-        When there is nothing to report on, or a part cannot be read.
+        When there is nothing to report on, a part cannot be read, or two parts of
+        one kind are found one folder down (plans may be several).
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -78,15 +89,15 @@ def write_report(folder: str | Path) -> Path:
 
 def read_content(folder: Path) -> ReportContent:
     """Read every part that is there."""
-    recording = next((place for place in (folder, folder / "recording") if (place / "manifest.json").is_file()), None)
-    plan_files = sorted([*folder.glob("plan.json"), *folder.glob("*/plan.json")])
-    model, validation, capacity = (folder / name for name in ("model.json", "validation.json", "capacity.json"))
+    recording, capacity = find_recording(folder), find_capacity(folder)
+    model, validation = find_file(folder, "model.json"), find_file(folder, "validation.json")
+    plans = (PlanSection(_plan_title(path, folder), CapacityPlan.load(path)) for path in find_plans(folder))
     return ReportContent(
         recording=read_recording(recording) if recording else None,
-        fit=CalibrationResult.load(model) if model.is_file() else None,
-        validation=read_json(validation, "validation file") if validation.is_file() else None,
-        capacity=InstanceCapacity.from_dict(read_json(capacity)["instance_capacity"]) if capacity.is_file() else None,
-        plans=tuple(PlanSection(_plan_title(path, folder), CapacityPlan.load(path)) for path in plan_files),
+        fit=CalibrationResult.load(model) if model else None,
+        validation=read_validation(validation) if validation else None,
+        capacity=read_capacity(capacity) if capacity else None,
+        plans=tuple(plans),
     )
 
 
@@ -98,7 +109,7 @@ def render(content: ReportContent) -> str:
     environment.filters.update(interval=_interval, duration=_duration, percent=_percent, number=_number)
     template = environment.from_string(files("capacity.output").joinpath("report.html.j2").read_text(encoding="utf-8"))
     return template.render(
-        content=content, measurement_charts=_measurement_charts(content),
+        content=content, held_out=_held_out(content), measurement_charts=_measurement_charts(content),
         plans=[(section, _charts(plan_figures(section.plan)), section.plan.to_dict()) for section in content.plans],
         versions=versions_of("numpy", "numba", "scipy", "pandas", "simpy", "locust", "matplotlib"),
     )  # fmt: skip
@@ -108,6 +119,11 @@ def _measurement_charts(content: ReportContent) -> list[tuple[str, str]]:
     if content.recording is None or content.fit is None:
         return []
     return _charts(measurement_figures(content.recording, content.fit, content.capacity))
+
+
+def _held_out(content: ReportContent) -> list[int]:
+    """Numbers of the measured steps that the model was not calibrated on."""
+    return unseen_steps(content.fit, content.recording) if content.fit and content.recording else []
 
 
 def _charts(figures: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ written down anywhere:
   asks for in the first month after the vertical phase;
 - *horizontal* (a fleet set by hand) between.
 
-A phase never goes back, also where the peaks fall. Only known peaks count: near the end the look-ahead is as long as the projection.
+A phase never goes back, also where the peaks fall. Only known peaks count: near
+the end the look-ahead is as long as the projection.
 """
 
 from __future__ import annotations

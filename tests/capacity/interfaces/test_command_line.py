@@ -29,12 +29,14 @@ def test_instances_prints_the_formula_for_machines(capsys: pytest.CaptureFixture
     )
     found = json_of(capsys)
     assert [item["instances"] for item in found["results"]] == [3, 4]  # type: ignore[index, union-attr]
+    asked = {"peak": "7000", "instance_capacity": "3350", "safety_factor": "1.2,1.5", "instance_max": None}
+    assert (found["inputs"], found["seed"]) == (asked, None)
 
 
 def test_instances_reads_numbers_as_written(capsys: pytest.CaptureFixture[str]) -> None:
     """33,500 / 3,350 x 1.1 is 11 exactly; in doubles it rounds up to 12."""
     assert (
-        run(["instances", "--peak", "33_500", "--instance-capacity", "3,350", "--safety-factor", "1.1", "--json"]) == 0
+        run(["instances", "--peak", "33_500", "--instance-capacity", "3_350", "--safety-factor", "1.1", "--json"]) == 0
     )
     assert json_of(capsys)["results"][0]["instances"] == 11  # type: ignore[index]
 
@@ -95,6 +97,7 @@ def test_locustfile_names_an_existing_file(capsys: pytest.CaptureFixture[str]) -
 
 BAD = [
     (["instances", "--peak", "7000", "--instance-capacity", "0"], "above 0"),
+    (["instances", "--peak", "3350,5", "--instance-capacity", "10"], "--peak is '3350,5'; write it without commas"),
     (["instances", "--peak", "many", "--instance-capacity", "10"], "--peak is 'many'"),
     (["instances", "--peak", "nan", "--instance-capacity", "10"], "finite"),
     (["instances", "--peak", "-5", "--instance-capacity", "10"], "-5"),
@@ -104,6 +107,11 @@ BAD = [
     (["plan", "--growth", "guide", "--instance-capacity", "10", "--quantity", "cars"], "cars"),
     (["plan", "--growth", "guide", "--instance-capacity", "10", "--policy", "absent.json"], "absent.json"),
     (["plan", "--growth", "guide", "--model", "absent.json", "--p95", "50ms"], "absent.json"),
+    (["plan", "--growth", "guide", "--instance-capacity", "10", "--p95", "50ms"], "--p95 has no effect"),
+    (["plan", "--growth", "guide", "--instance-capacity", "10", "--think", "none"], "--think has no effect"),
+    (["plan", "--growth", "guide", "--instance-capacity", "10", "--max-bad", "1%"], "--max-bad has no effect"),
+    (["plan", "--growth", "guide", "--instance-capacity", "10", "--seed", "0"], "--seed has no effect"),
+    (["plan", "--growth", "guide", "--model", "m.json", "--instance-max", "9"], "--instance-max has no effect"),
     (["report", "absent"], "absent"),
     (["calibrate", "absent"], "absent"),
     (["validate", "absent.json", "--against", "absent"], "absent.json"),

@@ -1,0 +1,82 @@
+"""What a load test left out or left behind is said, never hidden."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import loadtests.runner
+from capacity.interfaces.cli import run
+from capacity.interfaces.demo import HELD_OUT_STEP, check_held_out_step
+from loadtests.deployment import Deployment
+from loadtests.foundation.errors import RunError
+from loadtests.foundation.intervals import Interval
+from loadtests.journal import Journal, RequestRow
+from loadtests.recording import STEP_METRICS, LoadStep, Recording
+from loadtests.store import JOURNAL
+
+ONE = Interval(1.0, 1.0, 1.0)
+REASON = "its users were never all running"
+RECORD = ["record", "--host", "http://127.0.0.1:9", "--users", "5,10", "--out", "r"]
+
+
+def recording_of(*numbers: int) -> Recording:
+    metrics = dict.fromkeys(STEP_METRICS, ONE)
+    steps = tuple(LoadStep(n, 5 * n, 0.0, 1.0, 1, metrics, {"served": 1}, 0.1, "none") for n in numbers)
+    missing = [{"step": n, "users": 5 * n, "reason": REASON} for n in range(1, 3) if n not in numbers]
+    return Recording(Deployment(), steps, pd.DataFrame(), pd.DataFrame(), {"left_out": missing, "seed": 4})
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def test_a_step_that_was_left_out_is_named(recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded.setattr(loadtests.runner, "record", lambda *_, **__: recording_of(1))
+    assert run([*RECORD, "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"Step 2 (10 users) is left out: {REASON}." in said.err
+    document = json.loads(said.out)
+    assert document["left_out"] == [{"step": 2, "users": 10, "reason": REASON}]
+    assert (document["seed"], document["inputs"]["host"]) == (4, "http://127.0.0.1:9")
+
+
+def test_a_recording_without_steps_is_an_error(
+    recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded.setattr(loadtests.runner, "record", lambda *_, **__: recording_of())
+    assert run([*RECORD, "--json"]) == 1
+    said = capsys.readouterr()
+    assert "No step of r has a steady window" in said.err
+    assert said.out == ""
+
+
+def test_an_interrupted_load_test_says_what_was_saved(
+    recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_host: str, _plan: object, folder: Path, **_: object) -> None:
+        journal = Journal(folder / JOURNAL)
+        for cycle in range(3):
+            journal.add(RequestRow(0.0, 0.0, 1.0, "w", 0, cycle, "GET", "/", 200, "served", 1, 0))
+        journal.close()
+        raise KeyboardInterrupt
+
+    recorded.setattr(loadtests.runner, "record", interrupted)
+    assert run(RECORD) == 130
+    said = capsys.readouterr().err
+    assert f"3 requests are journalled in r/{JOURNAL}" in said
+    assert "not a whole recording" in said
+
+
+def test_the_demo_does_not_go_on_without_its_held_out_step(tmp_path: Path) -> None:
+    check_held_out_step(recording_of(1, HELD_OUT_STEP), tmp_path)
+    missing = [{"step": HELD_OUT_STEP, "users": 240, "reason": REASON}]
+    dropped = replace(recording_of(1, 2), manifest={"left_out": missing})
+    with pytest.raises(RunError, match=rf"Step {HELD_OUT_STEP} \(240 users\).*{REASON}"):
+        check_held_out_step(dropped, tmp_path)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtests.foundation.intervals import Interval
 from simulations.engines.request_log import RequestLog
-from simulations.model.server_model import Limits
+from simulations.model.server_model import ServerModel
 
 Floats = NDArray[np.float64]
 
@@ -74,13 +75,21 @@ def window_metrics(log: RequestLog, window: Window) -> dict[str, float]:
     }
 
 
-def utilization(in_flight: float, busy_workers: float, limits: Limits) -> dict[str, float]:
-    """Shares of what is limited; NaN where there is no limit."""
-    waiting = max(in_flight - busy_workers, 0.0)
+def utilization(found: dict[str, Interval], model: ServerModel) -> dict[str, Interval | None]:
+    """Shares of workers, queue, normal and maximum CCU with their intervals; None without a base."""
+    inside, busy = found["in_flight"], found["busy_workers"]
+    waiting = Interval(
+        max(inside.low - busy.high, 0.0),
+        max(inside.mid - busy.mid, 0.0),
+        max(inside.high - busy.low, 0.0),
+        inside.level,
+    )
+    limits, own = model.limits, model.deployment
     return {
-        "workers": _share(busy_workers, limits.workers),
+        "workers": _share(busy, limits.workers),
+        "gate_normal": _share(inside, own.normal_ccu),
+        "gate_max": _share(inside, own.max_ccu),
         "queue": _share(waiting, limits.queue),
-        "gate": _share(in_flight, limits.gate),
     }
 
 
@@ -104,7 +113,5 @@ def _mean_inside(enter_s: Floats, leave_s: Floats, window: Window) -> float:
     return float(np.sum(np.maximum(overlap, 0.0))) / window.length_s
 
 
-def _share(amount: float, limit: float) -> float:
-    if math.isinf(limit):
-        return math.nan
-    return amount / limit if limit > 0 else 0.0
+def _share(amount: Interval, limit: float | None) -> Interval | None:
+    return None if not limit or math.isinf(limit) else amount.scaled(1.0 / limit)

@@ -14,6 +14,7 @@ from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from simulations.analysis.metrics import Window, conservation_error, full_window, utilization
 from simulations.analysis.output_analysis import WARM_UP_FRACTION, batch_intervals
+from simulations.analysis.run_length import warm_up_time_s
 from simulations.engines.inputs import EngineInput, RunLength, draw_open, prepare_closed
 from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import ServerModel
@@ -60,10 +61,13 @@ class SimulationResult:
     requests: RequestLog | None = field(default=None, repr=False)
 
     @property
-    def utilization(self) -> dict[str, float]:
-        """Mean shares of workers, queue and gate; NaN where there is no limit."""
-        inside, busy = self.metrics["in_flight"].mid, self.metrics["busy_workers"].mid
-        return utilization(inside, busy, self.model.limits)
+    def utilization(self) -> dict[str, Interval | None]:
+        """Mean shares of what is limited, with their intervals; None where the base is not stated.
+
+        `workers` and `queue` by their own limits; `gate_normal` and `gate_max` are the
+        requests inside over the deployment's normal and maximum CCU.
+        """
+        return utilization(self.metrics, self.model)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a metric: metric, low, mid, high, level (SI units)."""
@@ -71,23 +75,27 @@ class SimulationResult:
 
         rows = [
             {"metric": name, "low": item.low, "mid": item.mid, "high": item.high, "level": item.level}
-            for name, item in self.metrics.items()
+            for name, item in (*self.metrics.items(), *self._known_utilization().items())
         ]
         return pd.DataFrame(rows)
+
+    def _known_utilization(self) -> dict[str, Interval]:
+        return {f"utilization_{name}": item for name, item in self.utilization.items() if item is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the seed, the versions and the inputs."""
         return {
             "schema_version": SCHEMA_VERSION, "model": self.model.to_dict(), "workload": self.workload.to_dict(),
             "metrics": {name: item.to_dict() for name, item in self.metrics.items()},
-            "utilization": self.utilization, "seed": self.seed, "engine": self.engine, "requests": self.count,
+            "utilization": {name: None if item is None else item.to_dict() for name, item in self.utilization.items()},
+            "seed": self.seed, "engine": self.engine, "requests": self.count,
             "findings": [item.to_dict() for item in self.findings], "versions": versions_of("numpy", "numba", "simpy"),
         }  # fmt: skip
 
     def summary(self) -> str:
         """A few lines for people."""
         lines = [repr(self)]
-        lines += [f"  {name:<15} {item}" for name, item in self.metrics.items()]
+        lines += [f"  {name:<23} {item}" for name, item in (*self.metrics.items(), *self._known_utilization().items())]
         lines += [f"  {item.severity}: {item.message}" for item in self.findings]
         return "\n".join(lines)
 
@@ -135,16 +143,40 @@ def simulate(
         When the run has no end, or users could send for ever in no time.
     """
     one_of("engine", engine, ("auto", "simpy", "compiled"))
+    if not 0 < level < 1:
+        raise InputError(f"level is {level!r}; it must lie between 0 and 1, for example 0.9.")
     began = time.perf_counter()
     chosen = "compiled" if engine == "auto" else engine
     log = simulate_log(model, workload, RunLength(requests, horizon_s), seed=seed, engine=chosen)
-    window = full_window(log, WARM_UP_FRACTION)
+    window, too_short = _settled_window(model, workload, log)
     if window.length_s <= 0:
         raise InputError(f"The run ended after {len(log)} requests; give more requests or a longer horizon.")
     return SimulationResult(
         model, workload, batch_intervals(log, window, level), seed, chosen, window.length_s,
-        time.perf_counter() - began, len(log), (*model.findings, *_checked(log, window)),
+        time.perf_counter() - began, len(log), (*model.findings, *too_short, *_checked(log, window)),
         log if keep == "requests" else None,
+    )  # fmt: skip
+
+
+def _settled_window(model: ServerModel, workload: Workload, log: RequestLog) -> tuple[Window, tuple[Finding, ...]]:
+    """The run without its warm-up; half of it, with a finding, where the population needs longer to settle."""
+    whole_run = full_window(log)
+    if isinstance(workload, OpenWorkload):
+        return full_window(log, WARM_UP_FRACTION), ()
+    needed_s = warm_up_time_s(model, workload)
+    if 2 * needed_s <= whole_run.end_s:
+        return Window(needed_s, whole_run.end_s), ()
+    shortened = Window((whole_run.start_s + whole_run.end_s) / 2, whole_run.end_s)
+    return shortened, (_run_too_short(whole_run.end_s, needed_s),)
+
+
+def _run_too_short(run_s: float, needed_s: float) -> Finding:
+    return Finding(
+        "run-too-short", "warning",
+        f"The run covers {run_s:.3g} s of simulated time; the users need about {needed_s:.3g} s to settle, so the "
+        "numbers may still show the start rather than the long run.",
+        f"Simulate at least {2 * needed_s:.3g} s (horizon_s=), or {2 * needed_s / max(run_s, 1e-12):.2g} times more.",
+        {"run_s": run_s, "settling_time_s": needed_s},
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from loadtests.foundation.distributions import Distribution
+from loadtests.foundation.errors import InputError
 from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.analysis.load_sweep import find_capacity
 from simulations.calibration.prediction import model_draws
@@ -39,10 +40,29 @@ def capacity_of_fit(
     -------
     InstanceCapacity
         In users, its interval of kind ``parameter`` (40 draws), `valid_up_to` the heaviest calibrated step.
+
+    Raises
+    ------
+    InputError
+        When nothing bounds the objective, or it is met beyond the measured loads by a model
+        whose workers or gate the recording does not show.
     """
     workload = ClosedWorkload(fit.users_range[1], think_time or fit.think_time)
     found = find_capacity(
         fit.model, workload, p95_s=p95_s, max_bad_fraction=max_bad_fraction,
         draws=model_draws(fit, CAPACITY_DRAWS, seed), seed=seed, level=level,
     )  # fmt: skip
+    _refuse_blind(fit, found)
     return replace(found, valid_up_to=float(fit.users_range[1]))
+
+
+def _refuse_blind(fit: CalibrationResult, found: InstanceCapacity) -> None:
+    """Refuse a capacity beyond the measured loads where the recording has not shown what stops a larger load."""
+    heaviest = fit.users_range[1]
+    unseen = [name for name in ("workers", "gate_limit") if fit.identified.get(name) is False]
+    if unseen and found.value.high > heaviest:
+        raise InputError(
+            f"The recording does not show {' and '.join(unseen)}, and the capacity would lie beyond its {heaviest} "
+            f"users: nothing measured says what stops a larger load. Record a step with about {2 * heaviest} users, or "
+            f"state {' and '.join(unseen)} in the deployment."
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,24 @@ from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
-from simulations.calibration.limit_search import birge_factor, is_open, limit_report, search_limit, with_guessed_limits
-from simulations.calibration.observations import FLOORS, STATISTICS, StepObservation, observe, pooled_think_time
-from simulations.calibration.problem import FAMILIES, LOG_BOUNDS, PARAMETERS, SIMULATED_WINDOWS, Fit, Problem
-from simulations.calibration.result import CalibrationResult, FamilyScore, ParameterDraws
+from simulations.calibration.limit_search import (
+    birge_factor,
+    is_open,
+    limit_report,
+    open_what_does_not_show,
+    search_limit,
+    with_guessed_limits,
+)
+from simulations.calibration.observations import (
+    FLOORS,
+    STATISTICS,
+    StepObservation,
+    failure_findings,
+    observe,
+    pooled_think_time,
+)
+from simulations.calibration.problem import LOG_BOUNDS, PARAMETERS, SIMULATED_WINDOWS, Fit, Problem
+from simulations.calibration.result import FAMILIES, CalibrationResult, FamilyScore, ParameterDraws
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -72,15 +87,17 @@ def calibrate(
     problem = Problem(observe(recording, seed), seed)
     fits = []
     for done, family in enumerate(FAMILIES):
-        report(0.05 + 0.35 * done / len(FAMILIES), f"fitting {family} service times")
-        fits.append(_fit_times(problem, recording.deployment, family))
+        report(0.05 + 0.7 * done / len(FAMILIES), f"fitting {family} service times")
+        times = _fit_times(problem, recording.deployment, family)
+        fits.append(_fit_limits(problem, times, recording.deployment))
     best = min(fits, key=lambda fit: fit.chi_square)
-    best = _fit_limits(problem, best, recording.deployment, report)
-    report(0.85, "intervals")
-    finals = [best if fit.family == best.family else fit for fit in fits]
-    scores = tuple(FamilyScore(fit.family, fit.chi_square, problem.degrees_of_freedom) for fit in finals)
+    best, unseen = open_what_does_not_show(problem, best, recording.deployment)
+    report(0.8, "intervals")
+    searched = [name for name in ("workers", "gate_limit") if is_open(recording.deployment, name)]
+    freedom = problem.degrees_of_freedom - len(searched)
+    scores = tuple(FamilyScore(fit.family, fit.chi_square, freedom) for fit in fits)
     draws = _parameter_draws(problem, best, seed)
-    return _result(recording, problem, best, draws, scores, seed, level)
+    return _result(_Found(recording, problem, best, draws, scores, unseen), seed, level)
 
 
 def _say_nothing(share: float, what: str) -> None:
@@ -93,12 +110,10 @@ def _fit_times(problem: Problem, stated: Deployment, family: str) -> Fit:
     return problem.fit(with_guessed_limits(stated, problem.observations, start), family, start, evaluations=30)
 
 
-def _fit_limits(problem: Problem, best: Fit, stated: Deployment, report: Progress) -> Fit:
+def _fit_limits(problem: Problem, best: Fit, stated: Deployment) -> Fit:
     """Search gate and workers where they are not stated; each shifts the other, so twice where both are open."""
     open_limits = [name for name in ("gate_limit", "workers") if is_open(stated, name)]
-    rounds = open_limits * 2 if len(open_limits) > 1 else open_limits
-    for done, name in enumerate(rounds):
-        report(0.4 + 0.4 * done / len(rounds), f"searching {name}")
+    for name in open_limits * 2 if len(open_limits) > 1 else open_limits:
         best = search_limit(problem, best, name)
     return best
 
@@ -143,22 +158,33 @@ def _combine_steps(moves: Floats, problem: Problem, rng: np.random.Generator) ->
     return np.asarray(moves[rows[:, owner], np.arange(moves.shape[1])])
 
 
-def _result(
-    recording: Recording, problem: Problem, best: Fit, draws: ParameterDraws,
-    scores: tuple[FamilyScore, ...], seed: int, level: float,
-) -> CalibrationResult:  # fmt: skip
+@dataclass(frozen=True)
+class _Found:
+    """What the search ended with."""
+
+    recording: Recording
+    problem: Problem
+    best: Fit
+    draws: ParameterDraws
+    scores: tuple[FamilyScore, ...]
+    unseen: tuple[str, ...]
+
+
+def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
+    recording, problem, best, draws = found.recording, found.problem, found.best, found.draws
     values = np.exp(best.theta)
     parameters = {
         name: Interval.from_draws(draws.values[:, i], level=level, kind="parameter", mid=float(values[i]))
         for i, name in enumerate(PARAMETERS)
     }
     identified = {name: _is_narrow(interval) for name, interval in parameters.items()}
-    limits, limits_seen, findings = limit_report(problem, best, recording.deployment)
-    findings += _fit_findings(best, problem, identified)
+    limits, limits_seen, findings = limit_report(problem, best, recording.deployment, found.unseen, level)
+    findings += _fit_findings(best, problem, identified) + failure_findings(recording)
+    findings += best.model.findings_of_left_out_limits
     return CalibrationResult(
         model=best.model, family=best.family,
         parameters={**parameters, **limits}, identified={**identified, **limits_seen},
-        draws=draws, scores=scores, think_time=pooled_think_time(recording), steps=recording.steps,
+        draws=draws, scores=found.scores, think_time=pooled_think_time(recording), steps=recording.steps,
         findings=findings, seed=seed, level=level, source=str(recording.path or ""),
     )  # fmt: skip
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.findings import Finding
@@ -66,32 +68,37 @@ def refit(problem: Problem, best: Fit, name: str, value: int) -> Fit:
     trade: throughput workers / service and the light-load sum service + round trip stay.
     """
     deployment = best.deployment.with_limits(**{name: value})
-    fit = problem.fit(deployment, best.family, best.theta, _REFIT_EVALUATIONS)
-    if name != "workers":
-        return fit
-    mean_s, cv, round_trip_s = np.exp(best.theta)
-    scaled_s = mean_s * value / int(getattr(best.deployment, name))
-    ridge = np.log([scaled_s, cv, max(mean_s + round_trip_s - scaled_s, 0.01 * mean_s)])
-    other = problem.fit(deployment, best.family, ridge, _REFIT_EVALUATIONS)
-    return min(fit, other, key=lambda item: item.chi_square)
+    starts = [best.theta]
+    if name == "workers":
+        mean_s, cv, round_trip_s = np.exp(best.theta)
+        scaled_s = mean_s * value / int(getattr(best.deployment, name))
+        starts.append(np.log([scaled_s, cv, max(mean_s + round_trip_s - scaled_s, 0.01 * mean_s)]))
+    start = min(starts, key=lambda theta: problem.cost(deployment, best.family, theta))
+    return problem.fit(deployment, best.family, start, _REFIT_EVALUATIONS)
+
+
+def open_what_does_not_show(problem: Problem, best: Fit, stated: Deployment) -> tuple[Fit, tuple[str, ...]]:
+    """Take searched limits that the recording does not tell as unlimited, and refit; return which they were."""
+    unseen = [
+        name
+        for name in ("workers", "gate_limit")
+        if is_open(stated, name)
+        and (getattr(best.deployment, name) in (None, UNLIMITED) or not _tells(problem, best, name))
+    ]
+    if not unseen:
+        return best, ()
+    opened = best.deployment.with_limits(**dict.fromkeys(unseen, UNLIMITED))
+    return problem.fit(opened, best.family, best.theta, _REFIT_EVALUATIONS * 3), tuple(unseen)
 
 
 def limit_report(
-    problem: Problem, best: Fit, stated: Deployment
+    problem: Problem, best: Fit, stated: Deployment, unseen: tuple[str, ...], level: float
 ) -> tuple[dict[str, Interval], dict[str, bool], tuple[Finding, ...]]:
     """Intervals of the limits that were searched, and what the recording cannot tell about limits."""
-    intervals: dict[str, Interval] = {}
-    seen: dict[str, bool] = {}
-    findings: list[Finding] = []
-    for name in ("workers", "gate_limit"):
-        if not is_open(stated, name):
-            continue
-        value = getattr(best.deployment, name)
-        seen[name] = value not in (None, UNLIMITED) and _tells(problem, best, name)
-        if seen[name]:
-            intervals[name] = _limit_interval(problem, best, name)
-        else:
-            findings.append(_unseen_limit(name, problem))
+    searched = [name for name in ("workers", "gate_limit") if is_open(stated, name)]
+    seen = {name: name not in unseen for name in searched}
+    intervals = {name: _limit_interval(problem, best, name, level) for name in searched if seen[name]}
+    findings = [_unseen_limit(name, problem) for name in unseen]
     if not any(item.values[1] > 0 for item in problem.observations) and "gate_limit" not in seen:
         findings.append(_gate_not_reached(problem))
     return intervals, seen, tuple(findings)
@@ -103,19 +110,33 @@ def _tells(problem: Problem, best: Fit, name: str) -> bool:
     return fit.chi_square - best.chi_square > _TELLS_APART * birge_factor(problem, best)
 
 
-def _limit_interval(problem: Problem, best: Fit, name: str) -> Interval:
-    """Neighbours whose chi-square stays within the 90 % bound (2.71, Birge-scaled) of the best, by a walk outwards."""
+def _limit_interval(problem: Problem, best: Fit, name: str, level: float) -> Interval:
+    """Whole numbers whose chi-square stays within the level's bound of the best (profile likelihood, Birge-scaled)."""
     value = int(getattr(best.deployment, name))
-    allowed = best.chi_square + 2.71 * birge_factor(problem, best)
-    ends = []
-    for direction in (-1, 1):
-        end, step = value, max(1, value // 50)
-        while 1 <= end + direction * step <= 2 * value:
-            if refit(problem, best, name, end + direction * step).chi_square > allowed:
-                break
-            end += direction * step
-        ends.append(float(end))
-    return Interval(ends[0], float(value), ends[1], 0.9, "parameter")
+    allowed = best.chi_square + float(special.chdtri(1, 1.0 - level)) * birge_factor(problem, best)
+
+    def is_allowed(candidate: int) -> bool:
+        return refit(problem, best, name, candidate).chi_square <= allowed
+
+    low, high = _last_allowed(value, -1, is_allowed), _last_allowed(value, 1, is_allowed)
+    return Interval(float(low), float(value), float(high), level, "parameter")
+
+
+def _last_allowed(value: int, direction: int, is_allowed: Callable[[int], bool]) -> int:
+    """Walk outwards in doubling steps to the first refused number, then bisect; never below 1 or beyond twice."""
+    inside, step = value, 1
+    while 1 <= inside + direction * step <= 2 * value:
+        candidate = inside + direction * step
+        if not is_allowed(candidate):
+            outside = candidate
+            break
+        inside, step = candidate, 2 * step
+    else:
+        return inside
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if is_allowed(middle) else (inside, middle)
+    return inside
 
 
 def birge_factor(problem: Problem, best: Fit) -> float:
@@ -126,8 +147,9 @@ def birge_factor(problem: Problem, best: Fit) -> float:
 def _unseen_limit(name: str, problem: Problem) -> Finding:
     users = problem.observations[-1].users
     return Finding(
-        f"{name.replace('_', '-')}-not-identified", "warning",
-        f"The recording does not show {name}: up to {users} users nothing changes when it is doubled.",
+        f"{name.replace('_', '-')}-not-identified", "critical",
+        f"The recording does not show {name}: up to {users} users nothing changes when it is doubled. "
+        "The model takes it as unlimited, so it says nothing of heavier loads.",
         f"Record a step with about {2 * users} users, or state {name} in the deployment.", {"highest_users": users},
     )  # fmt: skip
 

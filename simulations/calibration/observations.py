@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights, widening
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
 from loadtests.steady_state import Window, number_of_blocks
@@ -38,6 +40,7 @@ _WIDENING_LEVEL = 0.9
 _FEWEST_SERVED = 50
 _FEWEST_SHED = 30
 _FEWEST_GAPS = 100
+_MOST_FAILED = 0.01
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,51 @@ def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
     return tuple(_observe_step(recording, item, seed) for item in ordered)
 
 
+def failure_findings(recording: Recording) -> tuple[Finding, ...]:
+    """Requests that were neither served nor shed, a few of which a calibration leaves out."""
+    findings = []
+    for step in recording.steps:
+        failures = _failures(recording.requests_in(step)["outcome"])
+        if failures:
+            total = sum(failures.values())
+            findings.append(
+                Finding(
+                    "failed-requests-left-out", "warning",
+                    f"Step {step.step} ({step.users} users) has {total} failed requests ({_kinds(failures)}), "
+                    "which the model does not explain.",
+                    "Find out why they failed; the model knows only served and shed requests.",
+                    {"step": step.step, "failures": failures},
+                )
+            )  # fmt: skip
+    return tuple(findings)
+
+
+def _failures(outcome: pd.Series) -> dict[str, int]:
+    """Requests by outcome, without served and shed ones."""
+    counts = outcome.value_counts()
+    return {str(name): int(count) for name, count in counts.items() if name not in ("served", "shed")}
+
+
+def _kinds(failures: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in failures.items())
+
+
+def _refuse_failures(step: LoadStep, outcome: pd.Series) -> None:
+    """Refuse a step whose failures would bias what is left: a timeout is a slow request that nobody saw the end of."""
+    failures = _failures(outcome)
+    share = sum(failures.values()) / max(len(outcome), 1)
+    if share > _MOST_FAILED:
+        raise InputError(
+            f"In step {step.step} ({step.users} users) {share:.1%} of the requests failed ({_kinds(failures)}); a "
+            f"calibration takes at most {_MOST_FAILED:.0%}, since it knows only served and shed (503) requests. "
+            "Mend the cause and record again, or leave the step out (--steps)."
+        )
+
+
 def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObservation:
     rows = recording.requests_in(step)
     finish = rows["finish_s"].to_numpy(dtype=float)
+    _refuse_failures(step, rows["outcome"])
     outcome = rows["outcome"].to_numpy()
     counted = (outcome == "served") | (outcome == "shed")
     answers = Answers(

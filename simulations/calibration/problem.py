@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from loadtests.deployment import Deployment
-from loadtests.foundation.distributions import Distribution, Gamma, LogNormal
 from loadtests.foundation.seeds import derive_key
+from simulations.analysis.run_length import cycle_time_s, warm_up_time_s
 from simulations.analysis.simulation import simulate_log
-from simulations.calibration.observations import Answers, StepObservation, statistics
+from simulations.calibration.observations import STATISTICS, Answers, StepObservation, statistics
+from simulations.calibration.result import FAMILIES
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import ServerModel
@@ -22,7 +22,6 @@ from simulations.model.workload import ClosedWorkload
 
 Floats = NDArray[np.float64]
 
-FAMILIES: dict[str, Callable[[float, float], Distribution]] = {"lognormal": LogNormal, "gamma": Gamma}
 PARAMETERS = ("service_mean_s", "service_cv", "network_round_trip_s")
 LOG_BOUNDS = (np.log([1e-6, 0.02, 1e-6]), np.log([1e3, 10.0, 1e2]))
 """Allowed values of the logarithms of `PARAMETERS`."""
@@ -30,7 +29,11 @@ LOG_BOUNDS = (np.log([1e-6, 0.02, 1e-6]), np.log([1e3, 10.0, 1e2]))
 SIMULATED_WINDOWS = 4.0
 """A simulated step sees about this many times the measured window."""
 
+_NOT_SHOWN = np.where(np.array(STATISTICS) == "log_shed_latency", 2.0, 100.0)
+"""Standard errors charged for a statistic that the model is too slow, or sheds too little, to show."""
+
 _LEAST_REQUESTS, _MOST_REQUESTS = 20_000, 60_000
+_MOST_WINDOWS = 30.0
 _STEP = 0.02
 
 
@@ -78,11 +81,12 @@ class Problem:
         return np.concatenate([simulate_step(model, item, self.seed) for item in self.observations])
 
     def residuals(self, model: ServerModel) -> Floats:
-        """Standardised differences; a statistic that only one side shows counts by its floor."""
+        """Standardised differences; one that was measured and that the model does not show costs `_NOT_SHOWN`."""
         found = self.simulated(model)
         with np.errstate(invalid="ignore"):
             difference = (found - self.measured) / self.errors
-        return np.asarray(np.where(np.isfinite(difference), difference, 0.0)[self.used])
+        missing = np.tile(_NOT_SHOWN, len(self.observations))
+        return np.asarray(np.where(np.isfinite(difference), difference, missing)[self.used])
 
     def central_jacobian(self, best: Fit, step: float) -> Floats:
         """Derivatives of the residuals at a fit, by central differences with the same step in every log-parameter."""
@@ -92,6 +96,11 @@ class Problem:
 
     def _moved(self, fit: Fit, move: Floats) -> Floats:
         return self.residuals(build_model(fit.deployment, fit.family, np.exp(fit.theta + move)))
+
+    def cost(self, deployment: Deployment, family: str, theta: Floats) -> float:
+        """Chi-square at given times, without fitting."""
+        found = self.residuals(build_model(deployment, family, np.exp(np.clip(theta, *LOG_BOUNDS))))
+        return float(found @ found)
 
     def fit(self, deployment: Deployment, family: str, start: Floats, evaluations: int) -> Fit:
         """The best times under fixed limits, by trust-region least squares on their logarithms."""
@@ -119,26 +128,19 @@ def simulate_step(model: ServerModel, observation: StepObservation, seed: int) -
     """The statistics that the model shows at a step's load."""
     workload = ClosedWorkload(observation.users, observation.think_time)
     warm_up_s = warm_up_time_s(model, workload)
-    expected_rps = observation.users / max(observation.think_time.mean_s + model.service_time.mean_s, 1e-6)
-    window_s = float(
-        np.clip(SIMULATED_WINDOWS * observation.window_s, _LEAST_REQUESTS / expected_rps, _MOST_REQUESTS / expected_rps)
+    served_rps = min(observation.users / cycle_time_s(model, workload), model.saturation_rps)
+    wanted_s = np.clip(
+        SIMULATED_WINDOWS * observation.window_s, _LEAST_REQUESTS / served_rps, _MOST_REQUESTS / served_rps
     )
-    length = RunLength(requests=2 * _MOST_REQUESTS, horizon_s=warm_up_s + window_s)
+    # A trial with absurdly slow service must not be simulated until it has served thousands.
+    window_s = min(float(wanted_s), _MOST_WINDOWS * observation.window_s)
+    length = RunLength(horizon_s=warm_up_s + window_s)
     log = simulate_log(model, workload, length, seed=derive_key(seed, 2, observation.step) >> 1)
-    return _log_statistics(log, warm_up_s)
+    return _log_statistics(log, warm_up_s, warm_up_s + window_s)
 
 
-def warm_up_time_s(model: ServerModel, workload: ClosedWorkload) -> float:
-    """Time to leave out: the spread of the first requests, ten cycles without waiting, and a full line twice."""
-    cycle_s = workload.think_time.mean_s + model.service_time.mean_s + model.network_round_trip_s
-    line = min(model.limits.most_in_flight, workload.users)
-    drain_s = line / model.saturation_rps if model.saturation_rps > 0 else 0.0
-    return workload.first_request_spread_s + 10 * cycle_s + 2 * drain_s
-
-
-def _log_statistics(log: RequestLog, from_s: float) -> Floats:
+def _log_statistics(log: RequestLog, from_s: float, until_s: float) -> Floats:
     answered = log.departure_s + log.network_round_trip_s
-    until_s = float(log.arrival_s[-1]) if len(log) else from_s
     inside = (answered >= from_s) & (answered < until_s)
     answers = Answers(answered[inside], log.residence_s[inside], log.served[inside])
-    return statistics(answers, max(until_s - from_s, 1e-9))
+    return statistics(answers, until_s - from_s)

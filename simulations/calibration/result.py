@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.foundation.distributions import Distribution, distribution_from_dict, distribution_to_dict
+from loadtests.foundation.distributions import (
+    Distribution,
+    Gamma,
+    LogNormal,
+    distribution_from_dict,
+    distribution_to_dict,
+)
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, write_json
 from loadtests.foundation.findings import Finding
@@ -22,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KIND = "calibrated-model"
+
+FAMILIES: dict[str, Callable[[float, float], Distribution]] = {"lognormal": LogNormal, "gamma": Gamma}
+"""Families of service times that a calibration compares, by mean and cv."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +157,17 @@ class CalibrationResult:
             raise InputError(
                 f"The model file has schema version {data.get('schema_version')!r}; this one reads {SCHEMA_VERSION}."
             )
+        draws = np.asarray(data["draws"]["values"], dtype=float)
+        names = tuple(data["draws"]["names"])
+        if draws.ndim != 2 or draws.shape[1] != len(names) or not len(draws) or not np.all(np.isfinite(draws)):
+            raise InputError("The model file's draws are not a table of finite numbers; write it anew.")
+        if not data["steps"] or data["family"] not in FAMILIES:
+            raise InputError(f"The model file has no steps, or its family is not one of {', '.join(FAMILIES)}.")
         return cls(
             model=ServerModel.from_dict(data["model"]), family=data["family"],
             parameters={name: Interval.from_dict(item) for name, item in data["parameters"].items()},
             identified=dict(data["identified"]),
-            draws=ParameterDraws(tuple(data["draws"]["names"]), np.asarray(data["draws"]["values"], dtype=float)),
+            draws=ParameterDraws(names, draws),
             scores=tuple(FamilyScore(**score) for score in data["scores"]),
             think_time=distribution_from_dict(data["think_time"]),
             steps=tuple(LoadStep.from_dict(step) for step in data["steps"]),
@@ -169,7 +185,9 @@ class CalibrationResult:
         document = read_json(path, "model file")
         try:
             return cls.from_dict(document)
-        except (KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"The model file {path} lacks or garbles {error}; write it anew with `capacity calibrate`."
             ) from None

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Region = Literal["below", "knee", "beyond"]
+Verdict = Literal["pass", "fail", "refused"]
 
 LIMITS = {"goodput_rps": 0.015, "mean_s": 0.03, "p95_s": 0.05, "p99_s": 0.08, "shed_rate": 0.005}
 """Median error at unseen steps that a good model keeps: relative, and absolute for the shed rate."""
-STEPS_FOR_MEDIANS = 5
-"""With fewer held-out steps the verdict judges single steps only."""
+STEPS_FOR_MEDIANS = 3
+"""From so many held-out steps on, medians are judged by their stricter limits too."""
+STEPS_FOR_COVERAGE, LEAST_COVERAGE = 2, 0.5
+"""From two steps on, at least half of the measured values must lie in their 90 % prediction intervals. (The metrics
+of a step move together, so one step far off is no proof.)"""
 SINGLE_STEP_FACTOR = 2.5
 """Nine in ten single errors stay within this many times the median's limit."""
 NOISE_FACTOR = 1.5
@@ -39,7 +43,8 @@ class MetricComparison:
 
     Parameters
     ----------
-    measured : float
+    measured_interval : Interval
+        What the step showed, with its sampling noise.
     predicted : Interval
         Prediction interval for a measurement of the step's own length.
     limit : float
@@ -47,9 +52,14 @@ class MetricComparison:
     """
 
     name: str
-    measured: float
+    measured_interval: Interval
     predicted: Interval
     limit: float
+
+    @property
+    def measured(self) -> float:
+        """The measured value."""
+        return self.measured_interval.mid
 
     @property
     def absolute_error(self) -> float:
@@ -69,9 +79,19 @@ class MetricComparison:
         return abs(self.absolute_error if self.name == "shed_rate" else self.relative_error)
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the verdict is about this metric."""
+        return self.name in LIMITS
+
+    @property
+    def is_measured(self) -> bool:
+        """False where the step shows nothing to compare with (nothing was served)."""
+        return math.isfinite(self.measured) and not math.isnan(self.judged_error)
+
+    @property
     def passes(self) -> bool:
         """Within the limit, or not judged."""
-        return math.isnan(self.limit) or math.isnan(self.judged_error) or self.judged_error <= self.limit
+        return not self.is_judged or (self.is_measured and self.judged_error <= self.limit)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -113,7 +133,8 @@ class ValidationReport:
         The same for each baseline; NaN where a baseline says nothing.
     interval_coverage : float
         Share of measured values inside their prediction intervals.
-    verdict : {"pass", "fail"}
+    verdict : {"pass", "fail", "refused"}
+        `refused`: a step shows nothing to compare with, so nothing can be said.
     seed : int
     """
 
@@ -121,7 +142,7 @@ class ValidationReport:
     median_errors: dict[str, float]
     baselines: dict[str, dict[str, float]]
     interval_coverage: float
-    verdict: Literal["pass", "fail"]
+    verdict: Verdict
     seed: int
     limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
 
@@ -194,22 +215,36 @@ def validate_model(
     if seen:
         raise InputError(f"Steps {seen} were part of the calibration; validate on steps that it has not seen.")
     steps = tuple(_validate_step(fit, step, seed, level) for step in held_out.steps)
-    judged = [c for item in steps for c in item.comparisons.values()]
-    medians = {name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS}
-    inside = [c.predicted.contains(c.measured) for c in judged if c.predicted.is_known and math.isfinite(c.measured)]
+    compared = [c for item in steps for c in item.comparisons.values()]
+    inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
+    coverage = float(np.mean(inside)) if inside else math.nan
     return ValidationReport(
         steps=steps,
-        median_errors=medians,
+        median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
         baselines=_baseline_errors(fit, held_out.steps),
-        interval_coverage=float(np.mean(inside)) if inside else math.nan,
-        verdict="pass" if all(c.passes for c in judged) and _medians_pass(medians, len(steps)) else "fail",
+        interval_coverage=coverage,
+        verdict=_verdict(steps, coverage),
         seed=seed,
     )
 
 
-def _medians_pass(medians: dict[str, float], steps: int) -> bool:
-    """The stricter limits of the median, where there are enough steps for a median to be more than one step."""
-    return steps < STEPS_FOR_MEDIANS or all(not medians[name] > limit for name, limit in LIMITS.items())
+def _verdict(steps: tuple[StepValidation, ...], coverage: float) -> Verdict:
+    """Single steps always; medians and interval coverage where there are enough steps to judge them."""
+    judged = [c for item in steps for c in item.comparisons.values() if c.is_judged]
+    if not all(c.is_measured for c in judged):
+        return "refused"
+    good = all(c.passes for c in judged)
+    if len(steps) >= STEPS_FOR_COVERAGE:
+        good = good and coverage >= LEAST_COVERAGE
+    if len(steps) >= STEPS_FOR_MEDIANS:
+        good = good and all(_median_passes(name, [item.comparisons[name] for item in steps]) for name in LIMITS)
+    return "pass" if good else "fail"
+
+
+def _median_passes(name: str, comparisons: list[MetricComparison]) -> bool:
+    """The stricter limit of the median, not below the steps' own noise."""
+    noise = _median([NOISE_FACTOR * _noise(name, c.measured_interval) for c in comparisons])
+    return _median([c.judged_error for c in comparisons]) <= max(LIMITS[name], 0.0 if math.isnan(noise) else noise)
 
 
 def unseen_steps(fit: CalibrationResult, recording: Recording) -> list[int]:
@@ -223,7 +258,7 @@ def unseen_steps(fit: CalibrationResult, recording: Recording) -> list[int]:
 def _validate_step(fit: CalibrationResult, step: LoadStep, seed: int, level: float) -> StepValidation:
     predicted = predict_window(fit, step.users, step.window_s, seed=seed, level=level)
     comparisons = {
-        name: MetricComparison(name, step.metrics[name].mid, predicted[name], _limit(name, step.metrics[name]))
+        name: MetricComparison(name, step.metrics[name], predicted[name], _limit(name, step.metrics[name]))
         for name in STEP_METRICS
     }
     low, high = fit.users_range
@@ -232,11 +267,18 @@ def _validate_step(fit: CalibrationResult, step: LoadStep, seed: int, level: flo
 
 def _limit(name: str, measured: Interval) -> float:
     """The single-step limit, not below what the measurement's own noise allows; NaN for metrics without a limit."""
-    if name not in LIMITS or not measured.is_known:
+    if name not in LIMITS:
         return math.nan
+    noise = _noise(name, measured)
+    return max(SINGLE_STEP_FACTOR * LIMITS[name], 0.0 if math.isnan(noise) else NOISE_FACTOR * noise)
+
+
+def _noise(name: str, measured: Interval) -> float:
+    """Half-width of the measured interval: relative, absolute for the shed rate; NaN where it is not known."""
     half_width = (measured.high - measured.low) / 2
-    noise = half_width if name == "shed_rate" else half_width / measured.mid if measured.mid else math.nan
-    return max(SINGLE_STEP_FACTOR * LIMITS[name], NOISE_FACTOR * noise)
+    if name == "shed_rate":
+        return half_width
+    return half_width / measured.mid if measured.mid else math.nan
 
 
 def _region(fit: CalibrationResult, users: int) -> Region:

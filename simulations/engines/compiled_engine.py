@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.seeds import derive_key
 from simulations.engines import kernels
-from simulations.engines.inputs import ClosedTimes, EngineInput, OpenTimes, RunLength, expected_requests
+from simulations.engines.inputs import MOST_REQUESTS, ClosedTimes, EngineInput, OpenTimes, RunLength, expected_requests
 from simulations.engines.random_streams import quantile_table
 from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import Limits, ServerModel
@@ -19,7 +19,7 @@ from simulations.model.workload import OpenWorkload
 
 Floats = NDArray[np.float64]
 
-_ROWS_AT_FIRST = 1 << 16
+_ROWS_AT_FIRST = 1 << 17
 _MOST_WORKERS = 1 << 24
 
 
@@ -35,7 +35,8 @@ class _Station:
     ring: Floats
 
     @classmethod
-    def build(cls, limits: Limits) -> _Station:
+    def build(cls, limits: Limits, most_waiting: int) -> _Station:
+        """`most_waiting`: more can never wait (the users, or the requests), however long the line may be."""
         most_served = min(limits.workers, limits.gate)
         if math.isinf(most_served):
             return cls(0, -1, -1, np.empty(1), np.zeros(1, np.int64), np.empty(1))
@@ -48,6 +49,7 @@ class _Station:
         # Behind a gate at or below the workers nobody waits: the gate is what rejects.
         queue_room = -1 if math.isinf(limits.queue) or limits.gate <= limits.workers else int(limits.queue)
         room = min((r for r in (gate_room, queue_room) if r >= 0), default=0)
+        room = min(room, most_waiting)
         node_time, node_leaf, _ = _loser_tree(np.full(workers, -np.inf))
         return cls(workers, gate_room, queue_room, node_time, node_leaf, np.empty(_power_of_two(room + 1)))
 
@@ -73,7 +75,7 @@ def _run_open(given: EngineInput, times: OpenTimes) -> RequestLog:
     count = min(count, len(times.arrival_s) if given.length.requests is None else given.length.requests)
     arrival_s = times.arrival_s[:count]
     start_s, departure_s, outcome = np.empty(count), np.empty(count), np.empty(count, np.int8)
-    station = _Station.build(given.limits)
+    station = _Station.build(given.limits, count)
     kernels.run_open(
         arrival_s, times.service_s[:count], station.workers, station.gate_room, station.queue_room,
         station.node_time, station.node_leaf, station.ring, start_s, departure_s, outcome,
@@ -94,11 +96,21 @@ def _run_closed(given: EngineInput, times: ClosedTimes) -> RequestLog:
         log, filled = _closed_rows(given, times, rows)
         if asked is not None or times.is_given or filled < rows:
             return log
-        rows *= 4
+        rows = _rows_for(given.length.horizon_s, float(log.arrival_s[-1]), rows)
+
+
+def _rows_for(horizon_s: float, reached_s: float, rows: int) -> int:
+    """Room for the whole horizon, from how far the rows so far have reached."""
+    needed = max(2.0, 1.2 * horizon_s / max(reached_s, 1e-9)) * rows if reached_s > 0 else 4.0 * rows
+    if needed > 2 * MOST_REQUESTS:
+        raise InputError(
+            f"horizon_s is {horizon_s:g}: about {needed:,.0f} requests; at most {MOST_REQUESTS:,}. Shorten it."
+        )
+    return int(needed)
 
 
 def _closed_rows(given: EngineInput, times: ClosedTimes, rows: int) -> tuple[RequestLog, int]:
-    station = _Station.build(given.limits)
+    station = _Station.build(given.limits, times.users)
     user_time, user_leaf, first_user = _loser_tree(times.first_s)
     floats = [np.empty(rows) for _ in range(3)]
     outcome, user, cycle = np.empty(rows, np.int8), np.empty(rows, np.int64), np.empty(rows, np.int64)

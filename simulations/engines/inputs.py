@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.seeds import derive_key
 from simulations.engines.random_streams import (
@@ -21,8 +22,8 @@ from simulations.model.workload import ClosedWorkload, OpenWorkload
 
 Floats = NDArray[np.float64]
 
-MOST_REQUESTS = 2**32
-"""An identity has 32 bits for the position; longer runs need another replication."""
+MOST_REQUESTS = 50_000_000
+"""A run keeps about 41 bytes a request; more than 2 GB of them are refused."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class RunLength:
     def __post_init__(self) -> None:
         if self.requests is None and math.isinf(self.horizon_s):
             raise InputError("A run needs an end: give requests= or horizon_s=.")
-        if self.requests is not None and not 1 <= self.requests <= MOST_REQUESTS:
-            raise InputError(f"requests is {self.requests!r}; it must lie between 1 and {MOST_REQUESTS:,}.")
+        if self.requests is not None:
+            object.__setattr__(self, "requests", whole("requests", self.requests, least=1, most=MOST_REQUESTS))
         if not self.horizon_s > 0:
             raise InputError(f"horizon_s is {self.horizon_s!r}; it must be above 0.")
 
@@ -127,7 +128,13 @@ def expected_requests(workload: OpenWorkload, horizon_s: float) -> int:
     """Arrivals to draw so that the horizon is passed but for one run in a billion (mean plus 6 sigma)."""
     mean = workload.arrival_rate_rps * horizon_s
     spread = max(workload.gap.cv, 0.1) * math.sqrt(mean)
-    return math.ceil(mean + 6.0 * spread + 10)
+    count = math.ceil(mean + 6.0 * spread + 10)
+    if count > MOST_REQUESTS:
+        raise InputError(
+            f"horizon_s is {horizon_s:g} at {workload.arrival_rate_rps:g} requests/s: {count:,} requests, more than "
+            f"{MOST_REQUESTS:,}. Shorten the horizon."
+        )
+    return count
 
 
 def prepare_closed(model: ServerModel, workload: ClosedWorkload, seed: int) -> ClosedTimes:

@@ -11,6 +11,8 @@ from loadtests.foundation.checks import non_negative
 from loadtests.foundation.distributions import Distribution, distribution_from_dict, distribution_to_dict
 from loadtests.foundation.findings import Finding
 
+_NOT_SIMULATED = ("queue_timeout_s", "db_pool", "cpu_cores", "request_timeout_s")
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -67,16 +69,23 @@ class ServerModel:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Limits that the deployment does not state and that the model therefore takes as absent."""
+        """Limits that the model takes as absent: not stated, or stated but not part of this model."""
         own = self.deployment
-        stated = {"gate": own.gate, "workers": own.workers, "queue_capacity": own.queue_capacity}
-        return tuple(_not_stated(name) for name, value in stated.items() if value is None)
+        used = {"gate": own.gate, "workers": own.workers, "queue_capacity": own.queue_capacity}
+        absent = [_not_stated(name) for name, value in used.items() if value is None]
+        return (*absent, *self.findings_of_left_out_limits)
+
+    @property
+    def findings_of_left_out_limits(self) -> tuple[Finding, ...]:
+        """Limits that are stated and that this model does not simulate."""
+        stated = {name: getattr(self.deployment, name) for name in _NOT_SIMULATED}
+        return tuple(_left_out(name, value) for name, value in stated.items() if value not in (None, UNLIMITED))
 
     @property
     def saturation_rps(self) -> float:
-        """Largest throughput by the utilization law, workers / mean service time; infinity without a worker limit."""
+        """Largest throughput by the utilization law: workers (or the gate, if lower) / mean service time."""
         mean_s = self.service_time.mean_s
-        return self.limits.workers / mean_s if mean_s > 0 else math.inf
+        return min(self.limits.workers, self.limits.gate) / mean_s if mean_s > 0 else math.inf
 
     def with_deployment(self, deployment: Deployment) -> ServerModel:
         """The same times under other limits."""
@@ -102,6 +111,16 @@ class ServerModel:
 
 def _as_number(limit: Limit) -> float:
     return math.inf if limit is None or limit == UNLIMITED else float(limit)
+
+
+def _left_out(name: str, value: float) -> Finding:
+    return Finding(
+        code="limit-not-modelled",
+        severity="warning" if name.endswith("_timeout_s") else "info",
+        message=f"The deployment states {name} = {value:g}, which this model does not simulate.",
+        remedy="Check that it does not bind at the loads in question; the model is too optimistic where it does.",
+        numbers={"limit": name, "value": value},
+    )
 
 
 def _not_stated(name: str) -> Finding:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.foundation.checks import positive, whole
+from loadtests.foundation.checks import non_negative, positive, whole
 from loadtests.foundation.distributions import Distribution, Exponential
+from loadtests.foundation.errors import InputError
+
+_RATE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,12 @@ class OpenWorkload:
     interarrival: Distribution | None = None
 
     def __post_init__(self) -> None:
-        positive("arrival_rate_rps", self.arrival_rate_rps)
+        rate = positive("arrival_rate_rps", self.arrival_rate_rps)
+        if self.interarrival is not None and abs(self.interarrival.mean_s * rate - 1.0) > _RATE_TOLERANCE:
+            raise InputError(
+                f"arrival_rate_rps is {rate:g}, but the interarrival times have a mean of {self.interarrival.mean_s:g} "
+                f"s, which is {1 / max(self.interarrival.mean_s, 1e-300):g} a second; make the mean 1 / rate."
+            )
 
     @property
     def gap(self) -> Distribution:
@@ -50,8 +58,7 @@ class ClosedWorkload:
         Time between an answer and the user's next request, seconds.
     spread_s : float, optional
         The users' first requests are spread evenly at random over this time.
-        Default: one mean think time plus one second per thousand users, so that
-        the population does not arrive as a herd.
+        Default: one mean think time, so that the population does not arrive as a herd.
     """
 
     users: int
@@ -60,13 +67,13 @@ class ClosedWorkload:
 
     def __post_init__(self) -> None:
         whole("users", self.users, least=1)
+        if self.spread_s is not None:
+            non_negative("spread_s", self.spread_s)
 
     @property
     def first_request_spread_s(self) -> float:
         """The time over which first requests are spread."""
-        if self.spread_s is not None:
-            return self.spread_s
-        return self.think_time.mean_s + self.users / 1_000
+        return self.think_time.mean_s if self.spread_s is None else self.spread_s
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""

@@ -10,8 +10,14 @@ import pytest
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import write_json
 from loadtests.recording import Recording
+from loadtests.steady_state import Window, summarise_steps
+from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import calibrate
+from simulations.calibration.observations import observe
+from simulations.calibration.prediction import model_draws
+from simulations.calibration.problem import Problem
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.validation import validate_model
 from simulations.model.server_model import ServerModel
@@ -81,6 +87,83 @@ def test_limits_that_were_never_reached_are_reported_as_not_identified(make_reco
     assert found.identified["workers"] is False
     assert found.identified["gate_limit"] is False
     assert {"workers-not-identified", "gate-limit-not-identified"} <= {item.code for item in found.findings}
+
+
+def test_a_capacity_that_an_unseen_limit_would_bound_is_refused(make_recording: MakeRecording) -> None:
+    light = make_recording(TRUTH, (5, 10, 20), THINK)
+    found = calibrate(Recording(Deployment(), light.steps, light.requests))
+    assert found.model.deployment.workers == "unlimited"
+    assert found.parameters["service_mean_s"].mid == pytest.approx(0.08, rel=0.1)
+    with pytest.raises(InputError, match=r"workers and gate_limit|met at any load"):
+        capacity_of_fit(found, p95_s=0.5, max_bad_fraction=0.01)
+
+
+def test_failed_requests_are_refused_or_said(make_recording: MakeRecording) -> None:
+    clean = make_recording(TRUTH, (40, 100), THINK)
+    for share, refused in ((0.3, True), (0.005, False)):
+        requests = clean.requests.copy()
+        hit = (requests["outcome"] == "served") & (requests.index % round(1 / share) == 0)
+        requests.loc[hit, "outcome"] = "server_error"
+        broken = Recording(clean.deployment, clean.steps, requests)
+        if refused:
+            with pytest.raises(InputError, match="server error"):
+                calibrate(broken)
+        else:
+            assert "failed-requests-left-out" in {item.code for item in calibrate(broken).findings}
+
+
+def test_a_step_in_which_nothing_was_served_refuses_the_verdict(
+    fit: CalibrationResult, make_recording: MakeRecording
+) -> None:
+    seen = make_recording(TRUTH, (90,), THINK, seed=9)
+    requests = seen.requests.assign(outcome="server_error")
+    window = Window(1, 90, seen.steps[0].start_s, seen.steps[0].end_s)
+    dead = Recording(seen.deployment, summarise_steps(requests, [window]), requests)
+    assert validate_model(fit, dead).verdict == "refused"
+
+
+def test_a_server_that_became_a_little_slower_fails_at_saturation(
+    fit: CalibrationResult, make_recording: MakeRecording
+) -> None:
+    """5 % slower: inside the limits of single steps, outside the intervals."""
+    slower = ServerModel(TRUTH.deployment, LogNormal(0.084, 0.8), 0.002)
+    report = validate_model(fit, make_recording(slower, (130, 150, 180), THINK, window_s=60.0, seed=9))
+    assert report.verdict == "fail"
+
+
+def test_a_model_that_shows_nothing_is_not_taken_for_a_good_one(recording: Recording) -> None:
+    problem = Problem(observe(recording, 1), 1)
+    right = problem.residuals(TRUTH)
+    wrong = problem.residuals(ServerModel(TRUTH.deployment, LogNormal(50.0, 0.8), 0.002))
+    assert float(wrong @ wrong) > 100 * float(right @ right)
+
+
+def test_estimated_limits_move_in_the_draws(make_recording: MakeRecording) -> None:
+    seen = make_recording(ServerModel(Deployment(workers=50, queue_capacity=150), LogNormal(0.1, 0.7), 0.002),
+                          (100, 250, 450), Exponential(0.3), window_s=10.0)  # fmt: skip
+    found = calibrate(Recording(Deployment(workers=50, queue_capacity="unlimited"), seen.steps, seen.requests))
+    assert found.model.deployment.gate == "unlimited"
+    found = calibrate(Recording(Deployment(workers=50), seen.steps, seen.requests))
+    gate = found.parameters["gate_limit"]
+    assert gate.low - 3 <= 200 <= gate.high + 3
+    drawn = {model.deployment.gate for model in model_draws(found, 60, 1)}
+    assert len(drawn) > 1 or gate.low == gate.high
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"parameters": [1]}, {"draws": {"names": ["a"], "values": [[1], [2, 3]]}},
+        {"draws": {"names": [], "values": []}},
+        {"level": "abc"}, {"steps": []}, {"family": "weibull"}, {"schema_version": 99}, {"model": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_model_file_is_named(damage: dict[str, object], fit: CalibrationResult, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    write_json(path, {**fit.to_dict(), **damage})
+    with pytest.raises(InputError, match="model file"):
+        CalibrationResult.load(path)
 
 
 def test_a_stated_gate_that_was_never_reached_is_said(make_recording: MakeRecording) -> None:

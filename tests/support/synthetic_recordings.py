@@ -9,8 +9,8 @@ import pandas as pd
 from loadtests.foundation.distributions import Distribution
 from loadtests.recording import Recording
 from loadtests.steady_state import Window, summarise_steps
+from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
-from simulations.calibration.problem import warm_up_time_s
 from simulations.engines.inputs import RunLength
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload

@@ -147,7 +147,7 @@ def birge_factor(problem: Problem, best: Fit) -> float:
 def _unseen_limit(name: str, problem: Problem) -> Finding:
     users = problem.observations[-1].users
     return Finding(
-        f"{name.replace('_', '-')}-not-identified", "critical",
+        f"{name.replace('_', '-')}-not-identified", "warning",
         f"The recording does not show {name}: up to {users} users nothing changes when it is doubled. "
         "The model takes it as unlimited, so it says nothing of heavier loads.",
         f"Record a step with about {2 * users} users, or state {name} in the deployment.", {"highest_users": users},

@@ -68,10 +68,13 @@ def record(
     Raises
     ------
     InputError
-        When `out` is not empty, or a path of the plan does not exist on the server.
+        When `host` is no address or holds credentials, `out` is not empty, or a path of the
+        plan does not exist on the server.
     RunError
-        When the host does not answer, or Locust fails; what was measured stays in
-        the folder, without a manifest.
+        When the host does not answer, Locust fails or is killed, no request finishes, or no
+        step has a steady window (with the reason of each); what was measured stays in the
+        folder, without a manifest. Where only some steps have no steady window, the
+        manifest's `left_out` says which and why.
     KeyboardInterrupt
         Ctrl-C ends Locust; what was measured stays, without a manifest.
     """
@@ -181,6 +184,8 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Reco
     if requests.empty:
         raise RunError("No request finished during the test; make the steps longer or the request timeout shorter.")
     windows, left_out = steady_windows(marks, begin.monotonic_s, plan.settling_s)
+    if not windows:
+        raise RunError(_nothing_steady(left_out, run.folder))
     steps = summarise_steps(requests, windows, think=plan.think.text(), seed=plan.seed)
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -202,6 +207,14 @@ def _ramp(marks: tuple[Mark, ...], window: Window) -> dict[str, float]:
     """How long a step took to have its users."""
     times = {mark.event: mark.monotonic_s for mark in reversed(marks) if mark.step == window.step}
     return {"step": window.step, "seconds": times["reached"] - times["asked"]}
+
+
+def _nothing_steady(left_out: tuple[LeftOut, ...], folder: Path) -> str:
+    reasons = "; ".join(f"step {item.step} ({item.users} users): {item.reason}" for item in left_out)
+    return (
+        f"No step has a steady window: {reasons}. Make the steps longer, or cut less (settle_s) or spawn faster "
+        f"(spawn_rate). The requests stay in {folder / JOURNAL}, without a manifest."
+    )
 
 
 def _left_out(item: LeftOut) -> dict[str, int | str]:

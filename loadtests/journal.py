@@ -100,13 +100,34 @@ def _causes(exception: BaseException) -> list[BaseException]:
     return found
 
 
-class Journal:
-    """Appends whole rows to both files; rows wait in memory until `flush`."""
+def worker_path(journal: Path, worker: str) -> Path:
+    """Where a worker of several writes its requests; `worker` is unique to it and to its run."""
+    return journal.with_name(f"{journal.stem}.{worker}{journal.suffix}")
 
-    def __init__(self, path: Path) -> None:
+
+class Journal:
+    """Appends whole rows to both files; rows wait in memory until `flush`.
+
+    Each process needs a journal of its own: lines that two of them write into one file tear
+    each other up.
+
+    Parameters
+    ----------
+    path : Path
+        New file of the requests.
+    has_marks : bool, default True
+        Whether it also has a file of marks (also new).
+
+    Raises
+    ------
+    FileExistsError
+        When there is such a file, which is left as it is.
+    """
+
+    def __init__(self, path: Path, *, has_marks: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._requests = _open_table(path, tuple(REQUEST_COLUMNS))
-        self._marks = _open_table(marks_path(path), MARK_COLUMNS)
+        self._marks = _open_table(marks_path(path), MARK_COLUMNS) if has_marks else None
         self._waiting: list[tuple[Any, ...]] = []
 
     def add(self, row: RequestRow) -> None:
@@ -115,7 +136,7 @@ class Journal:
 
     def mark(self, event: MarkEvent, step: int, users: int) -> None:
         """Write a mark with the time of now."""
-        if not self._marks.closed:
+        if self._marks is not None and not self._marks.closed:
             csv.writer(self._marks).writerow(astuple(Mark(event, step, users, time.monotonic(), time.time())))
             self._marks.flush()
 
@@ -130,11 +151,12 @@ class Journal:
         """Flush and close; may be called again."""
         self.flush()
         self._requests.close()
-        self._marks.close()
+        if self._marks is not None:
+            self._marks.close()
 
 
 def _open_table(path: Path, columns: tuple[str, ...]) -> IO[str]:
-    stream = path.open("w", newline="", encoding="utf-8")
+    stream = path.open("x", newline="", encoding="utf-8")
     csv.writer(stream).writerow(columns)
     stream.flush()
     return stream

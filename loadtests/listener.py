@@ -1,6 +1,11 @@
 """Locust side: writes the journal of every request. Works beside any locustfile.
 
 ``locust -f listener.py,theirs.py --journal requests.csv ...``
+
+With ``--processes N`` (or workers elsewhere) each worker writes a journal of its own,
+``requests.HOST_ID.csv`` with Locust's own id of the worker; ``requests.csv`` is the master's then
+and has no rows, as the master sends no requests. Together they hold every request once. A run whose
+``requests.csv`` is there already is refused.
 """
 
 from __future__ import annotations
@@ -8,16 +13,20 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import gevent
+import psutil
 from locust import User, events
+from locust.runners import WorkerRunner
 
-from loadtests.journal import Journal, MarkEvent, RequestRow, classify
+from loadtests.journal import Journal, MarkEvent, RequestRow, classify, worker_path
 
 FLUSH_EVERY_S = 1.0
 _NO_USER = -1
@@ -27,10 +36,10 @@ _MOST_ANCESTORS = 5
 class Listener:
     """Turns Locust's events into journal rows and marks, in one Locust process."""
 
-    def __init__(self, environment: Any, path: Path) -> None:
+    def __init__(self, environment: Any, journal: Journal) -> None:
         self.step = 1
         self._environment = environment
-        self._journal = Journal(path)
+        self._journal = journal
         self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._next_number = itertools.count()
         self._cycles: defaultdict[int, int] = defaultdict(int)
@@ -124,6 +133,29 @@ def start(environment: Any, **_event: Any) -> None:
     gevent.get_hub().loop.update_now()
     path = getattr(environment.parsed_options, "journal", None)
     if path and not hasattr(environment, "journal_listener"):
-        environment.journal_listener = Listener(environment, Path(path))
+        environment.journal_listener = Listener(environment, _open_journal(Path(path), environment.runner))
         environment.journal_listener.attach()
         gevent.spawn(environment.journal_listener.keep_flushing, environment.parsed_options.end_with_parent)
+
+
+def _open_journal(path: Path, runner: Any) -> Journal:
+    """The journal of this process; ends the run where it cannot be opened (Locust would go on without one)."""
+    try:
+        if isinstance(runner, WorkerRunner):
+            return Journal(worker_path(path, runner.client_id), has_marks=False)
+        return Journal(path)
+    except FileExistsError as error:
+        why = f"The journal {error.filename} exists already; name another with --journal, or move this one away."
+    except OSError as error:
+        why = f"The journal {path} cannot be written ({error.strerror}); name another file with --journal."
+    _end_forked_workers()
+    sys.exit(why)
+
+
+def _end_forked_workers() -> None:
+    """End the workers that ``--processes`` made; without a master they would wait for one."""
+    this = psutil.Process()
+    for child in this.children():
+        with suppress(psutil.Error):
+            if child.cmdline() == this.cmdline():
+                child.terminate()

@@ -19,7 +19,7 @@ from loadtests.recording import REQUEST_COLUMNS
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
-from loadtests.store import read_recording
+from loadtests.store import read_journal, read_recording
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -235,6 +235,35 @@ def test_ctrl_c_ends_locust_and_leaves_no_manifest(tmp_path):
         read_recording(out)
 
 
+def test_a_locust_that_is_killed_midway_is_a_run_error_without_a_manifest(tmp_path):
+    out, killed = tmp_path / "out", []
+
+    def kill_locust(_seen):
+        if not killed and (out / "locust/journal.csv").stat().st_size > 1000:
+            killed.extend(child for child in psutil.Process().children() if child.pid != server.pid)
+            killed[0].kill()
+
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        with pytest.raises(RunError, match=r"Locust ended early \(exit code -9\); its messages:\n.*Starting Locust"):
+            record(server.host, plan(step_time_s=30.0), out, on_progress=kill_locust)
+        assert len(killed) == 1
+    assert not (out / "manifest.json").exists()
+    with pytest.raises(InputError, match=r"incomplete.*holds [1-9]\d* requests"):
+        read_recording(out)
+
+
+def test_a_test_without_any_steady_window_says_why_and_keeps_its_journal(tmp_path):
+    out = tmp_path / "out"
+    hasty = plan((4, 8), 1.5, settle_s=1.4, spawn_rate=1)
+    said = (
+        r"No step has a steady window: step 1 \(4 users\): its users were never.*; step 2 \(8 users\): its users were"
+    )
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server, pytest.raises(RunError, match=said):
+        record(server.host, hasty, out)
+    assert (out / "locust/journal.csv").stat().st_size > 100
+    assert not (out / "manifest.json").exists()
+
+
 def test_locust_ends_when_its_parent_is_killed(tmp_path):
     script = (
         "import sys\n"
@@ -300,6 +329,37 @@ def test_the_listener_works_beside_a_foreign_locustfile_and_loses_no_request(tmp
     assert set(rows.loc[rows["endpoint"] == "/nothing", "outcome"]) == {"client_error"}
     assert sorted(rows["user_id"].unique()) == list(range(6))
     assert not rows.duplicated(["user_id", "cycle"]).any()
+
+
+def test_each_of_several_processes_writes_a_journal_of_its_own(tmp_path):
+    (tmp_path / "theirs.py").write_text(FOREIGN)
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
+                      "--spawn-rate", "6", "--run-time", "3s", "--journal", "journal.csv", "--json-file", "report",
+                      "--processes", "2", "--exit-code-on-error", "0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = sorted(path for path in tmp_path.glob("journal*.csv") if not path.name.endswith(".marks.csv"))
+    tables = [read_journal(path, 0.0) for path in files]
+    assert len(files) == 3
+    assert sorted(len(table) > 0 for table in tables) == [False, True, True]
+    assert len(pd.read_csv(tmp_path / "journal.csv")) == 0
+    rows = pd.concat(tables)
+    assert len(rows) == locust_total(tmp_path / "report.json") > 50
+    assert all(len(line.split(",")) == len(REQUEST_COLUMNS) for path in files for line in path.read_text().splitlines())
+    assert set(rows["worker_id"]) == {"0", "1"}
+    assert not rows.duplicated(["worker_id", "user_id", "cycle"]).any()
+    assert len(list(tmp_path.glob("*.marks.csv"))) == 1
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+def test_a_journal_of_an_earlier_run_is_never_overwritten(tmp_path, processes):
+    (tmp_path / "journal.csv").write_text("precious\n")
+    done = locust(tmp_path, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--users", "2",
+                  "--run-time", "20s", "--journal", "journal.csv", *processes)  # fmt: skip
+    assert done.returncode != 0
+    assert "The journal journal.csv exists already; name another with --journal" in done.stderr
+    assert (tmp_path / "journal.csv").read_text() == "precious\n"
+    assert "Traceback" not in done.stderr
 
 
 class Unkind:

@@ -108,7 +108,16 @@ class LoadStep:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LoadStep:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        data : dict
+
+        Returns
+        -------
+        LoadStep
+        """
         metrics = {name: Interval.from_dict(value) for name, value in data["metrics"].items()}
         gap = data.get("gap_mean_s")
         return cls(
@@ -218,7 +227,21 @@ class Recording:
     path: Path | None = None
 
     def step(self, number: int) -> LoadStep:
-        """The step with this number."""
+        """The step with this number.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        LoadStep
+
+        Raises
+        ------
+        InputError
+            When there is no such step; with the numbers that there are.
+        """
         for item in self.steps:
             if item.step == number:
                 return item
@@ -268,7 +291,17 @@ class Recording:
         return replace(self, steps=tuple(item for item in self.steps if item.step not in left_out))
 
     def requests_in(self, step: LoadStep) -> pd.DataFrame:
-        """The rows that finished inside the step's steady window."""
+        """The rows that finished inside the step's steady window.
+
+        Parameters
+        ----------
+        step : LoadStep
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `REQUEST_COLUMNS`.
+        """
         finish = self.requests["finish_s"]
         return self.requests[(finish >= step.start_s) & (finish < step.end_s)]
 

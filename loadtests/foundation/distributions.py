@@ -39,10 +39,32 @@ class Distribution(Protocol):
         """Coefficient of variation."""
 
     def quantile_s(self, probability: ArrayLike) -> Floats:
-        """Times that are not exceeded with the given probabilities (0..1)."""
+        """Times that are not exceeded with the given probabilities (0..1).
+
+        Parameters
+        ----------
+        probability : array_like of float
+            0 to 1.
+
+        Returns
+        -------
+        array of float
+            Seconds, in the shape of `probability`.
+        """
 
     def upper_quantile_s(self, probability: ArrayLike) -> Floats:
-        """Times that *are* exceeded with the given (small) probabilities: exact in the tail."""
+        """Times that *are* exceeded with the given (small) probabilities: exact in the tail.
+
+        Parameters
+        ----------
+        probability : array_like of float
+            0 to 1.
+
+        Returns
+        -------
+        array of float
+            Seconds, in the shape of `probability`.
+        """
 
     def text(self) -> str:
         """The text form."""
@@ -50,7 +72,18 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Always the same time."""
+    """Always the same time.
+
+    Parameters
+    ----------
+    mean_s : float
+        The time, seconds; 0 is allowed.
+
+    Raises
+    ------
+    InputError
+        For a negative or non-finite time.
+    """
 
     mean_s: float
     cv: float = field(default=0.0, init=False)
@@ -73,7 +106,18 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """Exponential with the given mean."""
+    """Exponential with the given mean.
+
+    Parameters
+    ----------
+    mean_s : float
+        Seconds, above 0.
+
+    Raises
+    ------
+    InputError
+        For a mean that is not above 0.
+    """
 
     mean_s: float
     cv: float = field(default=1.0, init=False)
@@ -96,7 +140,18 @@ class Exponential:
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Uniform between two times."""
+    """Uniform between two times.
+
+    Parameters
+    ----------
+    low_s, high_s : float
+        Seconds, 0 <= low <= high, and high above 0.
+
+    Raises
+    ------
+    InputError
+        For ends out of order or range.
+    """
 
     low_s: float
     high_s: float
@@ -131,7 +186,20 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class LogNormal:
-    """Lognormal by mean and cv: sigma^2 = ln(1 + cv^2), mu = ln(mean) - sigma^2 / 2."""
+    """Lognormal by mean and cv: sigma^2 = ln(1 + cv^2), mu = ln(mean) - sigma^2 / 2.
+
+    Parameters
+    ----------
+    mean_s : float
+        Seconds, above 0.
+    cv : float
+        Coefficient of variation (sd / mean), above 0.
+
+    Raises
+    ------
+    InputError
+        For a mean or cv that is not above 0.
+    """
 
     mean_s: float
     cv: float
@@ -159,7 +227,20 @@ class LogNormal:
 
 @dataclass(frozen=True, slots=True)
 class Gamma:
-    """Gamma by mean and cv: shape = 1 / cv^2, scale = mean cv^2."""
+    """Gamma by mean and cv: shape = 1 / cv^2, scale = mean cv^2.
+
+    Parameters
+    ----------
+    mean_s : float
+        Seconds, above 0.
+    cv : float
+        Coefficient of variation (sd / mean), above 0.
+
+    Raises
+    ------
+    InputError
+        For a mean or cv that is not above 0.
+    """
 
     mean_s: float
     cv: float
@@ -187,8 +268,17 @@ class Gamma:
 class Empirical:
     """The distribution of data, kept as at most 1,000 evenly spaced quantiles.
 
-    `quantiles_s` are times at probabilities 0, 1/(n-1), ..., 1; between them the
-    quantile function is linear. Use `from_data` for raw times.
+    Between the quantiles the quantile function is linear. Use `from_data` for raw times.
+
+    Parameters
+    ----------
+    quantiles_s : tuple of float
+        Times at probabilities 0, 1/(n-1), ..., 1, seconds, ascending, at least 2.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 times, or times that are negative, not finite or not ascending.
     """
 
     quantiles_s: tuple[float, ...]
@@ -200,7 +290,22 @@ class Empirical:
 
     @classmethod
     def from_data(cls, times_s: ArrayLike) -> Empirical:
-        """Quantiles of observed times; the ends are the smallest and the largest observation."""
+        """Quantiles of observed times; the ends are the smallest and the largest observation.
+
+        Parameters
+        ----------
+        times_s : array_like of float
+            Observed times, seconds, at least 2.
+
+        Returns
+        -------
+        Empirical
+
+        Raises
+        ------
+        InputError
+            For fewer than 2 times.
+        """
         values = np.asarray(times_s, dtype=float)
         if values.size < 2:
             raise InputError(f"An empirical distribution needs at least 2 times; given {values.size}.")
@@ -243,6 +348,16 @@ def _exact(value: float) -> str:
 
 def parse_distribution(text: str) -> Distribution:
     """Read the text form; durations take units (``exponential:50ms``).
+
+    Parameters
+    ----------
+    text : str
+        ``constant:S``, ``exponential:MEAN``, ``uniform:LOW:HIGH``, ``lognormal:MEAN:CV``,
+        ``gamma:MEAN:CV`` or ``none``.
+
+    Returns
+    -------
+    Distribution
 
     Raises
     ------

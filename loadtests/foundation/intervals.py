@@ -51,19 +51,54 @@ class Interval:
 
     @classmethod
     def assumed(cls, value: float) -> Interval:
-        """A value that somebody states, without a probability."""
+        """A value that somebody states, without a probability.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        Interval
+            All three equal to `value`, level 1, kind ``assumed``.
+        """
         return cls(value, value, value, level=1.0, kind="assumed")
 
     @classmethod
     def unknown(cls, level: float = 0.9, kind: IntervalKind = "confidence") -> Interval:
-        """No estimate: three NaN (null in JSON)."""
+        """No estimate: three NaN (null in JSON).
+
+        Parameters
+        ----------
+        level : float, default 0.9
+        kind : {"confidence", "parameter", "prediction", "assumed"}
+
+        Returns
+        -------
+        Interval
+        """
         return cls(math.nan, math.nan, math.nan, level, kind)
 
     @classmethod
     def from_draws(
         cls, draws: ArrayLike, *, level: float = 0.9, kind: IntervalKind = "confidence", mid: float | None = None
     ) -> Interval:
-        """Central interval of draws; `mid` defaults to their median."""
+        """Central interval of draws; `mid` defaults to their median.
+
+        Parameters
+        ----------
+        draws : array_like of float
+            Those that are not finite are left out.
+        level : float, default 0.9
+        kind : {"confidence", "parameter", "prediction", "assumed"}
+        mid : float, optional
+            Central value; absent: the median of the draws.
+
+        Returns
+        -------
+        Interval
+            Unknown when no draw is finite.
+        """
         values = np.asarray(draws, dtype=float)
         values = values[np.isfinite(values)]
         if values.size == 0:
@@ -79,11 +114,29 @@ class Interval:
         return not math.isnan(self.mid)
 
     def scaled(self, factor: float) -> Interval:
-        """The interval of the number times `factor` (at least 0)."""
+        """The interval of the number times `factor` (at least 0).
+
+        Parameters
+        ----------
+        factor : float
+
+        Returns
+        -------
+        Interval
+        """
         return Interval(self.low * factor, self.mid * factor, self.high * factor, self.level, self.kind)
 
     def contains(self, value: float) -> bool:
-        """Whether `value` lies inside, ends included."""
+        """Whether `value` lies inside, ends included.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        bool
+        """
         return self.low <= value <= self.high
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,12 +146,33 @@ class Interval:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Interval:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        data : dict
+
+        Returns
+        -------
+        Interval
+        """
         low, mid, high = (math.nan if data[name] is None else float(data[name]) for name in ("low", "mid", "high"))
         return cls(low, mid, high, float(data["level"]), data["kind"])
 
     def format(self, spec: str = ".4g", unit: str = "") -> str:
-        """For tables: ``52.1 (50.3 to 54.0) ms``; assumed numbers without ends."""
+        """For tables: ``52.1 (50.3 to 54.0) ms``; assumed numbers without ends.
+
+        Parameters
+        ----------
+        spec : str, default ".4g"
+            Format of each number.
+        unit : str
+            Is put behind it.
+
+        Returns
+        -------
+        str
+        """
         suffix = f" {unit}" if unit else ""
         if not self.is_known:
             return "unknown"

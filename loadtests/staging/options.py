@@ -20,7 +20,8 @@ class StagingOptions:
     Parameters
     ----------
     deployment : Deployment
-        Limits of the instance. One that is not stated, or ``"unlimited"``, does not exist here.
+        Limits of the instance. One that is not stated, or ``"unlimited"``, does not exist here
+        (nor do the metrics that would report it).
     service_time : str
         Distribution of the time that a request holds its worker, text form.
     db_time : str
@@ -61,7 +62,21 @@ class StagingOptions:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> StagingOptions:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        data : dict
+
+        Returns
+        -------
+        StagingOptions
+
+        Raises
+        ------
+        InputError
+            As for the options themselves.
+        """
         return cls(**{**data, "deployment": Deployment.from_dict(data["deployment"])})
 
 

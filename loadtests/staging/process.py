@@ -54,6 +54,10 @@ def start_staging(options: StagingOptions | None = None, *, timeout_s: float = 2
     timeout_s : float, default 20
         Longest wait for it to answer, seconds.
 
+    Yields
+    ------
+    StagingServer
+
     Raises
     ------
     RunError

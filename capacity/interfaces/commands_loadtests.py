@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capacity.interfaces.console import Stage, envelope, messages, out, parse_numbers, print_json, progress, table
+from capacity.interfaces.console import (
+    Stage,
+    envelope,
+    known,
+    known_duration,
+    messages,
+    out,
+    parse_numbers,
+    print_json,
+    progress,
+    table,
+)
 from capacity.interfaces.output_targets import check_folder_target
 from loadtests.foundation.errors import RunError
-from loadtests.foundation.units import format_duration, parse_duration_s
+from loadtests.foundation.units import parse_duration_s
 
 if TYPE_CHECKING:
     from loadtests.deployment import Deployment
@@ -170,9 +181,9 @@ def print_recording(recording: Recording) -> None:
     rows = [
         (
             step.step, step.users, f"{step.window_s:.1f} s", f"{step.requests:,}",
-            f"{step.metrics['goodput_rps'].mid:.4g}",
-            format_duration(step.metrics["mean_s"].mid), format_duration(step.metrics["p95_s"].mid),
-            f"{step.metrics['shed_rate'].mid:.2%}",
+            known(step.metrics["goodput_rps"].mid, ".4g"),
+            known_duration(step.metrics["mean_s"].mid), known_duration(step.metrics["p95_s"].mid),
+            known(step.metrics["shed_rate"].mid, ".2%"),
         )
         for step in recording.steps
     ]  # fmt: skip

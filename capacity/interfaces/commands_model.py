@@ -10,6 +10,7 @@ import typer
 from capacity.interfaces.console import (
     VERDICT_FAILED,
     envelope,
+    known,
     messages,
     out,
     parse_numbers,
@@ -112,8 +113,8 @@ def print_validation(found: ValidationReport) -> None:
         place = "" if item.inside_calibrated_range else ", outside the calibrated range"
         rows = [
             (
-                name, f"{c.measured:.4g}", c.predicted.format(), f"{c.judged_error:.1%}",
-                "-" if c.limit != c.limit else f"{c.limit:.1%}", "yes" if c.passes else "NO",
+                name, known(c.measured, ".4g"), c.predicted.format(), known(c.judged_error, ".1%"),
+                known(c.limit, ".1%"), "yes" if c.passes else "NO",
             )
             for name, c in item.comparisons.items()
         ]  # fmt: skip
@@ -122,12 +123,12 @@ def print_validation(found: ValidationReport) -> None:
     named = {"model": found.median_errors, **found.baselines}
     errors = [(name.replace("_", " "), *_errors(values, found)) for name, values in named.items()]
     console.print(table("Median errors, beside trivial baselines", ("", *found.limits), errors))
-    console.print(f"{found.interval_coverage:.0%} of the measured values lie in their prediction intervals.")
+    console.print(f"{known(found.interval_coverage, '.0%')} of the measured values lie in their prediction intervals.")
     console.print(styled(("Verdict: ", ""), (found.verdict, "bold")))
 
 
 def _errors(errors: dict[str, float], found: ValidationReport) -> list[str]:
-    return ["-" if errors[name] != errors[name] else f"{errors[name]:.1%}" for name in found.limits]
+    return [known(errors[name], ".1%") for name in found.limits]
 
 
 COMMANDS = (calibrate, validate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from rich.text import Text
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import to_json
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.units import format_duration
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 
 VERDICT_FAILED = 99
@@ -60,6 +62,16 @@ def print_json(document: dict[str, Any]) -> None:
 def styled(*parts: tuple[str, str]) -> Text:
     """One line of texts, each with its style."""
     return Text.assemble(*parts)
+
+
+def known(number: float, spec: str) -> str:
+    """A number for a table; ``-`` where it is not known."""
+    return format(number, spec) if math.isfinite(number) else "-"
+
+
+def known_duration(seconds: float) -> str:
+    """A time for a table; ``-`` where it is not known."""
+    return format_duration(seconds) if math.isfinite(seconds) else "-"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

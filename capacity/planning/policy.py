@@ -11,7 +11,7 @@ from typing import Any, get_args
 from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth import Interpolation
 from capacity.planning.instance_formula import checked_factor
-from loadtests.deployment import Deployment
+from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json
@@ -145,6 +145,7 @@ class PlanningPolicy:
                 raise InputError(
                     f"utilization_percent is {self.utilization_percent}; it must lie above 0 and up to 100."
                 )
+            object.__setattr__(self, "utilization_percent", _kept(self.utilization_percent))
 
     @classmethod
     def guide(cls) -> PlanningPolicy:
@@ -181,7 +182,7 @@ class PlanningPolicy:
             "autoscaling": lambda part: AutoscalingBounds(**_known("autoscaling", part, AutoscalingBounds)),
             "targets": lambda part: ServiceTargets(**_known("targets", part, ServiceTargets)),
             "limits": lambda part: MonitoredLimits(**_known("limits", part, MonitoredLimits)),
-            "deployment": lambda part: None if part is None else Deployment.from_dict(_object("deployment", part)),
+            "deployment": lambda part: None if part is None else _deployment(_object("deployment", part)),
             "vertical_step": _vertical_step,
         }
         return cls(**{name: readers[name](part) if name in readers else part for name, part in values.items()})
@@ -207,14 +208,26 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise InputError(f"The policy file {path} is not valid TOML ({error}).") from None
 
 
-def _factor_pair(given: Any) -> tuple[Number, Number]:
+def _factor_pair(given: Any) -> tuple[float, float]:
     pair = tuple(given) if isinstance(given, (tuple, list)) else (given, given)
     if len(pair) != 2:
         raise InputError(f"safety_factor is {given!r}; give one factor or a pair such as [1.2, 1.5].")
     low, high = pair
     if checked_factor(low) > checked_factor(high):
         raise InputError(f"safety_factor is {given!r}; the first must not exceed the second.")
-    return low, high
+    return _kept(low), _kept(high)
+
+
+def _kept(number: Number) -> int | float:
+    """A checked number as plain JSON can hold it."""
+    return number if isinstance(number, (int, float)) else plain(exact("number", number))
+
+
+def _deployment(part: dict[str, Any]) -> Deployment:
+    texts = {name: value for name, value in part.items() if isinstance(value, str) and value != UNLIMITED}
+    for name, value in texts.items():
+        raise InputError(f'deployment {name} is {value!r}; it must be a number, or "{UNLIMITED}".')
+    return Deployment.from_dict(part)
 
 
 def _vertical_step(part: Any) -> tuple[ResourceChange, ...]:

@@ -1,6 +1,8 @@
 """The rules of a plan, checked and written."""
 
 import json
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ def test_the_guides_files_say_what_the_code_says() -> None:
 def test_a_policy_survives_its_json() -> None:
     for policy in (PlanningPolicy(), PlanningPolicy.guide(), PlanningPolicy(safety_factor=2, utilization_percent=None)):  # type: ignore[arg-type]
         assert PlanningPolicy.from_dict(policy.to_dict()) == policy
+
+
+def test_numbers_are_kept_as_json_can_hold_them() -> None:
+    written = PlanningPolicy(safety_factor=(Decimal("1.2"), Fraction(3, 2)), utilization_percent=Decimal(67))  # type: ignore[arg-type]
+    assert written == PlanningPolicy()
+    assert json.loads(json.dumps(written.to_dict()))["utilization_percent"] == 67
 
 
 def test_a_policy_may_be_toml(tmp_path: Path) -> None:
@@ -65,6 +73,7 @@ def test_a_policy_may_be_toml(tmp_path: Path) -> None:
         ({"limits": {"ccu_percent_of_max": "67"}}, "must be a list"),
         ({"limits": {"ccu_percent_of_max": ["67"]}}, "'67'; it must be a number"),
         ({"utilization_percent": "67"}, "utilization_percent is '67'"),
+        ({"deployment": {"cpu_cores": "4"}}, "deployment cpu_cores is '4'; it must be a number"),
         ({"deployment": {"ports": 1}}, "has no ports"),
     ],
 )

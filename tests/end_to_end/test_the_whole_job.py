@@ -61,6 +61,19 @@ def test_the_model_is_calibrated_without_the_held_out_step(demo: tuple[Path, dic
     assert validation["verdict"] in {"pass", "fail"}  # type: ignore[index]
 
 
+def test_every_document_says_where_it_came_from(demo: tuple[Path, dict[str, object]]) -> None:
+    folder, result = demo
+    for document in (
+        result,
+        *(json.loads((folder / name).read_text()) for name in ("validation.json", "capacity.json")),
+    ):
+        assert {"schema_version", "inputs", "seed", "versions"} <= set(document)
+        assert document["inputs"]
+    measured = json.loads((folder / "measured" / "plan.json").read_text())
+    assert measured["seed"] == 1
+    assert measured["inputs"]["capacity"]["model"].endswith("model.json")
+
+
 def test_the_two_plans_are_labelled_and_nothing_assumed_is_shown_as_measured(
     demo: tuple[Path, dict[str, object]],
 ) -> None:
@@ -128,6 +141,7 @@ def test_ctrl_c_leaves_no_process_and_no_half_recording(tmp_path: Path) -> None:
     finally:
         child.kill()
     assert child.returncode == 130, said
+    assert "requests are journalled in" in said
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     assert not (tmp_path / "d" / "recording" / "manifest.json").exists()

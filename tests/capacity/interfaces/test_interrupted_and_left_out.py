@@ -11,6 +11,7 @@ import pytest
 
 import loadtests.runner
 from capacity.interfaces.cli import run
+from capacity.interfaces.commands_loadtests import print_recording
 from capacity.interfaces.demo import HELD_OUT_STEP, check_held_out_step
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import RunError
@@ -45,6 +46,15 @@ def test_a_step_that_was_left_out_is_named(recorded: pytest.MonkeyPatch, capsys:
     document = json.loads(said.out)
     assert document["left_out"] == [{"step": 2, "users": 10, "reason": REASON}]
     assert (document["seed"], document["inputs"]["host"]) == (4, "http://127.0.0.1:9")
+
+
+def test_what_a_step_cannot_tell_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    step = recording_of(1).steps[0]
+    unknown = replace(step, metrics=dict.fromkeys(STEP_METRICS, Interval.unknown()))
+    print_recording(replace(recording_of(1), steps=(unknown,)))
+    shown = capsys.readouterr().out
+    assert "nan" not in shown
+    assert " - " in shown
 
 
 def test_a_recording_without_steps_is_an_error(

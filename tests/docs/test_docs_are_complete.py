@@ -53,7 +53,7 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     draws = ParameterDraws(("service_mean_s",), np.ones((1, 1)))
     model = ServerModel(Deployment(), LogNormal(0.1, 1.0))
     fit = CalibrationResult(model, "lognormal", {}, {}, draws, (), Exponential(1.0), (STEP,), (), 1, 0.9, "")
-    comparison = MetricComparison("mean_s", 1.0, ONE, 0.1)
+    comparison = MetricComparison("mean_s", ONE, ONE, 0.1)
     checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
     written = (STEP, fit, model, comparison, checked, report, ONE)

@@ -244,7 +244,7 @@ def test_a_locust_that_is_killed_midway_is_a_run_error_without_a_manifest(tmp_pa
             killed[0].kill()
 
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
-        with pytest.raises(RunError, match=r"Locust ended early \(exit code -9\); its messages:\n.*Starting Locust"):
+        with pytest.raises(RunError, match=r"exit code -9\); its last messages:\n.*Starting Locust"):
             record(server.host, plan(step_time_s=30.0), out, on_progress=kill_locust)
         assert len(killed) == 1
     assert not (out / "manifest.json").exists()

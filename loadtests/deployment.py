@@ -20,7 +20,7 @@ _MIN_WORKERS, _MAX_WORKERS = 50, 500
 _MIN_QUEUE = 100
 
 _LEAST = {"max_ccu": 1, "gate_limit": 1, "workers": 1, "queue_capacity": 0, "db_pool": 1}
-_NUMBERS = (*_LEAST, "utilization_percent", "queue_timeout_s", "cpu_cores", "request_timeout_s")
+_NUMBERS = (*_LEAST, "utilization_percent", "queue_timeout_s", "cpu_cores", "request_timeout_s", "gate_reset_s")
 _MAY_BE_UNLIMITED = ("gate_limit", "workers", "queue_capacity", "db_pool", "queue_timeout_s", "request_timeout_s")
 
 
@@ -47,6 +47,11 @@ class Deployment:
         Database connections.
     cpu_cores : float, optional
     request_timeout_s : float or "unlimited", optional
+        Time from arrival after which the server answers that it took too long.
+    gate_reset_s : float, optional
+        As the public server is built: the gate's counter is set to 0 by the first request
+        more than this long after the last reset, while requests are inside (60 there).
+        Absent: the gate counts right.
 
     Raises
     ------
@@ -63,6 +68,7 @@ class Deployment:
     db_pool: Limit = None
     cpu_cores: float | None = None
     request_timeout_s: float | Unlimited | None = None
+    gate_reset_s: float | None = None
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -144,6 +150,31 @@ class Deployment:
         if self.workers is None or self.queue_capacity is None:
             return None
         return int(self.workers) + int(self.queue_capacity)
+
+    def with_gate_at(self, base: Literal["normal", "max"]) -> Deployment:
+        """The gate at normal capacity, as the server has it, or at `max_ccu`; the line takes up the difference.
+
+        Parameters
+        ----------
+        base : {"normal", "max"}
+
+        Returns
+        -------
+        Deployment
+
+        Raises
+        ------
+        InputError
+            When the base or the workers are not stated as numbers.
+        """
+        gate = {"normal": self.normal_ccu, "max": self.max_ccu}.get(base)
+        if gate is None or not isinstance(self.workers, int):
+            raise InputError(
+                f"The gate cannot be put at {base!r}: this deployment states max_ccu = {self.max_ccu}, "
+                f'utilization_percent = {self.utilization_percent}, workers = {self.workers}. Use "normal" or "max", '
+                "and state those three as numbers."
+            )
+        return replace(self, gate_limit=gate, queue_capacity=max(gate - self.workers, 0))
 
     def with_limits(self, **limits: Any) -> Deployment:
         """A copy with some limits replaced.

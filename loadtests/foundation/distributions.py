@@ -69,6 +69,9 @@ class Distribution(Protocol):
     def text(self) -> str:
         """The text form."""
 
+    def __hash__(self) -> int:
+        """Descriptions are values: equal ones have equal hashes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:

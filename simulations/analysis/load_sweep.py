@@ -130,7 +130,7 @@ def find_capacity(
     if best == 0:
         raise InputError(
             f"One user alone breaks the objective {objective.to_dict()}: a served request takes "
-            f"{model.service_time.mean_s:.3g} s on average. Relax the objective or speed the service up."
+            f"{model.mean_held_s:.3g} s on average. Relax the objective or speed the service up."
         )
     at_best = _settled_metrics(model, replace(workload, users=best), seed, level)
     return InstanceCapacity(

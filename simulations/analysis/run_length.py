@@ -13,7 +13,7 @@ _SETTLING_DRAINS = 2.0
 
 def cycle_time_s(model: ServerModel, workload: ClosedWorkload) -> float:
     """A user's mean cycle without waiting: think, serve, network round trip."""
-    return workload.think_time.mean_s + model.service_time.mean_s + model.network_round_trip_s
+    return workload.think_time.mean_s + model.mean_held_s + model.network_round_trip_s
 
 
 def warm_up_time_s(model: ServerModel, workload: ClosedWorkload) -> float:
@@ -23,7 +23,7 @@ def warm_up_time_s(model: ServerModel, workload: ClosedWorkload) -> float:
     return (
         workload.first_request_spread_s
         + _SETTLING_CYCLES * cycle_time_s(model, workload)
-        + _SETTLING_DRAINS * min(drain_s, workload.users * model.service_time.mean_s)
+        + _SETTLING_DRAINS * min(drain_s, workload.users * model.mean_held_s)
     )
 
 

@@ -15,10 +15,12 @@ from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from simulations.analysis.metrics import Window, conservation_error, full_window, utilization
 from simulations.analysis.output_analysis import WARM_UP_FRACTION, batch_intervals
 from simulations.analysis.run_length import warm_up_time_s
-from simulations.engines.inputs import EngineInput, RunLength, draw_open, prepare_closed
+from simulations.engines import inputs
+from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
+from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
-from simulations.model.workload import OpenWorkload, Workload
+from simulations.model.workload import ClosedWorkload, Workload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +163,7 @@ def simulate(
 def _settled_window(model: ServerModel, workload: Workload, log: RequestLog) -> tuple[Window, tuple[Finding, ...]]:
     """The run without its warm-up; half of it, with a finding, where the population needs longer to settle."""
     whole_run = full_window(log)
-    if isinstance(workload, OpenWorkload):
+    if not isinstance(workload, ClosedWorkload):
         return full_window(log, WARM_UP_FRACTION), ()
     needed_s = warm_up_time_s(model, workload)
     if 2 * needed_s <= whole_run.end_s:
@@ -181,35 +183,33 @@ def _run_too_short(run_s: float, needed_s: float) -> Finding:
 
 
 def simulate_log(
-    model: ServerModel, workload: Workload, length: RunLength, *, seed: int, engine: str = "compiled"
+    model: ServerModel,
+    workload: Workload,
+    length: RunLength,
+    *,
+    seed: int,
+    engine: str = "compiled",
+    fleet: Fleet | None = None,
 ) -> RequestLog:
     """One run's request log, without statistics."""
     refuse_endless(model, workload)
     if engine == "simpy":
         from simulations.engines import simpy_engine
 
-        times = (
-            draw_open(model, workload, length, seed)
-            if isinstance(workload, OpenWorkload)
-            else prepare_closed(model, workload, seed)
-        )
-        return simpy_engine.run(EngineInput(model.limits, times, length, model.network_round_trip_s))
+        return simpy_engine.run(inputs.prepare(model, workload, length, seed, fleet))
     from simulations.engines import compiled_engine
 
-    drawn = (
-        compiled_engine.draw_open(model, workload, length, seed)
-        if isinstance(workload, OpenWorkload)
-        else prepare_closed(model, workload, seed)
-    )
-    return compiled_engine.run(EngineInput(model.limits, drawn, length, model.network_round_trip_s))
+    return compiled_engine.run(compiled_engine.prepare(model, workload, length, seed, fleet))
 
 
 def refuse_endless(model: ServerModel, workload: Workload) -> None:
     """Refuse a closed workload in which requests can follow each other in no time at all."""
-    if isinstance(workload, OpenWorkload) or workload.think_time.mean_s > 0 or model.network_round_trip_s > 0:
+    if not isinstance(workload, ClosedWorkload):
+        return
+    if workload.think_time.mean_s > 0 or model.network_round_trip_s > 0:
         return
     rejected_at_once = workload.users > model.limits.most_in_flight
-    if rejected_at_once or model.service_time.mean_s == 0:
+    if rejected_at_once or model.mean_held_s == 0:
         why = "a rejected user would retry" if rejected_at_once else "a served user would return"
         raise InputError(
             f"With no think time and no network round trip {why} in no time, without end. "

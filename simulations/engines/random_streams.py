@@ -32,8 +32,10 @@ from loadtests.foundation.distributions import Distribution
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 
-STAGE_REQUEST, STAGE_FIRST_REQUEST = 0, 1
-"""Purposes: (service time, gap before the request); (time of a user's first request, unused)."""
+STAGE_REQUEST, STAGE_FIRST_REQUEST, STAGE_WORK, STAGE_ROUTE, STAGE_CLASS, STAGE_RETRY, STAGE_SESSION = range(7)
+"""Purposes, two numbers each: (service time, gap before the request); (time of a user's first request, -);
+(CPU time, database time); (instance, second choice); (request class, -); (jitter of the wait before the attempt, -);
+(gap before the session, its number of requests)."""
 
 CELLS_PER_OCTAVE_BITS = 7
 LOWEST_EXPONENT = 1023 - 53

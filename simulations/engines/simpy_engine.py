@@ -1,182 +1,336 @@
 """The reference engine: the model in executable form, written to be read and extended.
 
-A request's life: it arrives at the gate; if too many are inside, it is rejected
-at once; otherwise it takes a free worker or waits in line; its service holds the
-worker; then the answer leaves and the worker goes to the longest waiting.
+A request's life. The balancer picks an instance. If too many are inside, the gate
+rejects it; if all workers are busy and the line is full, so does the queue. Otherwise
+it takes a worker or waits for one, at most as long as the server allows. It holds its
+worker through its CPU, database and service times. Then the answer leaves, and the
+worker goes to the longest waiting. Meanwhile its client may have given up; the server
+does not notice. After a bad outcome the client may try again.
 
-Simultaneous events follow a total order that belongs to the model, not to
-SimPy: completions, grants, arrivals; within a kind by the request's owner.
+To try another server, subclass `Server`, override `work`, and pass the class to `run`
+(or as `server=` to `simulate`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Generator, Iterator
-from heapq import heappush
-from typing import Any, NewType, cast
+from collections.abc import Generator
+from itertools import count
+from typing import Any, cast
 
 import numpy as np
 import simpy
 
-from simulations.engines.inputs import ClosedTimes, EngineInput, OpenTimes
-from simulations.engines.random_streams import times_s, uniforms
-from simulations.engines.request_log import SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
+from simulations.engines.inputs import WITHOUT_END, EngineInput, OpenTimes, UserTimes
+from simulations.engines.random_streams import STAGE_RETRY, STAGE_ROUTE
+from simulations.engines.request_log import (
+    ABANDONED,
+    SERVED,
+    SHED_AT_GATE,
+    SHED_AT_QUEUE,
+    TIMED_OUT,
+    RequestLog,
+)
+from simulations.engines.simpy_stations import (
+    ARRIVAL,
+    CHANGE,
+    COMPLETION,
+    DB_RELEASE,
+    GIVE_UP,
+    RETRY,
+    OrderedEnvironment,
+    Pool,
+    Process,
+    Request,
+    SharedCores,
+)
+from simulations.engines.variates import WorkReader
+from simulations.engines.waits import waits_of
+from simulations.model.fleet import LimitChange
 from simulations.model.server_model import Limits
 
-Kind = NewType("Kind", int)
-COMPLETION, GRANT, ARRIVAL = Kind(0), Kind(3), Kind(7)
-"""Places in the order of simultaneous events. Free between them: database releases (1), instance
-changes (2), timeouts (4), gate resets and control ticks (5), retries (6)."""
-
-_OWNER_BITS = 48
-_CYCLES_DRAWN_AT_ONCE = 64
-
-Process = Generator[simpy.Event, Any, None]
-
-
-class OrderedEnvironment(simpy.Environment):
-    """A SimPy environment with absolute times and a total order of simultaneous events."""
-
-    def at(self, time_s: float, kind: Kind, owner: int, event: simpy.Event | None = None) -> simpy.Event:
-        """Let `event` (a new one by default) happen at exactly `time_s`, placed by kind, then by owner.
-
-        SimPy's own scheduling takes a delay, and now + delay would round.
-        """
-        event = event or simpy.Event(self)
-        event._ok, event._value = True, None
-        priority = (kind << _OWNER_BITS) | owner
-        heappush(self._queue, (time_s, cast(Any, priority), next(self._eid), event))
-        return event
+Answer = Generator[simpy.Event, Any, float | None]
 
 
 class Server:
-    """The gate, the line and the workers of one instance."""
+    """One instance: the gate, the line and the workers, the cores and the database connections."""
 
-    def __init__(self, env: OrderedEnvironment, limits: Limits) -> None:
+    def __init__(self, env: OrderedEnvironment, limits: Limits, database: Pool) -> None:
         self.env = env
         self.limits = limits
+        self.gate = limits.gate
+        self.workers = Pool(env, limits.workers, limits.queue)
+        self.cores = SharedCores(env, limits.cpu_cores)
+        self.connections = Pool(env, limits.db_pool)
+        self.database = database
         self.in_flight = 0
-        self.busy_workers = 0
-        self.line: deque[tuple[simpy.Event, int]] = deque()
+        self._forgotten = 0
+        self._forgot_at_s = 0.0
 
     def admit(self) -> int:
         """Decide at the gate: an outcome code; `SERVED` means come in."""
-        if self.in_flight >= self.limits.gate:
+        if self.env.now - self._forgot_at_s > self.limits.gate_reset_s:
+            self._forgotten, self._forgot_at_s = self.in_flight, self.env.now
+        if self.in_flight - self._forgotten >= self.gate:
             return SHED_AT_GATE
-        if self.busy_workers >= self.limits.workers and len(self.line) >= self.limits.queue:
+        if self.workers.is_full:
             return SHED_AT_QUEUE
         self.in_flight += 1
         return SERVED
 
-    def serve(self, owner: int, service_s: float) -> Generator[simpy.Event, Any, tuple[float, float]]:
-        """Wait for a worker, hold it for `service_s`; return start and departure."""
-        if self.busy_workers < self.limits.workers:
-            self.busy_workers += 1
-        else:
-            granted = simpy.Event(self.env)
-            self.line.append((granted, owner))
-            yield granted
-        start_s = self.env.now
-        yield self.env.at(start_s + service_s, COMPLETION, owner)
-        self.leave()
-        return start_s, self.env.now
-
-    def leave(self) -> None:
-        """A request is done: its worker goes to the head of the line."""
+    def handle(self, request: Request) -> Generator[simpy.Event, Any, int]:
+        """Serve an admitted request, from the line to the answer; return the outcome."""
+        if not (yield from self.workers.hold(request, self.limits.patience_s)):
+            self.in_flight -= 1
+            return TIMED_OUT
+        request.start_s = self.env.now
+        yield from self.work(request)
         self.in_flight -= 1
-        if not self.line:
-            self.busy_workers -= 1
+        self.workers.release()
+        return SERVED
+
+    def work(self, request: Request) -> Process:
+        """What a request does while it holds a worker. Override this for another kind of server."""
+        if request.cpu_s > 0:
+            yield from self.cores.run(request)
+        if request.database_s > 0:
+            yield from self.query(request)
+        yield self.env.at(self.env.now + request.service_s, COMPLETION, request)
+
+    def query(self, request: Request) -> Process:
+        """Hold a connection of the instance, and with it one of the database's, for the database time."""
+        yield from self.connections.hold(request)
+        yield from self.database.hold(request)
+        yield self.env.at(self.env.now + request.database_s, DB_RELEASE, request)
+        self.database.release()
+        self.connections.release()
+
+    def change(self, limits: dict[str, float]) -> None:
+        """Put new limits in force."""
+        self.gate = limits.get("gate", self.gate)
+        self.workers.longest_line = limits.get("queue", self.workers.longest_line)
+        if "cpu_cores" in limits:
+            self.cores.resize(limits["cpu_cores"])
+        if "db_pool" in limits:
+            self.connections.resize(limits["db_pool"])
+        if "workers" in limits:
+            self.workers.resize(limits["workers"])
+
+
+class Balancer:
+    """Picks an instance for each attempt."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        fleet = simulation.given.fleet
+        self.simulation = simulation
+        self.instances = fleet.instances
+        self.keep_alive_s = simulation.given.clients.keep_alive_s
+        self.turn = 0
+        self.connections: dict[int, tuple[int, float]] = {}
+        self.choose = {
+            "round-robin": self._round_robin, "random": self._random, "two-choices": self._two_choices,
+            "least-connections": self._least_connections, "per-connection": self._per_connection,
+        }[fleet.balancer]  # fmt: skip
+
+    def _round_robin(self, request: Request) -> int:
+        del request
+        chosen, self.turn = self.turn, (self.turn + 1) % self.instances
+        return chosen
+
+    def _random(self, request: Request) -> int:
+        return int(self._luck(request)[0] * self.instances)
+
+    def _two_choices(self, request: Request) -> int:
+        if self.instances == 1:
+            return 0
+        first_unit, second_unit = self._luck(request)
+        first, second = int(first_unit * self.instances), int(second_unit * (self.instances - 1))
+        second += second >= first
+        return second if self._inside(second) < self._inside(first) else first
+
+    def _least_connections(self, request: Request) -> int:
+        del request
+        in_turn = [(self.turn + step) % self.instances for step in range(self.instances)]
+        chosen = min(in_turn, key=self._inside)
+        self.turn = (chosen + 1) % self.instances
+        return chosen
+
+    def _per_connection(self, request: Request) -> int:
+        now = self.simulation.env.now
+        instance, opened_s = self.connections.get(request.owner, (-1, 0.0))
+        if instance < 0 or now - opened_s >= self.keep_alive_s:
+            instance, opened_s = self._random(request), now
+            self.connections[request.owner] = (instance, opened_s)
+        return instance
+
+    def _luck(self, request: Request) -> tuple[float, float]:
+        return self.simulation.work.units(request.user, request.cycle, request.attempt, STAGE_ROUTE)
+
+    def _inside(self, instance: int) -> int:
+        return self.simulation.servers[instance].in_flight
+
+
+class Simulation:
+    """One run: clients, balancer, servers and the rows of the log."""
+
+    def __init__(self, given: EngineInput, server: type[Server] = Server) -> None:
+        fleet = given.fleet
+        self.given = given
+        self.env = OrderedEnvironment()
+        database = Pool(self.env, fleet.database_connections or math.inf)
+        self.servers = [server(self.env, given.limits, database) for _ in range(fleet.instances)]
+        self.work = WorkReader(given.work)
+        self.balancer = Balancer(self)
+        self.rows: list[Request] = []
+
+    def run(self) -> RequestLog:
+        """Simulate to the end; requests that arrived before it are followed to their answers."""
+        for number, change in enumerate(sorted(self.given.fleet.changes, key=lambda item: item.at_s)):
+            self.env.process(self._change(number, change))
+        times = self.given.times
+        if isinstance(times, OpenTimes):
+            self.env.process(self._open_arrivals(times))
+        elif times.are_sessions:
+            self.env.process(self._sessions(times))
+        else:
+            for user in range(times.users):
+                self.env.process(self._user(times, user))
+        self.env.run()
+        return self._log()
+
+    def _open_arrivals(self, times: OpenTimes) -> Process:
+        for position, arrival_s in enumerate(times.arrival_s.tolist()):
+            if self.is_over(arrival_s):
+                return
+            yield self.env.at_place(arrival_s, ARRIVAL, position)
+            if self.is_over(arrival_s):
+                return
+            self.env.process(self._ask_once(position))
+
+    def _ask_once(self, position: int) -> Process:
+        yield from self.ask(position, 0, position)
+
+    def _sessions(self, times: UserTimes) -> Process:
+        for session, first_s in enumerate(times.first_s.tolist()):
+            if self.is_over(first_s):
+                return
+            yield self.env.at_place(first_s, ARRIVAL, session)
+            self.env.process(self._requests_of(times, session))
+
+    def _user(self, times: UserTimes, user: int) -> Process:
+        first_s = float(times.first_s[user])
+        if first_s > self.given.length.horizon_s or math.isinf(first_s):
             return
-        granted, owner = self.line.popleft()
-        self.env.at(self.env.now, GRANT, owner, granted)
+        yield self.env.at_place(first_s, ARRIVAL, user)
+        yield from self._requests_of(times, user)
 
+    def _requests_of(self, times: UserTimes, user: int) -> Process:
+        """Ask, think, ask again; the first request is due now."""
+        for cycle in count():
+            answered_s = None if self.is_over(self.env.now) else (yield from self.ask(user, user, cycle))
+            if answered_s is None or cycle + 1 == times.cycles[user] != WITHOUT_END:
+                return
+            send_s = answered_s + self.work.think_s(times, user, cycle + 1)
+            if send_s >= times.stop_s[user] or send_s > self.given.length.horizon_s:
+                return
+            yield self.env.at_place(send_s, ARRIVAL, user)
 
-class _Rows:
-    """Rows of the log in order of arrival; a request fills its row when it is answered."""
+    def is_over(self, now_s: float) -> bool:
+        """True when nobody sends any more."""
+        return len(self.rows) >= self.given.length.most_rows or now_s > self.given.length.horizon_s
 
-    def __init__(self, most: float) -> None:
-        self.most = most
-        self.rows: list[list[float]] = []
+    def ask(self, owner: int, user: int, cycle: int) -> Answer:
+        """One logical request with its attempts; return when the last answer came, None when the run ended first."""
+        clients = self.given.clients
+        for attempt in count():
+            request = self.send(owner, user, cycle, attempt)
+            yield request.answer
+            if request.outcome == ABANDONED:
+                self.balancer.connections.pop(owner, None)
+            if attempt >= len(clients.waits_s) or not clients.is_retried[request.outcome]:
+                return request.answered_s
+            unit, _ = self.work.units(user, cycle, attempt + 1, STAGE_RETRY)
+            send_s = request.answered_s + float(clients.waits_s[attempt]) * (1.0 - clients.jitter * unit)
+            if send_s > self.given.length.horizon_s:
+                return None
+            yield self.env.at_place(send_s, RETRY, owner)
+            if self.is_over(send_s):
+                return None
+        raise AssertionError
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.rows) >= self.most
+    def send(self, owner: int, user: int, cycle: int, attempt: int) -> Request:
+        """One attempt: to an instance, through its gate, and on its way."""
+        now, clients = self.env.now, self.given.clients
+        needs = self.work.needs(user, cycle, attempt)
+        request = Request(
+            owner, user, cycle, attempt, len(self.rows), *needs, now, simpy.Event(self.env), now + clients.timeout_s
+        )
+        self.rows.append(request)
+        request.instance = self.balancer.choose(request)
+        server = self.servers[request.instance]
+        outcome = server.admit()
+        if outcome != SERVED:
+            request.start_s = request.departure_s = now
+            self.answer(request, outcome, now)
+        else:
+            self.env.process(self._follow(server, request))
+        self._watch(request)
+        return request
 
-    def arrived(self, user: int, cycle: int, arrival_s: float) -> list[float]:
-        row = [arrival_s, math.nan, math.nan, SERVED, user, cycle]
-        self.rows.append(row)
-        return row
+    def _follow(self, server: Server, request: Request) -> Process:
+        outcome = yield from server.handle(request)
+        request.departure_s = self.env.now
+        if math.isnan(request.start_s):
+            request.start_s = request.departure_s
+        self.answer(request, outcome, request.departure_s)
 
-    def to_log(self, network_round_trip_s: float) -> RequestLog:
-        table = np.array(self.rows, dtype=float).reshape(-1, 6)
-        arrival, start, departure, outcome, user, cycle = table.T
+    def answer(self, request: Request, outcome: int, left_s: float) -> None:
+        """The server's answer leaves: it counts if the client is still there when it arrives."""
+        arrives_s = left_s + self.given.network_round_trip_s
+        if request.outcome < 0 and arrives_s <= request.give_up_s:
+            self._end(request, outcome, arrives_s)
+
+    def _watch(self, request: Request) -> None:
+        """Plan the end of a request that takes too long: for the server, or for its client."""
+        cut_s = request.arrival_s + self.given.limits.request_timeout_s
+        arrives_s = cut_s + self.given.network_round_trip_s
+        if request.outcome >= 0 or math.isinf(min(arrives_s, request.give_up_s)):
+            return
+        if arrives_s <= request.give_up_s:
+            self._plan_end(request, cut_s, TIMED_OUT, arrives_s)
+        else:
+            self._plan_end(request, request.give_up_s, ABANDONED, request.give_up_s)
+
+    def _plan_end(self, request: Request, at_s: float, outcome: int, answered_s: float) -> None:
+        deadline = self.env.at_place(at_s, GIVE_UP, request.owner)
+        cast(Any, deadline.callbacks).append(
+            lambda _: self._end(request, outcome, answered_s) if request.outcome < 0 else None
+        )
+
+    @staticmethod
+    def _end(request: Request, outcome: int, answered_s: float) -> None:
+        request.outcome, request.answered_s = outcome, answered_s
+        request.answer.succeed()
+
+    def _change(self, number: int, change: LimitChange) -> Process:
+        yield self.env.at_place(change.at_s, CHANGE, number)
+        chosen = range(len(self.servers)) if change.instance is None else (change.instance,)
+        for instance in chosen:
+            self.servers[instance].change(change.limits)
+
+    def _log(self) -> RequestLog:
+        rows = self.rows
+
+        def column(name: str, kind: type = float) -> Any:
+            return np.array([getattr(row, name) for row in rows], dtype=kind)
+
         return RequestLog(
-            arrival.copy(), start.copy(), departure.copy(), outcome.astype(np.int8), user.astype(np.int64),
-            cycle.astype(np.int64), network_round_trip_s,
+            column("arrival_s"), column("start_s"), column("departure_s"), column("outcome", np.int8),
+            column("user", np.int64), column("cycle", np.int64), column("attempt", np.int64),
+            column("instance", np.int64), column("request_class", np.int64), waits_of(self.given),
         )  # fmt: skip
 
 
-def run(given: EngineInput) -> RequestLog:
-    """Simulate one run; requests that arrived before the end are followed to their answers."""
-    env = OrderedEnvironment()
-    server = Server(env, given.limits)
-    rows = _Rows(math.inf if given.length.requests is None else given.length.requests)
-    if isinstance(given.times, OpenTimes):
-        env.process(_open_arrivals(env, server, given.times, rows, given.length.horizon_s))
-    else:
-        for user in range(given.times.users):
-            env.process(_user(server, given, given.times, user, rows))
-    env.run()
-    return rows.to_log(given.network_round_trip_s)
-
-
-def _attempt(server: Server, owner: int, service_s: float, row: list[float]) -> Process:
-    """One request from gate to answer, written into its row."""
-    arrival_s = server.env.now
-    outcome = server.admit()
-    if outcome == SERVED:
-        start_s, departure_s = yield from server.serve(owner, service_s)
-    else:
-        start_s = departure_s = arrival_s
-    row[1:4] = [start_s, departure_s, outcome]
-
-
-def _open_arrivals(env: OrderedEnvironment, server: Server, times: OpenTimes, rows: _Rows, horizon_s: float) -> Process:
-    for position, (arrival_s, service_s) in enumerate(
-        zip(times.arrival_s.tolist(), times.service_s.tolist(), strict=True)
-    ):
-        if rows.is_full or arrival_s > horizon_s:
-            return
-        yield env.at(arrival_s, ARRIVAL, position)
-        row = rows.arrived(0, position, arrival_s)
-        env.process(_attempt(server, position, service_s, row))
-
-
-def _user(server: Server, given: EngineInput, times: ClosedTimes, user: int, rows: _Rows) -> Process:
-    arrival_s = float(times.first_s[user])
-    for cycle, (service_s, next_think_s) in enumerate(_user_times(times, user)):
-        if arrival_s > given.length.horizon_s:
-            return
-        yield server.env.at(arrival_s, ARRIVAL, user)
-        if rows.is_full:
-            return
-        row = rows.arrived(user, cycle, arrival_s)
-        yield from _attempt(server, user, service_s, row)
-        arrival_s = (row[2] + given.network_round_trip_s) + next_think_s
-
-
-def _user_times(times: ClosedTimes, user: int) -> Iterator[tuple[float, float]]:
-    """Per cycle: the service time of this request and the think time before the next one."""
-    if times.is_given:
-        thinks = [*times.think_trace[user, 1:].tolist(), math.inf]
-        yield from zip(times.service_trace[user].tolist(), thinks, strict=True)
-        return
-    cycle = 0
-    while True:
-        index = np.arange(cycle, cycle + _CYCLES_DRAWN_AT_ONCE + 1)
-        service_unit, think_unit = uniforms(times.key, index, user)
-        service = times_s(times.service_table, service_unit[:-1]).tolist()
-        think = times_s(times.think_table, think_unit[1:]).tolist()
-        yield from zip(service, think, strict=True)
-        cycle += _CYCLES_DRAWN_AT_ONCE
+def run(given: EngineInput, server: type[Server] = Server) -> RequestLog:
+    """Simulate one run with the reference engine, or with a server of your own."""
+    return Simulation(given, server).run()

@@ -6,76 +6,55 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.deployment import Deployment
-from loadtests.foundation.distributions import Constant, Exponential, Gamma, LogNormal, Uniform
+from loadtests.foundation.distributions import Constant, Distribution, Exponential, Gamma, LogNormal, Uniform
+from parity.random_runs import all_limits, assert_same_bits, client_rules, closed_runs, fleets, full_runs, open_runs
 from simulations.analysis.simulation import simulate_log
 from simulations.engines import compiled_engine, inputs, simpy_engine
-from simulations.engines.inputs import ClosedTimes, EngineInput, OpenTimes, RunLength
-from simulations.engines.request_log import RequestLog
-from simulations.model.server_model import Limits, ServerModel
-from simulations.model.workload import ClosedWorkload, OpenWorkload
-
-COLUMNS = ("arrival_s", "start_s", "departure_s", "outcome", "user", "cycle")
-
-
-def assert_same_bits(reference: RequestLog, fast: RequestLog) -> None:
-    assert len(reference) == len(fast)
-    for name in COLUMNS:
-        np.testing.assert_array_equal(getattr(reference, name), getattr(fast, name), err_msg=name)
+from simulations.engines.inputs import EngineInput, OpenTimes, RunLength, Work
+from simulations.engines.kernel_choice import choose_kernel
+from simulations.model.clients import Clients, Retries
+from simulations.model.fleet import Fleet
+from simulations.model.server_model import Limits, RequestClass, ServerModel
+from simulations.model.workload import (
+    ClosedWorkload,
+    OpenWorkload,
+    ProfileWorkload,
+    SessionWorkload,
+    TraceWorkload,
+    Workload,
+)
 
 
 def both(run: EngineInput) -> None:
-    assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
+    """The reference against the kernel that the chooser takes, and against the one that covers everything."""
+    reference = simpy_engine.run(run)
+    assert_same_bits(reference, compiled_engine.run(run))
+    assert_same_bits(reference, compiled_engine.run_events(run))
 
 
-@st.composite
-def limits(draw: st.DrawFn) -> Limits:
-    """Every combination of present and absent limits, the gate below the workers included."""
-    few = st.one_of(st.integers(1, 6).map(float), st.just(math.inf))
-    return Limits(draw(few), draw(few), draw(st.one_of(st.integers(0, 4).map(float), st.just(math.inf))))
-
-
-@st.composite
-def grid_times(draw: st.DrawFn, count: int) -> list[float]:
-    """Times on a coarse grid (many exact ties, zeros included), sometimes shifted off the exact binary grid."""
-    unit = draw(st.sampled_from([1.0, 0.5, 0.1, 1 / 3]))
-    return [draw(st.integers(0, 4)) * unit for _ in range(count)]
-
-
-@st.composite
-def open_runs(draw: st.DrawFn) -> EngineInput:
-    count = draw(st.integers(1, 40))
-    arrivals = np.cumsum(draw(grid_times(count)))
-    times = OpenTimes(arrivals, np.array(draw(grid_times(count))))
-    horizon = draw(st.sampled_from([math.inf, max(float(arrivals[count // 2]), 0.5), 3.0]))
-    return EngineInput(draw(limits()), times, RunLength(count, horizon))
-
-
-@st.composite
-def closed_runs(draw: st.DrawFn) -> EngineInput:
-    users, cycles = draw(st.integers(1, 9)), draw(st.integers(1, 6))
-    shape = (users, cycles)
-    service = np.array(draw(grid_times(users * cycles))).reshape(shape)
-    think = np.array(draw(grid_times(users * cycles))).reshape(shape)
-    times = ClosedTimes.given(np.array(draw(grid_times(users))), service, think)
-    length = RunLength(draw(st.integers(1, users * cycles)), draw(st.sampled_from([math.inf, 2.0, 5.0])))
-    return EngineInput(draw(limits()), times, length, draw(st.sampled_from([0.0, 0.5, 0.1])))
-
-
+@settings(max_examples=300)
 @given(open_runs())
 def test_open_runs_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
     both(run)
 
 
+@settings(max_examples=300)
 @given(closed_runs())
 def test_closed_runs_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
     both(run)
 
 
-SERVICE_TIMES = [
+@settings(max_examples=1_500)
+@given(full_runs())
+def test_runs_with_every_feature_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
+    both(run)
+
+
+SERVICE_TIMES: list[Distribution] = [
     Constant(0.05),
     Exponential(0.05),
     LogNormal(0.05, 2.0),
@@ -83,41 +62,85 @@ SERVICE_TIMES = [
     Uniform(0.0, 0.1),
     Constant(0.0),
 ]
+THINK_TIMES = [Constant(0.1), Exponential(0.1), Uniform(0.05, 0.15)]
+MIX = (
+    RequestClass("users", 2.0, database_time=Exponential(0.02)),
+    RequestClass("echo", 3.0, cpu_time=Exponential(0.01)),
+    RequestClass("health", 1.0, service_time=Constant(0.0), in_objective=False),
+)
 
 
-@given(st.sampled_from(SERVICE_TIMES), limits(), st.floats(0.3, 2.0), st.integers(0, 2**32))
-def test_drawn_open_runs_are_identical(service: object, limit: Limits, load: float, seed: int) -> None:
-    model = ServerModel(Deployment(), service)  # type: ignore[arg-type]
-    workload, length = OpenWorkload(load * min(limit.workers, 4) / 0.05), RunLength(requests=300)
-    reference = inputs.draw_open(model, workload, length, seed)
-    fast = compiled_engine.draw_open(model, workload, length, seed)
-    np.testing.assert_array_equal(reference.arrival_s, fast.arrival_s)
-    np.testing.assert_array_equal(reference.service_s, fast.service_s)
-    assert_same_bits(
-        simpy_engine.run(EngineInput(limit, reference, length)), compiled_engine.run(EngineInput(limit, fast, length))
+@st.composite
+def workloads(draw: st.DrawFn) -> Workload:
+    """One of every kind, with a load around what four workers can do at 50 ms."""
+    think = draw(st.sampled_from(THINK_TIMES))
+    rate = draw(st.floats(20.0, 200.0))
+    clients = draw(st.sampled_from([Clients(), Clients(0.15, Retries(3, 0.05)), Clients(0.3)]))
+    return draw(
+        st.sampled_from(
+            [
+                OpenWorkload(rate, clients=clients),
+                ProfileWorkload((0.0, 1.0, 1.0, 4.0), (rate, 2 * rate, 0.0, rate), clients),
+                TraceWorkload(tuple((np.arange(60) // 3 / rate).tolist()), clients),
+                ClosedWorkload(20, think, clients=clients),
+                ClosedWorkload(20, think, spawn_rate_per_s=5.0, clients=clients),
+                ClosedWorkload(20, think, population=((0.0, 10), (0.7, 20), (1.5, 3), (2.0, 12)), clients=clients),
+                SessionWorkload(rate / 4, 4.0, think, clients=clients),
+                SessionWorkload(rate / 4, 4, think, "constant", clients),
+            ]
+        )
     )
 
 
-@given(
-    st.sampled_from(SERVICE_TIMES), limits(), st.sampled_from([Constant(0.1), Exponential(0.1), Uniform(0.05, 0.15)]),
-    st.integers(1, 30), st.integers(0, 2**32),
-)  # fmt: skip
-def test_drawn_closed_runs_are_identical(
-    service: object, limit: Limits, think: object, users: int, seed: int
-) -> None:  # fmt: skip
-    model = ServerModel(Deployment(), service)  # type: ignore[arg-type]
-    times = inputs.prepare_closed(model, ClosedWorkload(users, think), seed)  # type: ignore[arg-type]
-    both(EngineInput(limit, times, RunLength(requests=500), 0.001))
+@settings(max_examples=300)
+@given(workloads(), st.sampled_from(SERVICE_TIMES), st.sampled_from([(), MIX]), all_limits(), fleets(),
+       st.integers(0, 2**32))  # fmt: skip
+def test_drawn_runs_of_every_workload_are_identical(
+    workload: Workload, service: Distribution, mix: tuple[RequestClass, ...], limit: Limits, fleet: Fleet, seed: int
+) -> None:
+    model = ServerModel(Deployment(), service, 0.001, request_classes=mix)
+    length = RunLength(300, 5.0)
+    drawn = inputs.prepare(model, workload, length, seed, fleet)
+    both(EngineInput(limit, drawn.times, length, 0.001, drawn.work, drawn.clients, fleet))
+
+
+@settings(max_examples=200)
+@given(workloads(), st.sampled_from(SERVICE_TIMES), st.integers(0, 2**32))
+def test_the_compiled_preparation_draws_the_same_bits(workload: Workload, service: Distribution, seed: int) -> None:
+    model, length = (
+        ServerModel(Deployment(workers=4, queue_capacity=3), service, request_classes=MIX[:1]),
+        RunLength(200),
+    )
+    reference, fast = (make(model, workload, length, seed) for make in (inputs.prepare, compiled_engine.prepare))
+    if isinstance(reference.times, OpenTimes):
+        assert isinstance(fast.times, OpenTimes)
+        np.testing.assert_array_equal(reference.times.arrival_s, fast.times.arrival_s)
+    assert_same_bits(simpy_engine.run(reference), compiled_engine.run(fast))
+
+
+@settings(max_examples=100)
+@given(client_rules(), st.integers(0, 2**32), st.integers(1, 3))
+def test_large_crowds_need_more_slots_and_stay_identical(rules: inputs.ClientRules, seed: int, instances: int) -> None:
+    """A burst of arrivals into an endless line: the kernel's slots run out and grow."""
+    count = 1_500
+    service = np.random.default_rng(seed).exponential(0.01, (1, count))
+    run = EngineInput(
+        Limits(workers=2.0, cpu_cores=1.0), OpenTimes(np.zeros(count)), RunLength(2 * count), 0.0,
+        Work.given(service, service[:, ::-1], key=seed), rules, Fleet(instances),
+    )  # fmt: skip
+    assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
 
 
 @pytest.mark.parametrize("load", [0.8, 1.2])
 def test_the_guides_instance_at_real_scale_is_identical(load: float) -> None:
     model = ServerModel(Deployment.guide(), LogNormal(0.0054, 1.0))
-    workload = OpenWorkload(load * model.saturation_rps)
+    workload = OpenWorkload(load * 335 / 0.0054)
     length = RunLength(requests=40_000)
     logs = [simulate_log(model, workload, length, seed=5, engine=engine) for engine in ("simpy", "compiled")]
     assert_same_bits(*logs)
     assert (np.count_nonzero(logs[0].outcome) > 0) == (load > 1)
+    events = compiled_engine.run_events(compiled_engine.prepare(model, workload, length, 5))
+    assert_same_bits(logs[0], events)
 
 
 def test_a_horizon_gives_as_many_rows_as_are_needed() -> None:
@@ -129,3 +152,19 @@ def test_a_horizon_gives_as_many_rows_as_are_needed() -> None:
     ]
     assert len(logs[0]) > compiled_engine._ROWS_AT_FIRST
     assert_same_bits(*logs)
+
+
+def test_the_recursion_is_refused_where_a_departure_is_not_known_at_admission() -> None:
+    times, length = OpenTimes(np.arange(3.0), np.ones(3)), RunLength(3)
+    plain = EngineInput(Limits(workers=1.0), times, length)
+    assert choose_kernel(plain).kernel == "recursion"
+    for limits, fleet in (
+        (Limits(workers=1.0, queue_timeout_s=1.0), Fleet()),
+        (Limits(workers=1.0, gate=5.0, gate_reset_s=1.0), Fleet()),
+        (Limits(workers=1.0, request_timeout_s=1.0), Fleet()),
+        (Limits(workers=1.0), Fleet(2)),
+    ):
+        choice = choose_kernel(EngineInput(limits, times, length, fleet=fleet))
+        assert choice.kernel == "events"
+        assert "not known at admission" in choice.reason
+    assert math.isinf(plain.limits.patience_s)

@@ -18,7 +18,7 @@ from loadtests.foundation.distributions import (
     Uniform,
 )
 from simulations.analysis.simulation import simulate_log
-from simulations.engines import kernels
+from simulations.engines import recursion_kernels as kernels
 from simulations.engines.inputs import RunLength
 from simulations.engines.random_streams import philox4x32, quantile_table, times_s, uniforms
 from simulations.model.server_model import ServerModel

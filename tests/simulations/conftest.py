@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.synthetic_recordings import record_model
 
 from loadtests.recording import Recording
+from support.synthetic_recordings import record_model
 
 
 @pytest.fixture(scope="session")

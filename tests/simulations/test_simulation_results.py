@@ -76,7 +76,7 @@ def test_users_who_would_retry_in_no_time_are_refused(think: Distribution) -> No
         (lambda: ClosedWorkload(3, Exponential(1.0), spread_s=-5.0), "spread_s"),
         (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10**10), "requests"),
         (lambda: simulate(SMALL, OpenWorkload(10.0), horizon_s=1e12), "Shorten the horizon"),
-        (lambda: simulate(SMALL, ClosedWorkload(5, Exponential(0.01)), horizon_s=1e12), "Shorten it"),
+        (lambda: simulate(SMALL, ClosedWorkload(5, Exponential(0.01)), horizon_s=1e12), "Shorten the horizon"),
         (lambda: simulate(SMALL, OpenWorkload(10.0), requests=1_000, level=1.0), "level"),
         (lambda: ClosedWorkload(0, Exponential(1.0)), "users"),
         (lambda: ServerModel(Deployment(), Exponential(1.0), -0.1), "network_round_trip_s"),
@@ -193,9 +193,11 @@ def test_an_endless_line_needs_no_endless_memory() -> None:
 
 
 def test_limits_that_are_stated_but_not_simulated_are_said() -> None:
-    model = ServerModel(Deployment(workers=4, queue_capacity=4, db_pool=2, queue_timeout_s=0.05), Exponential(0.01))
+    model = ServerModel(Deployment(workers=4, queue_capacity=4, db_pool=2, cpu_cores=4), Exponential(0.01))
     said = {item.numbers["limit"]: item.severity for item in model.findings if item.code == "limit-not-modelled"}
-    assert said == {"db_pool": "info", "queue_timeout_s": "warning"}
+    assert said == {"db_pool": "info", "cpu_cores": "info"}
+    whole = ServerModel(model.deployment, Exponential(0.01), cpu_time=Exponential(0.01), database_time=Constant(0.001))
+    assert not whole.findings_of_left_out_limits
 
 
 def test_utilizations_name_their_base_and_have_intervals() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simulations.engines import compiled_engine, simpy_engine
-from simulations.engines.inputs import ClosedTimes, EngineInput, OpenTimes, RunLength
+from simulations.engines.inputs import EngineInput, OpenTimes, RunLength, UserTimes, Work
 from simulations.engines.request_log import SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.model.server_model import Limits
 
@@ -29,8 +29,11 @@ def play_users(
     engine: ModuleType, first: list[float], service: list[list[float]], think: list[list[float]], limits: Limits,
     round_trip_s: float = 0.0, length: RunLength | None = None,
 ) -> RequestLog:  # fmt: skip
-    times = ClosedTimes.given(np.array(first), np.array(service, dtype=float), np.array(think, dtype=float))
-    return engine.run(EngineInput(limits, times, length or RunLength(requests=1_000), round_trip_s))
+    times, work = (
+        UserTimes.given(np.array(first), np.array(think, dtype=float)),
+        Work.given(np.array(service, dtype=float)),
+    )
+    return engine.run(EngineInput(limits, times, length or RunLength(requests=1_000), round_trip_s, work))
 
 
 def test_a_request_that_finds_a_free_worker_starts_at_once(engine: ModuleType) -> None:

@@ -23,8 +23,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.synthetic_recordings import record_model
-
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
 from loadtests.foundation.seeds import generator
@@ -34,6 +32,7 @@ from simulations.calibration.fitting import calibrate
 from simulations.calibration.prediction import predict_window
 from simulations.calibration.problem import PARAMETERS
 from simulations.model.server_model import ServerModel
+from support.synthetic_recordings import record_model
 
 LEVELS = (0.4, 0.7, 1.0, 1.3, 1.8)
 SEED = 20_261_123

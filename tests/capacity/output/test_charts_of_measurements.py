@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import matplotlib as mpl
 import pytest
-from support.synthetic_recordings import record_model
 
 from capacity import charts
 from capacity.output.charts.style import new_figure
@@ -18,6 +17,7 @@ from loadtests.foundation.units import Quantity
 from loadtests.recording import Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.model.server_model import ServerModel
+from support.synthetic_recordings import record_model
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.synthetic_recordings import record_model
 
 from capacity.interfaces.cli import run
 from capacity.output import figures
@@ -23,6 +22,7 @@ from loadtests.store import write_recording
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.result import CalibrationResult
 from simulations.model.server_model import ServerModel
+from support.synthetic_recordings import record_model
 
 GROWTH = "month,peak_users\n0,20\n2,60\n"
 

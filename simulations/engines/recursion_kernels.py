@@ -34,6 +34,7 @@ import numpy as np
 from numba import njit
 
 SERVED, SHED_AT_GATE, SHED_AT_QUEUE = 0, 1, 2
+STAGE_REQUEST, STAGE_CLASS = 0, 4
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -75,15 +76,31 @@ def _time(table, unit):
     return left + fraction * (table[row, cell + 1] - left)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _class_of(key, class_upto, index, owner):
+    """The request class, by identity."""
+    kind = 0
+    if class_upto.size > 1:
+        unit = _two_uniforms(key, index, owner, 0, STAGE_CLASS)[0]
+        while class_upto[kind] <= unit:
+            kind += 1
+    return kind
+
+
 @njit(cache=True, nogil=True)
-def draw_open(key, service_table, gap_table, arrival_s, service_s):
-    """Fill the arrivals and service times of an open workload."""
-    now = 0.0
+def draw_arrivals(key, first, now_s, gap_table, arrival_s):
+    """Fill the arrivals of an open workload from position `first` on, which follows an arrival at `now_s`."""
     for i in range(arrival_s.size):
-        service_unit, gap_unit = _two_uniforms(key, i, 0, 0, 0)
-        now += _time(gap_table, gap_unit)
-        arrival_s[i] = now
-        service_s[i] = _time(service_table, service_unit)
+        now_s += _time(gap_table, _two_uniforms(key, first + i, 0, 0, STAGE_REQUEST)[1])
+        arrival_s[i] = now_s
+
+
+@njit(cache=True, nogil=True)
+def draw_services(key, first, class_upto, service_tables, service_s, kind):
+    """Fill the service times and classes of an open workload from position `first` on."""
+    for i in range(service_s.size):
+        kind[i] = _class_of(key, class_upto, first + i, 0)
+        service_s[i] = _time(service_tables[kind[i]], _two_uniforms(key, first + i, 0, 0, STAGE_REQUEST)[0])
 
 
 @njit(cache=True, nogil=True)
@@ -135,16 +152,18 @@ def _replace_time_ordered(node_time, node_leaf, leaf, time):
 
 @njit(cache=True, nogil=True)
 def run_open(
-    arrival_s, service_s, workers, gate_room, queue_room, node_time, node_leaf, ring, start_s, departure_s, outcome
-):
-    """One run of an open workload.
+    arrival_s, service_s, workers, gate_room, queue_room, node_time, node_leaf, ring, state_s, state,
+    start_s, departure_s, outcome,
+):  # fmt: skip
+    """A stretch of a run of an open workload; the state carries over to the next stretch.
 
     `workers` 0 stands for no limit at all; `gate_room` and `queue_room` are how many may
     wait before the gate or the queue rejects, -1 for no limit. `ring` has a power of two
-    of places, more than may wait (unused without a limit).
+    of places, more than may wait (unused without a limit). `state_s` holds the earliest time
+    at which a worker is free, `state` that worker, the head of the ring and how many wait.
     """
-    free_s, worker = -np.inf, 0
-    mask, head, waiting = ring.size - 1, 0, 0
+    free_s, worker = state_s[0], state[0]
+    mask, head, waiting = ring.size - 1, state[1], state[2]
     limited = gate_room >= 0 or queue_room >= 0
     for i in range(arrival_s.size):
         t = arrival_s[i]
@@ -171,36 +190,39 @@ def run_open(
         else:
             departure = t + service_s[i]
         start_s[i], departure_s[i], outcome[i] = start, departure, SERVED
+    state_s[0], state[0], state[1], state[2] = free_s, worker, head, waiting
 
 
 @njit(cache=True, nogil=True)
 def run_closed(
-    key, service_table, think_table, service_trace, think_trace, round_trip_s, horizon_s,
+    key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, horizon_s,
     first_user, first_time, user_time, user_leaf,
-    workers, gate_room, queue_room, node_time, node_leaf, ring,
-    arrival_s, start_s, departure_s, outcome, user_of, cycle_of,
+    workers, gate_room, queue_room, node_time, node_leaf, ring, state_s, state,
+    arrival_s, start_s, departure_s, outcome, user_of, cycle_of, kind_of,
 ):  # fmt: skip
     """One run of a closed population; returns the number of rows written.
 
     The users' next arrivals are a second loser tree (`user_time`, `user_leaf`), its winner
     `first_user` at `first_time`. Other arguments as in `run_open`.
     """
-    traced = service_trace.size > 0
-    last_cycle = service_trace.shape[1] - 1
+    is_given = think_given.size > 0
+    last_cycle = think_given.shape[1] - 1
     cycles = np.zeros(user_time.size, dtype=np.int64)
     t, user = first_time, first_user
-    free_s, worker = -np.inf, 0
-    mask, head, waiting = ring.size - 1, 0, 0
+    free_s, worker = state_s[0], state[0]
+    mask, head, waiting = ring.size - 1, state[1], state[2]
     limited = gate_room >= 0 or queue_room >= 0
     n = 0
     while n < arrival_s.size and t <= horizon_s and t < np.inf:
         cycle = cycles[user]
-        if traced:
-            service = service_trace[user, cycle]
-            think = think_trace[user, cycle + 1] if cycle < last_cycle else np.inf
+        kind = 0
+        if is_given:
+            service = service_given[user, cycle, 0]
+            think = think_given[user, cycle + 1] if cycle < last_cycle else np.inf
         else:
-            service = _time(service_table, _two_uniforms(key, cycle, user, 0, 0)[0])
-            think = _time(think_table, _two_uniforms(key, cycle + 1, user, 0, 0)[1])
+            kind = _class_of(key, class_upto, cycle, user)
+            service = _time(service_tables[kind], _two_uniforms(key, cycle, user, 0, STAGE_REQUEST)[0])
+            think = _time(think_table, _two_uniforms(key, cycle + 1, user, 0, STAGE_REQUEST)[1])
         start, result = t, SERVED
         if workers > 0:
             if free_s > t:
@@ -225,7 +247,7 @@ def run_closed(
             if workers > 0:
                 free_s, worker = _replace_time(node_time, node_leaf, worker, departure)
         arrival_s[n], start_s[n], departure_s[n] = t, start, departure
-        outcome[n], user_of[n], cycle_of[n] = result, user, cycle
+        outcome[n], user_of[n], cycle_of[n], kind_of[n] = result, user, cycle, kind
         n += 1
         cycles[user] = cycle + 1
         t, user = _replace_time_ordered(user_time, user_leaf, user, (departure + round_trip_s) + think)

@@ -1,0 +1,219 @@
+"""The event-driven half of the compiled engine: state around `event_kernel`, entered again and again until the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulations.engines import event_kernel as kernel
+from simulations.engines.inputs import EngineInput, OpenTimes, UserTimes
+from simulations.model.fleet import BALANCERS
+
+Records = NDArray[Any]
+Tree = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+LOG_COLUMNS = (
+    "arrival_s", "start_s", "departure_s", "user", "cycle", "attempt", "instance", "request_class",
+)  # fmt: skip
+"""Of `event_kernel.ROW`, those that a request log has under the same name and type."""
+
+_SLOTS_AT_FIRST = 1 << 10
+_BUFFER = 1 << 14
+
+
+@dataclass
+class _State:
+    """All that changes during a run. Trees hold (time, winner, place, row)."""
+
+    numbers: Records
+    jobs: Records
+    instances: Records
+    clients: Records
+    free_jobs: NDArray[np.int64]
+    free_clients: NDArray[np.int64]
+    heap_s: NDArray[np.float64]
+    heap_job: NDArray[np.int64]
+    job_tree: Tree
+    client_tree: Tree
+    rows: Records
+
+
+def run_rows(given: EngineInput, take: Callable[[Records], None]) -> int:
+    """Simulate one run; finished rows come to `take` in parts, in the order in which they finished.
+
+    Parameters
+    ----------
+    given : EngineInput
+    take : callable
+        Given an array of `event_kernel.ROW`, which is used again afterwards.
+
+    Returns
+    -------
+    int
+        Number of attempts.
+    """
+    rules, fixed, state = _rules(given), _fixed(given), _first_state(given)
+    while True:
+        code = kernel.run(
+            rules, state.numbers, *fixed, state.jobs, state.instances, state.clients, state.free_jobs,
+            state.free_clients, state.heap_s, state.heap_job, state.job_tree, state.client_tree, state.rows,
+        )  # fmt: skip
+        if code == kernel.NEEDS_JOBS:
+            _more_jobs(state)
+        elif code == kernel.NEEDS_CLIENTS:
+            _more_clients(state)
+        else:
+            take(state.rows[: state.numbers["written"][0]])
+            state.numbers["written"] = 0
+            if code == kernel.ENDED:
+                return int(state.numbers["rows"][0])
+
+
+def _rules(given: EngineInput) -> Records:
+    limits, clients, users = given.limits, given.clients, given.times
+    is_population = isinstance(users, UserTimes) and not users.are_sessions
+    waits = not clients.are_patient or math.isfinite(limits.request_timeout_s)
+    rules = np.zeros(1, kernel.RULES)
+    values = {
+        "round_trip_s": given.network_round_trip_s, "request_timeout_s": limits.request_timeout_s,
+        "patience_s": limits.patience_s, "gate_reset_s": limits.gate_reset_s, "client_timeout_s": clients.timeout_s,
+        "keep_alive_s": clients.keep_alive_s, "jitter": clients.jitter, "horizon_s": given.length.horizon_s,
+        "most_rows": given.length.most_rows, "database": given.fleet.database_connections or math.inf,
+        "key": np.uint64(given.work.key), "balancer": BALANCERS.index(given.fleet.balancer),
+        "is_open": isinstance(users, OpenTimes), "is_population": is_population,
+        # Clients of open arrivals matter only where they try again.
+        "has_clients": isinstance(users, UserTimes) or (waits and given.clients.waits_s.size > 0),
+    }  # fmt: skip
+    for name, value in values.items():
+        rules[name] = value
+    return rules
+
+
+def _fixed(given: EngineInput) -> tuple[Any, ...]:
+    """The kernel's arguments that do not change: work, users, arrivals, clients, changes."""
+    work, times = given.work, given.times
+    needs = tuple(np.ascontiguousarray(getattr(work, item.name)) for item in fields(work) if item.name != "key")
+    if isinstance(times, OpenTimes):
+        users = (np.zeros((2, 1)), np.empty((0, 0)), times.arrival_s, np.empty(0), np.empty(0, np.int64))
+    else:
+        arrival_s = times.first_s if times.are_sessions else np.empty(0)
+        users = (times.think, times.think_given, arrival_s, times.stop_s, times.cycles)
+    return (
+        needs, *(np.ascontiguousarray(item) for item in users), given.clients.waits_s,
+        np.array(given.clients.is_retried), _changes(given),
+    )  # fmt: skip
+
+
+def _changes(given: EngineInput) -> Records:
+    ordered = sorted(given.fleet.changes, key=lambda item: item.at_s)
+    changes = np.zeros(len(ordered), kernel.CHANGED)
+    for number, change in enumerate(ordered):
+        changes[number]["at_s"] = change.at_s
+        changes[number]["instance"] = kernel.NOBODY if change.instance is None else change.instance
+        for name in ("gate", "workers", "queue", "db_pool", "cpu_cores"):
+            changes[number][name] = change.limits.get(name, math.nan)
+    return changes
+
+
+def _first_state(given: EngineInput) -> _State:
+    jobs, clients = _slots_at_first(given), _clients_at_first(given)
+    has_cpu = given.work.cpu.size > 0 or given.work.cpu_given.size > 0
+    instances = _instances(given)
+    numbers = np.zeros(1, kernel.NUMBERS)
+    numbers["free_jobs"], numbers["database_head"] = jobs, kernel.NOBODY
+    state = _State(
+        numbers, np.zeros(jobs, kernel.JOB), instances, np.zeros(clients, kernel.CLIENT), np.arange(jobs)[::-1].copy(),
+        np.arange(clients)[::-1].copy(), np.zeros((len(instances), jobs if has_cpu else 0)),
+        np.zeros((len(instances), jobs if has_cpu else 0), np.int64), _tree(len(instances) + jobs), _tree(clients),
+        np.zeros(_BUFFER, kernel.ROW),
+    )  # fmt: skip
+    numbers["free_clients"] = clients
+    if isinstance(given.times, UserTimes) and not given.times.are_sessions:
+        _seat_population(state, given.times, given.length.horizon_s)
+    return state
+
+
+def _slots_at_first(given: EngineInput) -> int:
+    """Jobs that can be inside at once, where the limits say so; otherwise a guess that grows."""
+    inside = given.limits.most_in_flight * given.fleet.instances
+    if given.fleet.changes or math.isinf(inside):
+        return _SLOTS_AT_FIRST
+    return int(min(inside, 1 << 16)) + 1
+
+
+def _clients_at_first(given: EngineInput) -> int:
+    if isinstance(given.times, OpenTimes):
+        return _SLOTS_AT_FIRST if given.clients.waits_s.size else 1
+    return _SLOTS_AT_FIRST if given.times.are_sessions else given.times.users
+
+
+def _instances(given: EngineInput) -> Records:
+    instances = np.zeros(given.fleet.instances, kernel.INSTANCE)
+    for name in ("line_head", "line_tail", "pool_head", "pool_tail"):
+        instances[name] = kernel.NOBODY
+    for name in ("gate", "workers", "queue", "db_pool", "cpu_cores"):
+        instances[name] = getattr(given.limits, name)
+    return instances
+
+
+def _seat_population(state: _State, times: UserTimes, horizon_s: float) -> None:
+    """Every user has a slot for good, and its first request planned."""
+    state.numbers["free_clients"] = 0
+    users = np.arange(times.users)
+    state.clients["owner"] = state.clients["user"] = users
+    state.clients["job"] = state.clients["instance"] = kernel.NOBODY
+    state.clients["awaits"] = kernel.ARRIVAL
+    time, winner, place, row = state.client_tree
+    leaves = len(time) // 2
+    time[leaves : leaves + times.users] = np.where(times.first_s <= horizon_s, times.first_s, np.inf)
+    place[: times.users] = (kernel.ARRIVAL << kernel.KIND_SHIFT) | users
+    kernel.build_tournament(time, winner, place, row)
+
+
+def _tree(slots: int) -> Tree:
+    leaves = 1 << max(slots - 1, 1).bit_length()
+    time, winner = np.full(2 * leaves, np.inf), np.zeros(2 * leaves, np.int64)
+    place, row = np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
+    kernel.build_tournament(time, winner, place, row)
+    return time, winner, place, row
+
+
+def _more_jobs(state: _State) -> None:
+    """Twice as many job slots."""
+    old = len(state.jobs)
+    state.jobs = np.concatenate([state.jobs, np.zeros(old, kernel.JOB)])
+    state.free_jobs = _freed(old)
+    state.numbers["free_jobs"] = old
+    if state.heap_s.shape[1]:
+        state.heap_s = np.hstack([state.heap_s, np.zeros_like(state.heap_s)])
+        state.heap_job = np.hstack([state.heap_job, np.zeros_like(state.heap_job)])
+    state.job_tree = _grown(state.job_tree, len(state.instances) + 2 * old)
+
+
+def _more_clients(state: _State) -> None:
+    """Twice as many client slots."""
+    old = len(state.clients)
+    state.clients = np.concatenate([state.clients, np.zeros(old, kernel.CLIENT)])
+    state.free_clients = _freed(old)
+    state.numbers["free_clients"] = old
+    state.client_tree = _grown(state.client_tree, 2 * old)
+
+
+def _freed(old: int) -> NDArray[np.int64]:
+    """The new slots on a stack that has room for all."""
+    return np.concatenate([np.arange(old, 2 * old)[::-1], np.zeros(old, np.int64)])
+
+
+def _grown(tree: Tree, slots: int) -> Tree:
+    time, _, place, row = tree
+    grown = _tree(slots)
+    leaves, kept = len(grown[0]) // 2, len(time) // 2
+    grown[0][leaves : leaves + kept] = time[kept:]
+    grown[2][:kept], grown[3][:kept] = place, row
+    kernel.build_tournament(*grown)
+    return grown

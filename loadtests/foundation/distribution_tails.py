@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from loadtests.foundation.checks import finite, positive
 from loadtests.foundation.distribution_families import Floats, exact_text, from_zero
@@ -199,9 +199,10 @@ def _allowed_cv(family: str, cv: float) -> None:
 
 @lru_cache(maxsize=1_024)
 def _inverse_weibull_shape(cv: float) -> float:
-    """1 / shape, the root of ln G(1 + 2x) - 2 ln G(1 + x) = ln(1 + cv^2), which ascends in x."""
-
-    def excess(x: float) -> float:
-        return float(special.gammaln(1.0 + 2.0 * x) - 2.0 * special.gammaln(1.0 + x)) - math.log1p(cv**2)
-
-    return float(optimize.brentq(excess, 1e-4, 10.0, xtol=1e-300, rtol=1e-15))
+    """1 / shape: the root of ln G(1 + 2x) - 2 ln G(1 + x) = ln(1 + cv^2), by bisection; the left side ascends in x."""
+    target = math.log1p(cv**2)
+    low, high = 1e-4, 10.0
+    while low < (middle := (low + high) / 2) < high:
+        ratio = float(special.gammaln(1.0 + 2.0 * middle) - 2.0 * special.gammaln(1.0 + middle))
+        low, high = (middle, high) if ratio < target else (low, middle)
+    return middle

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
         Exponential,
         Gamma,
         LogNormal,
+        Mixture,
+        Pareto,
         Uniform,
+        Weibull,
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Progress", "Recording", "StagingOptions", "Uniform", "parse_distribution", "read_deployment", "read_recording",
-    "record", "start_staging",
+    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
+    "read_deployment", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
-_DISTRIBUTIONS = ("Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Uniform", "parse_distribution")
+_DISTRIBUTIONS = (
+    "Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "Weibull",
+    "parse_distribution",
+)  # fmt: skip
 
 __getattr__, __dir__ = attach(
     __name__,

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
         Exponential,
         Gamma,
         LogNormal,
+        Mixture,
+        Pareto,
         Uniform,
+        Weibull,
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
@@ -47,13 +50,16 @@ __all__ = [
     "Interval",
     "LoadStep",
     "LogNormal",
+    "Mixture",
     "OpenWorkload",
+    "Pareto",
     "Quantity",
     "Recording",
     "ServerModel",
     "SimulationResult",
     "Uniform",
     "ValidationReport",
+    "Weibull",
     "calibrate",
     "capacity_of_fit",
     "find_capacity",
@@ -69,7 +75,10 @@ __all__ = [
     "validate_model",
 ]
 
-_DISTRIBUTIONS = ("Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Uniform", "parse_distribution")
+_DISTRIBUTIONS = (
+    "Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "Weibull",
+    "parse_distribution",
+)  # fmt: skip
 
 __getattr__, __dir__ = attach(
     __name__,

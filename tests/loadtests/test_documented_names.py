@@ -8,7 +8,9 @@ import loadtests
 from loadtests.foundation.errors import CapacityError
 
 NAMES = sorted(loadtests.__all__)
-OF_THE_PROTOCOL = ("quantile_s", "upper_quantile_s")  # documented once, in `Distribution`
+OF_THE_PROTOCOL = (  # documented once, in `Distribution`
+    "quantile_s", "upper_quantile_s", "probability_s", "upper_probability_s",
+)  # fmt: skip
 
 
 def public_callables():

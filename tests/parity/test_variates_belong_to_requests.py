@@ -15,7 +15,10 @@ from loadtests.foundation.distributions import (
     Exponential,
     Gamma,
     LogNormal,
+    Mixture,
+    Pareto,
     Uniform,
+    Weibull,
 )
 from simulations.analysis.simulation import simulate_log
 from simulations.engines import recursion_kernels as kernels
@@ -62,19 +65,40 @@ def test_uniforms_stay_strictly_inside_zero_and_one_and_look_uniform() -> None:
 
 DISTRIBUTIONS: list[Distribution] = [
     Exponential(0.05), LogNormal(0.1, 0.7), LogNormal(0.1, 3.0), Gamma(0.2, 0.5), Gamma(0.2, 2.0), Uniform(0.05, 0.15),
+    Weibull(0.1, 0.5), Weibull(0.1, 3.0), Pareto(0.1, 0.5), Pareto(0.1, 3.0),
+    Mixture(((0.7, Gamma(0.01, 0.5)), (0.3, Weibull(0.1, 2.0)))),
     Empirical.from_data(np.random.default_rng(3).gamma(2.0, 0.1, 5_000)),
 ]  # fmt: skip
+WITH_A_JUMP: list[tuple[Distribution, float]] = [  # and the upper probability at which it jumps
+    (Mixture(((0.9, Constant(0.001)), (0.1, LogNormal(0.05, 0.8)))), 0.1),
+    (Mixture(((0.8, Uniform(0.01, 0.02)), (0.2, Uniform(0.5, 1.0)))), 0.2),
+]
+SOME_UNITS = np.array([0.001, 0.1, 0.5000001, 0.95, 0.99, 0.9999])
+
+
+def mean_of_table(table: np.ndarray) -> float:
+    tail_edges = np.concatenate([np.ldexp(1 + np.arange(128) / 128, exponent) for exponent in range(-53, -1)] + [[0.5]])
+    widths = np.diff(tail_edges)
+    return sum(float(np.sum(widths * (row[1:] + row[:-1]) / 2)) for row in table)
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda item: item.text())
 def test_the_quantile_table_keeps_the_distributions_mean_and_quantiles(distribution: Distribution) -> None:
     table = quantile_table(distribution)
-    tail_edges = np.concatenate([np.ldexp(1 + np.arange(128) / 128, exponent) for exponent in range(-53, -1)] + [[0.5]])
-    widths = np.diff(tail_edges)
-    mean = sum(float(np.sum(widths * (row[1:] + row[:-1]) / 2)) for row in table)
-    assert mean == pytest.approx(distribution.mean_s, rel=2e-5)
-    unit = np.array([0.001, 0.1, 0.5000001, 0.9, 0.95, 0.99, 0.9999])
-    np.testing.assert_allclose(times_s(table, unit), distribution.quantile_s(unit), rtol=1e-3)
+    assert mean_of_table(table) == pytest.approx(distribution.mean_s, rel=2e-5)
+    np.testing.assert_allclose(times_s(table, SOME_UNITS), distribution.quantile_s(SOME_UNITS), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("distribution", "jump"), WITH_A_JUMP, ids=lambda item: str(item)[:20])
+def test_a_jump_costs_the_table_at_most_half_the_rise_in_its_cell(distribution: Distribution, jump: float) -> None:
+    """In the cell of the jump a straight line stands for a step; no ascending function errs by more than this."""
+    octave = 2.0 ** np.floor(np.log2(jump))
+    low = octave + np.floor((jump - octave) / (octave / 128)) * octave / 128
+    rise_s = distribution.upper_quantile_s(low) - distribution.upper_quantile_s(low + octave / 128)
+    bound_s = 2e-5 * distribution.mean_s + float(rise_s) / 2 * octave / 128
+    table = quantile_table(distribution)
+    assert abs(mean_of_table(table) - distribution.mean_s) <= bound_s
+    np.testing.assert_allclose(times_s(table, SOME_UNITS), distribution.quantile_s(SOME_UNITS), rtol=1e-3)
 
 
 def test_constants_come_out_exactly() -> None:

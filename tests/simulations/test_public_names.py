@@ -10,16 +10,16 @@ import simulations
 
 LOADTESTS = {
     "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Progress", "Recording", "StagingOptions", "Uniform", "parse_distribution", "read_deployment", "read_recording",
-    "record", "start_staging",
+    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
+    "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
     "Gamma",
-    "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "OpenWorkload", "Quantity", "Recording", "ServerModel",
-    "SimulationResult", "Uniform", "ValidationReport", "calibrate", "capacity_of_fit", "find_capacity", "model_draws",
-    "parse_distribution", "predict_curve", "predict_window", "read_deployment", "read_recording", "record", "simulate",
-    "sweep_load", "validate_model",
+    "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "Mixture", "OpenWorkload", "Pareto", "Quantity",
+    "Recording", "ServerModel", "SimulationResult", "Uniform", "ValidationReport", "Weibull", "calibrate",
+    "capacity_of_fit", "find_capacity", "model_draws", "parse_distribution", "predict_curve", "predict_window",
+    "read_deployment", "read_recording", "record", "simulate", "sweep_load", "validate_model",
 }  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from loadtests.foundation.distributions import (
     Exponential,
     Gamma,
     LogNormal,
+    Pareto,
     Uniform,
+    Weibull,
     distribution_from_dict,
     distribution_to_dict,
     parse_distribution,
@@ -27,6 +29,10 @@ PAIRS = [
     (LogNormal(0.1, 0.7), stats.lognorm(SIGMA, scale=0.1 * math.exp(-(SIGMA**2) / 2))),
     (Gamma(0.1, 0.5), stats.gamma(4, scale=0.025)),
     (Gamma(0.1, 2.0), stats.gamma(0.25, scale=0.4)),
+    (Weibull(0.1, 1.0), stats.expon(scale=0.1)),
+    (Weibull(0.1, math.sqrt(5.0)), stats.weibull_min(0.5, scale=0.05)),
+    (Pareto(0.3, 1 / math.sqrt(3)), stats.pareto(3, scale=0.2)),
+    (Pareto.from_shape(0.3, 2.5), stats.pareto(2.5, scale=0.18)),
 ]
 IDS = [f"{type(ours).__name__}-{ours.cv:.2g}" for ours, _ in PAIRS]
 
@@ -36,6 +42,9 @@ def test_quantiles_and_moments_agree_with_scipy(ours, theirs):
     at = np.array([0.001, 0.1, 0.5, 0.9, 0.999])
     np.testing.assert_allclose(ours.quantile_s(at), theirs.ppf(at), rtol=1e-9)
     np.testing.assert_allclose(ours.upper_quantile_s(at), theirs.isf(at), rtol=1e-9)
+    times = np.concatenate([[-1.0, 0.0], theirs.ppf(at)])
+    np.testing.assert_allclose(ours.probability_s(times), theirs.cdf(times), rtol=1e-9)
+    np.testing.assert_allclose(ours.upper_probability_s(times), theirs.sf(times), rtol=1e-9)
     assert ours.mean_s == pytest.approx(theirs.mean())
     assert ours.cv == pytest.approx(theirs.std() / theirs.mean())
 

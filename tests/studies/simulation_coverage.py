@@ -304,17 +304,25 @@ def reference_truth(cell: Cell, runs: int = _REFERENCE_RUNS) -> dict[str, float]
 
 def truth_of(cell: Cell, path: Path = TRUTHS) -> dict[str, float]:
     """Truth, expected sheds of an experiment and targets of the sequential design, computed once and kept."""
-    if path.exists():
-        with path.open(newline="") as stream:
-            for kept in csv.DictReader(stream):
-                if kept["cell"] == cell.name:
-                    return {name: float(value) for name, value in kept.items() if name not in ("cell", "source")}
+    kept = kept_truth(cell, path)
+    if kept is not None:
+        return kept
     is_exact = cell.service.startswith("exponential")
     found = exact_truth(cell) if is_exact else reference_truth(cell)
     found["expected_sheds"] = found["shed_rate"] * REPLICATIONS * cell.requests
     found.update(_targets(cell))
     _append(path, {"cell": cell.name, "source": "exact" if is_exact else "reference", **found})
     return found
+
+
+def kept_truth(cell: Cell, path: Path = TRUTHS) -> dict[str, float] | None:
+    """What `truth_of` kept; None where it has not been computed."""
+    if not path.exists():
+        return None
+    with path.open(newline="") as stream:
+        rows = {item.pop("cell"): item for item in csv.DictReader(stream)}
+    found = rows.get(cell.name)
+    return None if found is None else {name: float(value) for name, value in found.items() if name != "source"}
 
 
 def _targets(cell: Cell, runs: int = 1_000) -> dict[str, float]:

@@ -1,28 +1,37 @@
 """Intervals from one simulation run: batch means after a warm-up.
 
-The run after the warm-up is cut into equal stretches of time; each gives every
-metric once; the stretches are close to independent when they are long against
-the correlation time, so Student's t gives the interval [1]_.
-
-References
-----------
-.. [1] A. M. Law, Simulation Modeling and Analysis, 5th edition, McGraw-Hill, 2015, section 9.5.
+The run after the warm-up is cut into equal stretches of time, each of which gives
+every metric once; `batch_means` makes intervals of them that allow for the
+correlation of neighbours.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from loadtests.foundation.intervals import Interval
+from simulations.analysis.batch_means import (
+    RECOMMENDED_BATCHES,
+    BatchInterval,
+    batch_interval_from_series,
+    batch_share_interval,
+)
 from simulations.analysis.metrics import METRIC_NAMES, Window, window_metrics
+from simulations.analysis.replications import none_seen_interval, student_quantile
 from simulations.engines.request_log import RequestLog
 
-BATCHES = 20
+__all__ = [
+    "BATCHES", "WARM_UP_FRACTION", "batch_estimates", "batch_intervals", "batch_rows", "batch_windows",
+    "none_seen_bound", "student_quantile",
+]  # fmt: skip
+
+BATCHES = RECOMMENDED_BATCHES
 WARM_UP_FRACTION = 0.1
 
 
@@ -32,30 +41,66 @@ def batch_windows(window: Window, batches: int = BATCHES) -> list[Window]:
     return [Window(start, end) for start, end in pairwise(edges)]
 
 
-def batch_intervals(log: RequestLog, window: Window, level: float) -> dict[str, Interval]:
-    """Every metric over the window with its confidence interval from batch means."""
-    whole_run = window_metrics(log, window)
-    batches = [window_metrics(log, stretch) for stretch in batch_windows(window)]
-    found = {name: _interval(whole_run[name], np.array([b[name] for b in batches]), level) for name in METRIC_NAMES}
-    if whole_run["shed_rate"] == 0.0:
-        requests = round(whole_run["throughput_rps"] * window.length_s)
-        found["shed_rate"] = Interval(0.0, 0.0, none_seen_bound(requests, level), level)
+def batch_rows(log: RequestLog, window: Window, batches: int = BATCHES) -> list[dict[str, float]]:
+    """`window_metrics` of each stretch of a window, in order."""
+    answered_s = log.departure_s + log.network_round_trip_s
+    longest_s = float(np.max(answered_s - log.arrival_s)) if len(log) else 0.0
+    return [window_metrics(_inside(log, part, longest_s), part) for part in batch_windows(window, batches)]
+
+
+def batch_intervals(log: RequestLog, window: Window, level: float, *, cluster_size: float = 1.0) -> dict[str, Interval]:
+    """Every metric over the window with its confidence interval from batch means: `batch_estimates`, intervals only."""
+    found = batch_estimates(log, window, level, cluster_size=cluster_size)
+    return {name: item.interval for name, item in found.items()}
+
+
+def batch_estimates(
+    log: RequestLog, window: Window, level: float, *, cluster_size: float = 1.0
+) -> dict[str, BatchInterval]:
+    """Every metric over the window, with its interval and whether the run was long enough for it.
+
+    Parameters
+    ----------
+    log : RequestLog
+    window : Window
+        After the warm-up.
+    level : float
+    cluster_size : float, default 1
+        Sheds that come together, for the bound where none is seen (`replications.shed_cluster_size`).
+
+    Returns
+    -------
+    dict of str to BatchInterval
+        One each of `METRIC_NAMES`, none below 0.
+    """
+    whole_run, rows = window_metrics(log, window), batch_rows(log, window)
+    columns = {name: np.array([row[name] for row in rows]) for name in METRIC_NAMES}
+    found = {name: _estimate(columns[name], whole_run[name], level) for name in METRIC_NAMES}
+    requests = columns["throughput_rps"] * window.length_s / len(rows)
+    found["shed_rate"] = batch_share_interval(columns["shed_rate"], requests, level, cluster_size=cluster_size)
     return found
 
 
 def none_seen_bound(trials: int, level: float) -> float:
-    """Upper bound of a probability of which no case was seen: 1 - (1 - level)^(1 / n), exact for independent trials."""
-    return -math.expm1(math.log1p(-level) / trials) if trials > 0 else 1.0
+    """Upper bound of a share of which nothing was seen in independent trials: `none_seen_interval`'s end."""
+    return none_seen_interval(trials, level).high
 
 
-def _interval(mid: float, values: NDArray[np.float64], level: float) -> Interval:
-    values = values[np.isfinite(values)]
-    if math.isnan(mid) or values.size < 2:
-        return Interval.unknown(level)
-    half = student_quantile(values.size - 1, level) * float(np.std(values, ddof=1)) / math.sqrt(values.size)
-    return Interval(max(mid - half, 0.0), mid, mid + half, level)
+def _estimate(values: NDArray[np.float64], mid: float, level: float) -> BatchInterval:
+    """Batch means around the whole run's value; no metric is below 0."""
+    if math.isnan(mid):
+        return BatchInterval(Interval.unknown(level), 0, math.nan, False)
+    found = batch_interval_from_series(values, level=level, mid=mid)
+    plain = found.interval
+    if not plain.is_known:
+        return found
+    return replace(found, interval=Interval(max(plain.low, 0.0), plain.mid, plain.high, level))
 
 
-def student_quantile(degrees: int, level: float) -> float:
-    """The t value that leaves (1 - level) / 2 above it."""
-    return float(special.stdtrit(degrees, 0.5 + level / 2.0))
+def _inside(log: RequestLog, window: Window, longest_s: float) -> RequestLog:
+    """The requests that can have been inside during a window: its metrics then cost its own length only."""
+    first = int(np.searchsorted(log.arrival_s, window.start_s - longest_s, side="left"))
+    last = int(np.searchsorted(log.arrival_s, window.end_s, side="right"))
+    columns: dict[str, Any] = {item.name: getattr(log, item.name) for item in fields(log)}
+    cut: dict[str, Any] = {name: value[first:last] for name, value in columns.items() if isinstance(value, np.ndarray)}
+    return replace(log, **cut)

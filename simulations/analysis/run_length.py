@@ -79,9 +79,7 @@ def warm_up_time_s(model: ServerModel, workload: Workload, instances: int = 1) -
     return settling_s
 
 
-def settled_run(
-    model: ServerModel, workload: Workload, requests: int, instances: int = 1
-) -> tuple[RunLength, Window]:
+def settled_run(model: ServerModel, workload: Workload, requests: int, instances: int = 1) -> tuple[RunLength, Window]:
     """A run whose window begins settled and holds at least about `requests` served requests."""
     warm_up_s = warm_up_time_s(model, workload, instances)
     window_s = requests / min(offered_rate_rps(model, workload), instances * model.saturation_rps)

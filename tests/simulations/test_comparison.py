@@ -14,11 +14,10 @@ from simulations.analysis.comparison import compare_models, compare_paired
 from simulations.analysis.replicated_runs import (
     ReplicationPlan,
     common_warm_up_s,
-    open_warm_up_s,
     run_replication,
-    service_settling_s,
 )
 from simulations.analysis.replications import mean_interval
+from simulations.analysis.run_length import service_settling_s, warm_up_time_s
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload
 
@@ -97,7 +96,7 @@ def test_the_warm_up_is_known_where_it_has_a_closed_form() -> None:
     assert service_settling_s(Exponential(2.0)) == pytest.approx(2.0 * math.log(1_000), rel=0.01)
     assert service_settling_s(Constant(3.0)) == pytest.approx(3.0, rel=1e-6)
     assert service_settling_s(LogNormal(1.0, 2.0)) > 50.0
-    assert common_warm_up_s((SLOW, FAST), OpenWorkload(10.0)) == open_warm_up_s(SLOW, OpenWorkload(10.0))
+    assert common_warm_up_s((SLOW, FAST), OpenWorkload(10.0)) == warm_up_time_s(SLOW, OpenWorkload(10.0))
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,9 @@ class Mixture:
 
     Examples
     --------
-    >>> Mixture(((0.9, Constant(0.001)), (0.1, LogNormal(0.05, 0.8)))).mean_s
-    0.0059
+    >>> from loadtests import Constant, Exponential, Mixture
+    >>> Mixture(((0.75, Constant(0.5)), (0.25, Exponential(2.0)))).mean_s
+    0.875
     """
 
     components: tuple[tuple[float, Distribution], ...]

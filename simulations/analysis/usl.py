@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ _EXACT = 1e-10
 """A residual standard error below this share of the largest throughput counts as an exact fit."""
 _SAME = 1e-7
 """A sum of squares that grows by less than this share when a parameter is set to 0: the parameter sits at its bound."""
+_NEAR = 0.05
+"""Alpha or beta below this, in units of the largest load, may sit at its bound; the solver stops a little inside."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,12 +278,14 @@ class _Problem:
 
     def solved(self) -> tuple[Floats, tuple[str, ...]]:
         """The best parameters, and the names of those at 0: as many of alpha and beta as cost nothing."""
-        choices = ((0, 1), (0,), (1,), ())
-        fits = [self.best(dict.fromkeys(zero, 0.0)) for zero in choices]
-        least = min(self.squares(fit) for fit in fits)
+        inside = self.best({})
+        near = [index for index in (0, 1) if inside[index] < _NEAR]
+        choices = [zero for count in range(len(near), 0, -1) for zero in combinations(near, count)]
+        fits = {zero: self.best(dict.fromkeys(zero, 0.0)) for zero in choices} | {(): inside}
+        least = min(self.squares(fit) for fit in fits.values())
         worst = least * (1.0 + _SAME) + self.rate.size * _EXACT**2
-        best = next(at for at, fit in enumerate(fits) if self.squares(fit) <= worst)
-        return fits[best], tuple(PARAMETERS[index] for index in choices[best])
+        zero, best = next((zero, fit) for zero, fit in fits.items() if self.squares(fit) <= worst)
+        return best, tuple(PARAMETERS[index] for index in zero)
 
     def best(self, fixed: dict[int, float], starts: Sequence[Floats] = ()) -> Floats:
         """Least squares over the parameters that are not fixed, from several starts."""

@@ -99,7 +99,7 @@ def test_a_change_of_units_changes_only_the_units() -> None:
     assert second.gamma.low == pytest.approx(first.gamma.low / 3_600, rel=1e-6)
 
 
-LEVEL, RUNS = 0.9, 100
+LEVEL, RUNS = 0.9, 60
 
 
 @pytest.mark.parametrize(("alpha", "beta", "noise"), [(0.03, 1e-4, 5.0), (0.05, 0.0, 20.0)])

@@ -1,7 +1,9 @@
-"""What is read off a request log: rates, residence times of served requests, utilizations, conservation.
+"""What is read off a run: rates, residence times of served requests, utilizations, conservation.
 
 The same words as in a recording: latencies are of served requests only and as
-the client sees them; `shed_rate` is a fraction of all requests.
+the client sees them; `shed_rate` is the fraction of attempts that were turned
+away at the gate or the queue; `bad_fraction` that of logical requests that
+ended in anything but an answer.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.foundation.intervals import Interval
-from simulations.engines.request_log import RequestLog
+from simulations.engines.request_log import SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.model.server_model import ServerModel
 
 Floats = NDArray[np.float64]
@@ -29,7 +31,7 @@ METRIC_NAMES = (
     "in_flight",
     "busy_workers",
 )
-_QUANTILES = (0.50, 0.95, 0.99)
+QUANTILES = (0.50, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,18 @@ def full_window(log: RequestLog, warm_up_fraction: float = 0.0) -> Window:
 
 def window_metrics(log: RequestLog, window: Window) -> dict[str, float]:
     """Every metric of `METRIC_NAMES` inside a window; NaN where nothing was observed."""
-    answered_s = log.departure_s + log.network_round_trip_s
+    answered_s = log.answered_s
     inside = (answered_s >= window.start_s) & (answered_s < window.end_s)
     served = inside & log.served
+    shed = inside & ((log.outcome == SHED_AT_GATE) | (log.outcome == SHED_AT_QUEUE))
     count, good = int(np.count_nonzero(inside)), int(np.count_nonzero(served))
     residence = (answered_s - log.arrival_s)[served]
-    p50, p95, p99 = np.quantile(residence, _QUANTILES) if good else (math.nan,) * 3
+    p50, p95, p99 = np.quantile(residence, QUANTILES) if good else (math.nan,) * 3
     length = window.length_s
     return {
         "throughput_rps": count / length if length > 0 else math.nan,
         "goodput_rps": good / length if length > 0 else math.nan,
-        "shed_rate": 1.0 - good / count if count else math.nan,
+        "shed_rate": int(np.count_nonzero(shed)) / count if count else math.nan,
         "mean_s": float(np.mean(residence)) if good else math.nan,
         "p50_s": float(p50),
         "p95_s": float(p95),
@@ -75,22 +78,55 @@ def window_metrics(log: RequestLog, window: Window) -> dict[str, float]:
     }
 
 
-def utilization(found: dict[str, Interval], model: ServerModel) -> dict[str, Interval | None]:
-    """Shares of workers, queue, normal and maximum CCU with their intervals; None without a base."""
+def utilization(found: dict[str, Interval], model: ServerModel, instances: int = 1) -> dict[str, Interval | None]:
+    """Shares of workers, queue, normal and maximum CCU, database pool and cores with their intervals.
+
+    None without a base. Workers, queue and CCU are time averages. The pool and the cores follow from
+    the utilization law U = X D: rate of completed work times the model's mean demand [1]_, plus the
+    idle CPU.
+
+    Parameters
+    ----------
+    found : dict of str to Interval
+        Metrics of a run; `busy_workers` and `in_flight` of the whole fleet.
+    model : ServerModel
+    instances : int, default 1
+
+    References
+    ----------
+    .. [1] P. J. Denning, J. P. Buzen, "The operational analysis of queueing network models",
+       ACM Computing Surveys 10(3), 1978.
+    """
     inside, busy = found["in_flight"], found["busy_workers"]
     waiting = Interval(
         max(inside.low - busy.high, 0.0),
         max(inside.mid - busy.mid, 0.0),
         max(inside.high - busy.low, 0.0),
         inside.level,
+        inside.kind,
     )
-    limits, own = model.limits, model.deployment
+    limits, own, done = model.limits, model.deployment, found.get("completed_rps", found["goodput_rps"])
+    cpu_s = model.mean_cpu_s if model.resources.cpu_s_per_request is None else model.resources.cpu_s_per_request
+    idle = model.resources.idle_cpu * instances
+    cores = Interval(done.low * cpu_s + idle, done.mid * cpu_s + idle, done.high * cpu_s + idle, done.level, done.kind)
     return {
-        "workers": _share(busy, limits.workers),
-        "gate_normal": _share(inside, own.normal_ccu),
-        "gate_max": _share(inside, own.max_ccu),
-        "queue": _share(waiting, limits.queue),
+        "workers": _share(busy, limits.workers, instances),
+        "gate_normal": _share(inside, own.normal_ccu, instances),
+        "gate_max": _share(inside, own.max_ccu, instances),
+        "queue": _share(waiting, limits.queue, instances),
+        "db_pool": _share(done.scaled(model.mean_database_s), limits.db_pool, instances) if model.mean_database_s else None,
+        "cpu": _share(cores, limits.cpu_cores, instances) if cpu_s or idle else None,
     }
+
+
+def memory_bytes(found: dict[str, Interval], model: ServerModel, instances: int = 1) -> Interval | None:
+    """Mean memory of an instance: base plus so much for each request inside; None when neither is stated."""
+    use, inside = model.resources, found["in_flight"]
+    if use.memory_base_bytes == 0 and use.memory_per_request_bytes == 0:
+        return None
+    each = [use.memory_base_bytes + use.memory_per_request_bytes * value / instances
+            for value in (inside.low, inside.mid, inside.high)]  # fmt: skip
+    return Interval(each[0], each[1], each[2], inside.level, inside.kind)
 
 
 def conservation_error(log: RequestLog, window: Window) -> float:
@@ -113,5 +149,5 @@ def _mean_inside(enter_s: Floats, leave_s: Floats, window: Window) -> float:
     return float(np.sum(np.maximum(overlap, 0.0))) / window.length_s
 
 
-def _share(amount: Interval, limit: float | None) -> Interval | None:
-    return None if not limit or math.isinf(limit) else amount.scaled(1.0 / limit)
+def _share(amount: Interval, limit: float | None, instances: int) -> Interval | None:
+    return None if not limit or math.isinf(limit) else amount.scaled(1.0 / (limit * instances))

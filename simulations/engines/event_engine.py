@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.engines import event_kernel as kernel
-from simulations.engines.inputs import EngineInput, OpenTimes, UserTimes
+from simulations.engines.inputs import EngineInput, UserTimes, arrival_parts
 from simulations.model.fleet import BALANCERS
 
 Records = NDArray[Any]
@@ -58,15 +58,22 @@ def run_rows(given: EngineInput, take: Callable[[Records], None]) -> int:
         Number of attempts.
     """
     rules, fixed, state = _rules(given), _fixed(given), _first_state(given)
+    arrivals, arrival_s = arrival_parts(given), np.empty(0)
+    state.numbers["more_to_come"] = 1
     while True:
         code = kernel.run(
-            rules, state.numbers, *fixed, state.jobs, state.instances, state.clients, state.free_jobs,
-            state.free_clients, state.heap_s, state.heap_job, state.job_tree, state.client_tree, state.rows,
+            rules, state.numbers, *fixed[:3], arrival_s, *fixed[3:], state.jobs, state.instances, state.clients,
+            state.free_jobs, state.free_clients, state.heap_s, state.heap_job, state.job_tree, state.client_tree,
+            state.rows,
         )  # fmt: skip
         if code == kernel.NEEDS_JOBS:
             _more_jobs(state)
         elif code == kernel.NEEDS_CLIENTS:
             _more_clients(state)
+        elif code == kernel.NEEDS_ARRIVALS:
+            state.numbers["first_arrival"] += len(arrival_s)
+            arrival_s = next(arrivals, np.empty(0))
+            state.numbers["more_to_come"] = len(arrival_s) > 0
         else:
             take(state.rows[: state.numbers["written"][0]])
             state.numbers["written"] = 0
@@ -85,7 +92,7 @@ def _rules(given: EngineInput) -> Records:
         "keep_alive_s": clients.keep_alive_s, "jitter": clients.jitter, "horizon_s": given.length.horizon_s,
         "most_rows": given.length.most_rows, "database": given.fleet.database_connections or math.inf,
         "key": np.uint64(given.work.key), "balancer": BALANCERS.index(given.fleet.balancer),
-        "is_open": isinstance(users, OpenTimes), "is_population": is_population,
+        "is_open": not isinstance(users, UserTimes), "is_population": is_population,
         # Clients of open arrivals matter only where they try again.
         "has_clients": isinstance(users, UserTimes) or (waits and given.clients.waits_s.size > 0),
     }  # fmt: skip
@@ -98,11 +105,10 @@ def _fixed(given: EngineInput) -> tuple[Any, ...]:
     """The kernel's arguments that do not change: work, users, arrivals, clients, changes."""
     work, times = given.work, given.times
     needs = tuple(np.ascontiguousarray(getattr(work, item.name)) for item in fields(work) if item.name != "key")
-    if isinstance(times, OpenTimes):
-        users = (np.zeros((2, 1)), np.empty((0, 0)), times.arrival_s, np.empty(0), np.empty(0, np.int64))
+    if isinstance(times, UserTimes):
+        users = (times.think, times.think_given, times.stop_s, times.cycles)
     else:
-        arrival_s = times.first_s if times.are_sessions else np.empty(0)
-        users = (times.think, times.think_given, arrival_s, times.stop_s, times.cycles)
+        users = (np.zeros((2, 1)), np.empty((0, 0)), np.empty(0), np.empty(0, np.int64))
     return (
         needs, *(np.ascontiguousarray(item) for item in users), given.clients.waits_s,
         np.array(given.clients.is_retried), _changes(given),
@@ -147,7 +153,7 @@ def _slots_at_first(given: EngineInput) -> int:
 
 
 def _clients_at_first(given: EngineInput) -> int:
-    if isinstance(given.times, OpenTimes):
+    if not isinstance(given.times, UserTimes):
         return _SLOTS_AT_FIRST if given.clients.waits_s.size else 1
     return _SLOTS_AT_FIRST if given.times.are_sessions else given.times.users
 

@@ -28,7 +28,7 @@ SERVED, SHED_AT_GATE, SHED_AT_QUEUE, TIMED_OUT, ABANDONED, FAILED = range(6)
 ROUND_ROBIN, RANDOM, TWO_CHOICES, LEAST_CONNECTIONS, PER_CONNECTION = range(5)
 STAGE_REQUEST, STAGE_FIRST_REQUEST, STAGE_WORK, STAGE_ROUTE, STAGE_CLASS, STAGE_RETRY = range(6)
 IN_LINE, GRANTED_WORKER, ON_CPU, AT_POOL, GRANTED_POOL, GRANTED_DATABASE, QUERYING, SERVING = range(8)
-ENDED, BUFFER_FULL, NEEDS_JOBS, NEEDS_CLIENTS = range(4)
+ENDED, BUFFER_FULL, NEEDS_JOBS, NEEDS_CLIENTS, NEEDS_ARRIVALS = range(5)
 
 _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 """Nothing is allocated inside, so references need not be counted (atomically): that doubles the speed."""
@@ -40,12 +40,13 @@ KIND_SHIFT, INSTANCE_SHIFT = 56, 40
 JOB = np.dtype(
     [(name, np.int64) for name in ("owner", "user", "cycle", "attempt", "instance", "request_class", "row", "client",
                                    "next", "stage", "is_gone")]
-    + [(name, np.float64) for name in ("arrival_s", "start_s", "service_s", "cpu_s", "database_s", "give_up_s")],
+    + [(name, np.float64) for name in ("arrival_s", "start_s", "service_s", "cpu_s", "database_s", "give_up_s",
+                                       "sent_s")],
     align=True,
 )  # fmt: skip
 CLIENT = np.dtype(
     [(name, np.int64) for name in ("owner", "user", "cycle", "attempt", "job", "awaits", "instance")]
-    + [(name, np.float64) for name in ("opened_s", "answered_s")],
+    + [(name, np.float64) for name in ("opened_s", "answered_s", "sent_s")],
     align=True,
 )
 INSTANCE = np.dtype(
@@ -57,7 +58,7 @@ INSTANCE = np.dtype(
 )  # fmt: skip
 ROW = np.dtype(
     [("row", np.int64), ("arrival_s", np.float64), ("start_s", np.float64), ("departure_s", np.float64),
-     ("user", np.int64), ("cycle", np.int64), ("attempt", np.int64), ("instance", np.int64),
+     ("sent_s", np.float64), ("user", np.int64), ("cycle", np.int64), ("attempt", np.int64), ("instance", np.int64),
      ("request_class", np.int64), ("outcome", np.int64)],
     align=True,
 )  # fmt: skip
@@ -71,7 +72,8 @@ RULES = np.dtype(
 )  # fmt: skip
 NUMBERS = np.dtype(
     [(name, np.int64) for name in ("rows", "written", "free_jobs", "free_clients", "next_arrival", "next_change",
-                                   "turn", "database_used", "database_head", "database_tail")],
+                                   "turn", "database_used", "database_head", "database_tail",
+                                   "first_arrival", "more_to_come")],
     align=True,
 )  # fmt: skip
 CHANGED = np.dtype(
@@ -397,13 +399,13 @@ def _outcome(rules, arrival_s, give_up_s, own, left_s):
 
 
 @njit(**_INLINED)
-def _write(rows, numbers, row, arrival_s, start_s, departure_s, who, instance, request_class, outcome):
+def _write(rows, numbers, row, sent_s, arrival_s, start_s, departure_s, who, instance, request_class, outcome):
     """One finished row."""
     n = numbers[0].written
     numbers[0].written = n + 1
     rows[n].row, rows[n].arrival_s, rows[n].start_s, rows[n].departure_s = row, arrival_s, start_s, departure_s
     rows[n].user, rows[n].cycle, rows[n].attempt = who
-    rows[n].instance, rows[n].request_class, rows[n].outcome = instance, request_class, outcome
+    rows[n].instance, rows[n].request_class, rows[n].outcome, rows[n].sent_s = instance, request_class, outcome, sent_s
 
 
 @njit(**_INLINED)
@@ -412,8 +414,8 @@ def _leave(t, rules, numbers, jobs, clients, rows, job, own):
     start_s = t if own == TIMED_OUT else jobs[job].start_s
     outcome, is_own = _outcome(rules, jobs[job].arrival_s, jobs[job].give_up_s, own, t)
     who = (jobs[job].user, jobs[job].cycle, jobs[job].attempt)
-    _write(rows, numbers, jobs[job].row, jobs[job].arrival_s, start_s, t, who, jobs[job].instance,
-           jobs[job].request_class, outcome)  # fmt: skip
+    _write(rows, numbers, jobs[job].row, jobs[job].sent_s, jobs[job].arrival_s, start_s, t, who,
+           jobs[job].instance, jobs[job].request_class, outcome)  # fmt: skip
     client = jobs[job].client
     if client == NOBODY:
         return NOBODY, outcome, t
@@ -478,16 +480,22 @@ def _send(
     kind = _class_of(rules, class_upto, user, cycle)
     i = _choose(t, rules, numbers, instances, clients, client, user, cycle, attempt)
     give_up_s = t + rules[0].client_timeout_s
+    sent_s = t
+    if client != NOBODY:
+        if attempt == 0:
+            clients[client].sent_s = t
+        sent_s = clients[client].sent_s
     own = _admit(t, rules, instances, i)
     if own != SERVED:
         outcome, is_own = _outcome(rules, t, give_up_s, own, t)
-        _write(rows, numbers, row, t, t, t, who, i, kind, outcome)
+        _write(rows, numbers, row, sent_s, t, t, t, who, i, kind, outcome)
         return client, outcome, t + rules[0].round_trip_s if is_own else give_up_s
     numbers[0].free_jobs -= 1
     job = free_jobs[numbers[0].free_jobs]
     jobs[job].owner, jobs[job].user, jobs[job].cycle, jobs[job].attempt = owner, user, cycle, attempt
     jobs[job].instance, jobs[job].request_class, jobs[job].row, jobs[job].client = i, kind, row, client
     jobs[job].arrival_s, jobs[job].give_up_s, jobs[job].is_gone, jobs[job].next = t, give_up_s, 0, NOBODY
+    jobs[job].sent_s = sent_s
     jobs[job].service_s = _draw(rules, service, service_given, kind, user, cycle, attempt, STAGE_REQUEST, 0)
     jobs[job].cpu_s = _draw(rules, cpu, cpu_given, kind, user, cycle, attempt, STAGE_WORK, 0)
     jobs[job].database_s = _draw(rules, database, database_given, kind, user, cycle, attempt, STAGE_WORK, 1)
@@ -586,8 +594,11 @@ def run(
         is_client, is_arrival = False, False
         if client_s < t or (client_s == t and client_place[client_winner[1]] < place):
             t, place, is_client = client_s, client_place[client_winner[1]], True
-        if numbers[0].next_arrival < arrival_s.size:
-            arrives_s = arrival_s[numbers[0].next_arrival]
+        upcoming = numbers[0].next_arrival - numbers[0].first_arrival
+        if upcoming >= arrival_s.size and numbers[0].more_to_come:
+            return NEEDS_ARRIVALS
+        if upcoming < arrival_s.size:
+            arrives_s = arrival_s[upcoming]
             arrival_place = (ARRIVAL << KIND_SHIFT) | numbers[0].next_arrival
             if arrives_s < t or (arrives_s == t and arrival_place < place):
                 t, place, is_client, is_arrival = arrives_s, arrival_place, False, True
@@ -613,7 +624,8 @@ def run(
                 outcome, answered_s, sends = clients[client].awaits, clients[client].answered_s, False
             elif numbers[0].rows >= rules[0].most_rows or t > rules[0].horizon_s:  # nobody sends any more
                 if is_arrival:
-                    numbers[0].next_arrival = arrival_s.size
+                    numbers[0].next_arrival = numbers[0].first_arrival + arrival_s.size
+                    numbers[0].more_to_come = 0
                 else:
                     _go(rules, numbers, clients, free_clients, client_tree, client)
                 continue

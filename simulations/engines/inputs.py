@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -93,6 +94,33 @@ class OpenTimes:
             raise InputError("arrival_s and service_s must be one-dimensional and of the same length.")
         if self.service_s is not None and np.any(self.service_s < 0):
             raise InputError("Service times must not be negative.")
+
+
+@dataclass(frozen=True)
+class DrawnArrivals:
+    """Arrivals of an open workload that are drawn while the run goes on, so that none need be kept.
+
+    Parameters
+    ----------
+    key : int
+        The run's 64-bit key.
+    gap : array
+        `random_streams.quantile_table` of the time between arrivals.
+    draw : callable
+        Key, position of the first, time of the one before, table: the next arrivals.
+    """
+
+    key: int
+    gap: Floats = field(repr=False)
+    draw: Callable[[int, int, float, Floats], Floats] = field(repr=False)
+
+    def parts(self, length: RunLength) -> Iterator[Floats]:
+        """The arrivals in parts, to just past the horizon or the number of requests."""
+        first, now_s = 0, 0.0
+        while first < length.most_rows and now_s <= length.horizon_s:
+            part = self.draw(self.key, first, now_s, self.gap)
+            yield part
+            first, now_s = first + len(part), float(part[-1])
 
 
 @dataclass(frozen=True)
@@ -250,7 +278,7 @@ class EngineInput:
     """One run, complete: both engines take exactly this and return a `RequestLog`."""
 
     limits: Limits
-    times: OpenTimes | UserTimes
+    times: OpenTimes | DrawnArrivals | UserTimes
     length: RunLength
     network_round_trip_s: float = 0.0
     work: Work = field(default_factory=Work)
@@ -260,6 +288,17 @@ class EngineInput:
     def __post_init__(self) -> None:
         if isinstance(self.times, OpenTimes) and self.times.service_s is not None:
             object.__setattr__(self, "work", Work.given(self.times.service_s[None, :]))
+
+
+def arrival_parts(given: EngineInput) -> Iterator[Floats]:
+    """First arrivals of open requests or of sessions, part by part; none for a population."""
+    times = given.times
+    if isinstance(times, OpenTimes):
+        yield times.arrival_s
+    elif isinstance(times, DrawnArrivals):
+        yield from times.parts(given.length)
+    elif times.are_sessions:
+        yield times.first_s
 
 
 def prepare(

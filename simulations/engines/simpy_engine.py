@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import simpy
 
-from simulations.engines.inputs import WITHOUT_END, EngineInput, OpenTimes, UserTimes
+from simulations.engines.inputs import WITHOUT_END, EngineInput, UserTimes, arrival_parts
 from simulations.engines.random_streams import STAGE_RETRY, STAGE_ROUTE
 from simulations.engines.request_log import (
     ABANDONED,
@@ -188,8 +188,8 @@ class Simulation:
         for number, change in enumerate(sorted(self.given.fleet.changes, key=lambda item: item.at_s)):
             self.env.process(self._change(number, change))
         times = self.given.times
-        if isinstance(times, OpenTimes):
-            self.env.process(self._open_arrivals(times))
+        if not isinstance(times, UserTimes):
+            self.env.process(self._open_arrivals())
         elif times.are_sessions:
             self.env.process(self._sessions(times))
         else:
@@ -198,8 +198,9 @@ class Simulation:
         self.env.run()
         return self._log()
 
-    def _open_arrivals(self, times: OpenTimes) -> Process:
-        for position, arrival_s in enumerate(times.arrival_s.tolist()):
+    def _open_arrivals(self) -> Process:
+        arrivals = (arrival_s for part in arrival_parts(self.given) for arrival_s in part.tolist())
+        for position, arrival_s in enumerate(arrivals):
             if self.is_over(arrival_s):
                 return
             yield self.env.at_place(arrival_s, ARRIVAL, position)

@@ -36,6 +36,10 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from loadtests.foundation.distributions import Constant, Exponential, Gamma, LogNormal, Uniform
+from loadtests.foundation.versions import versions_of
+from simulations.analysis.metrics import full_window, window_metrics
+from simulations.model.workload import OpenWorkload
 from support.theory_cells import (
     WARM_UP_FRACTION,
     Cell,
@@ -46,11 +50,6 @@ from support.theory_cells import (
     mmc_cell,
     mmck_cell,
 )
-
-from loadtests.foundation.distributions import Constant, Exponential, Gamma, LogNormal, Uniform
-from loadtests.foundation.versions import versions_of
-from simulations.analysis.metrics import full_window, window_metrics
-from simulations.model.workload import OpenWorkload
 
 SEED = 20_261_202
 MARGIN, LEVEL, POWER = 0.005, 0.05, 0.95

@@ -13,7 +13,6 @@ import sys
 import numpy as np
 import pytest
 from scipy import stats
-from support.theory_cells import CELLS, Cell
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import LogNormal
@@ -21,6 +20,7 @@ from simulations.analysis.queueing_theory import erlang_b
 from simulations.analysis.simulation import simulate
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import OpenWorkload
+from support.theory_cells import CELLS, Cell
 
 FAMILY_WISE_FALSE_ALARM = 1e-6
 COMPARISONS = sum(len(cell.truth) for cell in CELLS)

@@ -1,0 +1,132 @@
+"""Finished rows into sums and histograms over cells of time, so that memory does not grow with requests.
+
+Residence times go into log-linear buckets read straight off the float's bits: 128 per octave.
+Cells are equally long; when time runs past the last one, neighbours are merged and all become
+twice as long. What is kept is that of any order of the rows, so parts of a run can be added up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+SERVED, SHED_AT_GATE, SHED_AT_QUEUE, TIMED_OUT, ABANDONED, FAILED = range(6)
+
+BITS = 7
+FIRST_EXPONENT, OCTAVES = 1023 - 27, 40
+BUCKETS = OCTAVES << BITS
+_FIRST = FIRST_EXPONENT << BITS
+
+ARRIVALS, DEPARTURES, COMPLETED, OUTCOMES, LOGICAL = 0, 1, 2, 3, 9
+COUNTS = LOGICAL + 6
+IN_FLIGHT_S, BUSY_S, RESIDENCE_S, TOTAL_S, INSIDE_S, HELD_S = range(6)
+SUMS = HELD_S + 1
+WIDTH_S, SHORTEST_S, LONGEST_S, LAST_ARRIVAL_S, SHORTEST_TOTAL_S, LONGEST_TOTAL_S = range(6)
+
+_COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+_INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
+
+
+@njit(**_INLINED)
+def _bucket(time_s):
+    """The bucket of a time: exponent and leading bits of its fraction."""
+    return min(max((np.float64(time_s).view(np.int64) >> (52 - BITS)) - _FIRST, 0), BUCKETS - 1)
+
+
+@njit(**_COMPILED)
+def _halve(counts, sums, times, totals, scale):
+    """Merge neighbouring cells: each is then twice as long."""
+    cells = counts.shape[0]
+    for into in range(cells):
+        for parts in range(2):
+            cell = 2 * into + parts
+            if cell < cells:
+                if parts == 0:
+                    counts[into], sums[into], times[into] = counts[cell], sums[cell], times[cell]
+                else:
+                    counts[into] += counts[cell]
+                    sums[into] += sums[cell]
+                    times[into] += times[cell]
+                if totals.size > 0:
+                    if parts == 0:
+                        totals[into] = totals[cell]
+                    else:
+                        totals[into] += totals[cell]
+            elif parts == 0:
+                counts[into], sums[into], times[into] = 0, 0.0, 0
+                if totals.size > 0:
+                    totals[into] = 0
+    scale[WIDTH_S] *= 2.0
+
+
+@njit(**_INLINED)
+def _spread(sums, column, from_s, until_s, width_s):
+    """Add the time from `from_s` to `until_s` to the cells that it covers."""
+    cell, last = int(from_s / width_s), int(until_s / width_s)
+    while cell < last:
+        edge_s = (cell + 1) * width_s
+        sums[cell, column] += max(edge_s - from_s, 0.0)
+        from_s = edge_s
+        cell += 1
+    sums[last, column] += max(until_s - from_s, 0.0)
+
+
+@njit(**_INLINED)
+def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final, counts, sums, times, totals, scale):
+    """One finished attempt."""
+    while max(departure_s, answered_s) >= counts.shape[0] * scale[WIDTH_S]:
+        _halve(counts, sums, times, totals, scale)
+    width_s = scale[WIDTH_S]
+    left, answered = int(departure_s / width_s), int(answered_s / width_s)
+    counts[int(arrival_s / width_s), ARRIVALS] += 1
+    counts[left, DEPARTURES] += 1
+    counts[answered, OUTCOMES + outcome] += 1
+    scale[LAST_ARRIVAL_S] = max(scale[LAST_ARRIVAL_S], arrival_s)
+    sums[left, INSIDE_S] += departure_s - arrival_s
+    if departure_s > start_s or outcome == SERVED:
+        counts[left, COMPLETED] += 1
+        sums[left, HELD_S] += departure_s - start_s
+        _spread(sums, BUSY_S, start_s, departure_s, width_s)
+    if departure_s > arrival_s:
+        _spread(sums, IN_FLIGHT_S, arrival_s, departure_s, width_s)
+    if outcome == SERVED:
+        residence_s = answered_s - arrival_s
+        sums[answered, RESIDENCE_S] += residence_s
+        times[answered, _bucket(residence_s)] += 1
+        scale[SHORTEST_S] = min(scale[SHORTEST_S], residence_s)
+        scale[LONGEST_S] = max(scale[LONGEST_S], residence_s)
+    if is_final:
+        counts[answered, LOGICAL + outcome] += 1
+        if outcome == SERVED:
+            total_s = answered_s - sent_s
+            sums[answered, TOTAL_S] += total_s
+            scale[SHORTEST_TOTAL_S] = min(scale[SHORTEST_TOTAL_S], total_s)
+            scale[LONGEST_TOTAL_S] = max(scale[LONGEST_TOTAL_S], total_s)
+            if totals.size > 0:
+                totals[answered, _bucket(total_s)] += 1
+
+
+@njit(**_COMPILED)
+def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, sums, times, totals, scale):
+    """Add rows of patient clients: every attempt is a logical request."""
+    for i in range(arrival_s.size):
+        _add(arrival_s[i], start_s[i], departure_s[i], departure_s[i] + round_trip_s, outcome[i], arrival_s[i], True,
+             counts, sums, times, totals, scale)  # fmt: skip
+
+
+@njit(**_COMPILED)
+def add_rows(
+    rows, round_trip_s, request_timeout_s, client_timeout_s, most_attempts, is_retried, counts, sums, times, totals,
+    scale,
+):  # fmt: skip
+    """Add rows of the event-driven kernel."""
+    for i in range(rows.size):
+        outcome, arrival_s, departure_s = rows[i].outcome, rows[i].arrival_s, rows[i].departure_s
+        answered_s = min(departure_s, arrival_s + request_timeout_s) + round_trip_s
+        if outcome == ABANDONED:
+            answered_s = arrival_s + client_timeout_s
+        is_final = rows[i].attempt + 1 >= most_attempts or not is_retried[outcome]
+        _add(arrival_s, rows[i].start_s, departure_s, answered_s, outcome, rows[i].sent_s, is_final,
+             counts, sums, times, totals, scale)  # fmt: skip

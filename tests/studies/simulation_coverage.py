@@ -15,7 +15,7 @@ long run. All leave out the warm-up of `replicated_runs.common_warm_up_s`.
 
 Truth. Exponential service: exact, from the states of M/M/c/K (or its closed form)
 and the residence time of a request that finds j inside. Otherwise a reference of
-600 runs of 400,000 requests, 3,500 times one experiment (its error is a sixtieth of an
+600 runs of 400,000 requests, at least 2,000 times one experiment (its error is a 45th of an
 experiment's, which moves a coverage of 95 % by less than 0.01 %).
 """
 

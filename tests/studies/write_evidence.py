@@ -125,7 +125,7 @@ def _simulation() -> list[str]:
         "(`tests/studies/simulation_coverage.py`).",
         "`fixed`: 20 replications. `batch`: one run as long as those together, 64 batches (what `simulate` does).",
         "`sequential`: replications until a stated precision of the one metric, at least 20. The truth is exact for",
-        "exponential service and a reference 3,500 times as long as an experiment otherwise. A replication has 3,000",
+        "exponential service and a reference 2,000 times as long as an experiment otherwise. A replication has 3,000",
         "requests after its warm-up (6,000 in the cell M/G/50/75). The shed rate is judged where an experiment of 20",
         "replications expects at least 50 sheds. What was required: 94 to 96 %; numbers outside are bold.",
         "",
@@ -141,8 +141,13 @@ def _simulation() -> list[str]:
         f"{len(inside)} of {len(shares)} numbers lie in 94 to 96 %. Shown to lie outside, with all of them judged",
         f"together (Bonferroni, 95 %): {len(shown)}.",
     ]
-    lines += [f"- {item}" for item in shown]
+    if outside:
+        lines += ["", "Outside:", "", *(f"- {item} ({_direction(item)})" for item in outside)]
     return [*lines, "", *_warnings(), ""]
+
+
+def _direction(item: _Share) -> str:
+    return "intervals too narrow" if item.share < LOWEST else "intervals wider than needed"
 
 
 def _warnings() -> list[str]:

@@ -47,7 +47,7 @@ def non_negative(name: str, value: float) -> float:
 
 def whole(name: str, value: float, *, least: int = 0, most: int | None = None) -> int:
     """Return `value` as an int of at least `least` (and at most `most`); refuse fractions."""
-    number = finite(name, value)
+    number = value if isinstance(value, int) and not isinstance(value, bool) else finite(name, value)
     allowed = f"a whole number of at least {least}" + ("" if most is None else f" and at most {most}")
     if number != int(number) or number < least or (most is not None and number > most):
         raise InputError(f"{name} is {value!r}; it must be {allowed}.")

@@ -114,7 +114,9 @@ def utilization(found: dict[str, Interval], model: ServerModel, instances: int =
         "gate_normal": _share(inside, own.normal_ccu, instances),
         "gate_max": _share(inside, own.max_ccu, instances),
         "queue": _share(waiting, limits.queue, instances),
-        "db_pool": _share(done.scaled(model.mean_database_s), limits.db_pool, instances) if model.mean_database_s else None,
+        "db_pool": _share(done.scaled(model.mean_database_s), limits.db_pool, instances)
+        if model.mean_database_s
+        else None,
         "cpu": _share(cores, limits.cpu_cores, instances) if cpu_s or idle else None,
     }
 

@@ -4,72 +4,133 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from loadtests.foundation.checks import one_of
+from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.seeds import derive_key
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
-from simulations.analysis.metrics import Window, conservation_error, full_window, utilization
-from simulations.analysis.output_analysis import WARM_UP_FRACTION, batch_intervals
-from simulations.analysis.run_length import warm_up_time_s
+from simulations.analysis.cell_metrics import (
+    COUNTED,
+    CellWindow,
+    batch_estimates,
+    detected_warm_up_s,
+    law_findings,
+    window_row,
+)
+from simulations.analysis.metrics import memory_bytes, utilization
+from simulations.analysis.replications import (
+    checked_level,
+    replication_intervals,
+    share_interval,
+    shed_cluster_size,
+)
+from simulations.analysis.run_length import is_stationary, offered_rate_rps, warm_up_time_s
+from simulations.analysis.running import EngineName, OneRun, Scenario, run_once, run_threaded
+from simulations.analysis.sequential import Precision, until_precise
 from simulations.engines import inputs
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
-from simulations.model.workload import ClosedWorkload, Workload
+from simulations.model.workload import ClosedWorkload, ProfileWorkload, TraceWorkload, Workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EngineName = Literal["auto", "simpy", "compiled"]
-_LITTLE_TOLERANCE = 0.01
+    from simulations.engines.simpy_engine import Server
+
+__all__ = ["EngineName", "SimulationResult", "refuse_endless", "simulate", "simulate_log"]
 
 
 @dataclass(frozen=True, repr=False)
 class SimulationResult:
-    """What one run showed.
+    """What one run, or several replications, showed.
 
     Parameters
     ----------
-    model, workload : ServerModel, Workload
-        What was simulated.
+    scenario : Scenario
+        What was simulated: model, workload, fleet.
     metrics : dict of str to Interval
-        `simulations.analysis.metrics.METRIC_NAMES`, confidence intervals of the long run.
+        `simulations.analysis.metrics.METRIC_NAMES`, ``bad_fraction`` (logical requests without an answer)
+        and ``completed_rps`` (requests that workers finished, wanted or not); confidence intervals of the long run.
     seed : int
-    engine : str
-        ``compiled`` or ``simpy``.
-    simulated_s, wall_s : float
-        Length of the run in its own time (after the warm-up) and in ours.
-    count : int
-        Requests simulated, warm-up included.
+    runs : tuple of OneRun
+        One, or one a replication: engine, length, outcomes.
+    wall_s : float
+        Our own time.
     findings : tuple of Finding
-    requests : RequestLog or None
-        The log, with ``keep="requests"``.
     """
 
-    model: ServerModel
-    workload: Workload
+    scenario: Scenario
     metrics: dict[str, Interval]
     seed: int
-    engine: str
-    simulated_s: float
+    runs: tuple[OneRun, ...] = field(repr=False)
     wall_s: float
-    count: int
     findings: tuple[Finding, ...] = ()
-    requests: RequestLog | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> ServerModel:
+        """What was simulated."""
+        return self.scenario.model
+
+    @property
+    def workload(self) -> Workload:
+        """Under which load."""
+        return self.scenario.workload
+
+    @property
+    def engine(self) -> str:
+        """``compiled`` or ``simpy``."""
+        return self.runs[0].engine
+
+    @property
+    def engine_reason(self) -> str:
+        """Which engine and kernel took the run, and why."""
+        return self.runs[0].reason
+
+    @property
+    def count(self) -> int:
+        """Attempts simulated, warm-up included."""
+        return sum(run.cells.attempts for run in self.runs)
+
+    @property
+    def requests(self) -> RequestLog | None:
+        """The log, with ``keep="requests"``."""
+        return self.runs[0].log
+
+    @property
+    def simulated_s(self) -> float:
+        """Simulated time, warm-up included, of all replications."""
+        return sum(run.cells.last_arrival_s for run in self.runs)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """All attempts by their outcome."""
+        return _added([run.cells.outcomes() for run in self.runs])
+
+    @property
+    def logical_outcomes(self) -> dict[str, int]:
+        """All logical requests by the outcome of their last attempt."""
+        return _added([run.cells.outcomes(logical=True) for run in self.runs])
 
     @property
     def utilization(self) -> dict[str, Interval | None]:
         """Mean shares of what is limited, with their intervals; None where the base is not stated.
 
-        `workers` and `queue` by their own limits; `gate_normal` and `gate_max` are the
+        `workers`, `queue`, `db_pool` and `cpu` by their own limits; `gate_normal` and `gate_max` are the
         requests inside over the deployment's normal and maximum CCU.
         """
-        return utilization(self.metrics, self.model)
+        return utilization(self.metrics, self.model, self.scenario.fleet.instances)
+
+    @property
+    def memory_bytes(self) -> Interval | None:
+        """Mean memory of an instance; None where the model states no memory."""
+        return memory_bytes(self.metrics, self.model, self.scenario.fleet.instances)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a metric: metric, low, mid, high, level (SI units)."""
@@ -86,11 +147,15 @@ class SimulationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the seed, the versions and the inputs."""
+        memory = self.memory_bytes
         return {
-            "schema_version": SCHEMA_VERSION, "model": self.model.to_dict(), "workload": self.workload.to_dict(),
+            "schema_version": SCHEMA_VERSION, **self.scenario.to_dict(),
             "metrics": {name: item.to_dict() for name, item in self.metrics.items()},
             "utilization": {name: None if item is None else item.to_dict() for name, item in self.utilization.items()},
-            "seed": self.seed, "engine": self.engine, "requests": self.count,
+            "memory_bytes": None if memory is None else memory.to_dict(),
+            "outcomes": self.outcomes, "logical_outcomes": self.logical_outcomes,
+            "seed": self.seed, "engine": self.engine, "engine_reason": self.engine_reason, "requests": self.count,
+            "replications": len(self.runs),
             "findings": [item.to_dict() for item in self.findings], "versions": versions_of("numpy", "numba", "simpy"),
         }  # fmt: skip
 
@@ -103,7 +168,10 @@ class SimulationResult:
 
     def __repr__(self) -> str:
         speed = self.count / self.wall_s if self.wall_s > 0 else math.inf
-        return f"SimulationResult({self.count:,} requests, {self.engine} engine, seed {self.seed}, {speed:,.0f}/s)"
+        times = f" in {len(self.runs)} replications" if len(self.runs) > 1 else ""
+        return (
+            f"SimulationResult({self.count:,} requests{times}, {self.engine} engine, seed {self.seed}, {speed:,.0f}/s)"
+        )
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.5g}"))
@@ -119,67 +187,201 @@ def simulate(
     engine: EngineName = "auto",
     keep: Literal["requests"] | None = None,
     level: float = 0.9,
+    fleet: Fleet | None = None,
+    replications: int = 1,
+    precision: Precision | None = None,
+    server: type[Server] | None = None,
 ) -> SimulationResult:
     """Simulate a model and return its long-run metrics with confidence intervals.
 
     Parameters
     ----------
     model : ServerModel
-    workload : OpenWorkload or ClosedWorkload
+    workload : OpenWorkload, ProfileWorkload, TraceWorkload, ClosedWorkload or SessionWorkload
     requests : int, optional
-        Number of requests; or
+        Number of attempts (of each replication); or
     horizon_s : float, optional
-        simulated seconds; at least one of the two.
+        simulated seconds; at least one of the two, but for profiles and traces, which end by themselves.
     seed : int, default 1
         The same seed gives the same requests in either engine.
     engine : {"auto", "simpy", "compiled"}, default "auto"
-        ``auto`` takes the compiled engine wherever it covers the model (today: always).
+        ``auto`` takes the compiled engine wherever it covers the model, and says so in `engine_reason`.
     keep : {"requests"}, optional
-        Keep the request log in the result.
+        Keep the request log in the result. By default only sums and histograms are kept, so that
+        memory does not grow with the requests.
     level : float, default 0.9
         Of the confidence intervals.
+    fleet : Fleet, optional
+        Instances behind a balancer. Default: one instance.
+    replications : int, default 1
+        Independent runs, over threads. One run gives intervals by batch means, several by Student's t.
+    precision : Precision, optional
+        Replicate until its metrics are as precise as it asks, instead of a fixed number; its level counts.
+    server : subclass of `simulations.engines.simpy_engine.Server`, optional
+        A server of your own, which only the SimPy engine can run.
+
+    Returns
+    -------
+    SimulationResult
 
     Raises
     ------
     InputError
-        When the run has no end, or users could send for ever in no time.
+        When the run has no end, users could send for ever in no time, or it would cost too much.
     """
     one_of("engine", engine, ("auto", "simpy", "compiled"))
-    if not 0 < level < 1:
-        raise InputError(f"level is {level!r}; it must lie between 0 and 1, for example 0.9.")
+    whole("replications", replications, least=1, most=100_000)
+    scenario = Scenario(model, workload, fleet or Fleet(), _length(workload, requests, horizon_s), engine, server)
+    refuse_endless(model, workload, scenario.fleet)
     began = time.perf_counter()
-    chosen = "compiled" if engine == "auto" else engine
-    log = simulate_log(model, workload, RunLength(requests, horizon_s), seed=seed, engine=chosen)
-    window, too_short = _settled_window(model, workload, log)
+    if precision is not None:
+        found, runs, findings = _until(scenario, precision, seed)
+    elif replications > 1:
+        found, runs, findings = _replicated(scenario, replications, seed, checked_level(level), keep is not None)
+    else:
+        found, runs, findings = _single(scenario, seed, checked_level(level), keep is not None)
+    said = (*model.findings, *_load_findings(scenario), *findings)
+    return SimulationResult(scenario, found, seed, tuple(runs), time.perf_counter() - began, said)
+
+
+Found = tuple[dict[str, Interval], Sequence[OneRun], tuple[Finding, ...]]
+
+
+def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
+    run = run_once(scenario, seed, keep=keep)
+    window, findings = _settled_window(scenario, run)
+    if not is_stationary(scenario.workload):
+        unknown = {name: Interval(math.nan, mid, math.nan, level) for name, mid in _named(window).items()}
+        return unknown, (run,), (*findings, _NOT_STATIONARY)
+    estimates = batch_estimates(window, level, _cluster_size(scenario, window))
+    too_short = [name for name, item in estimates.items() if item.interval.is_known and not item.is_long_enough]
+    said = (_correlated(too_short),) if too_short else ()
+    return {name: item.interval for name, item in estimates.items()}, (run,), (*findings, *said, *law_findings(window))
+
+
+def _replicated(scenario: Scenario, replications: int, seed: int, level: float, keep: bool) -> Found:
+    seeds = [derive_key(seed, 9, number) >> 1 for number in range(replications)]
+    runs = run_threaded(scenario, seeds, keep=keep)
+    windows, findings = zip(*(_settled_window(scenario, run) for run in runs), strict=True)
+    intervals = _intervals([window_row(window) for window in windows], level, _cluster_size(scenario, windows[0]))
+    laws = law_findings(windows[0]) if is_stationary(scenario.workload) else ()
+    return intervals, runs, (*findings[0], *laws)
+
+
+def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) -> dict[str, Interval]:
+    """Of every metric; both shares from their counts."""
+    found = replication_intervals(rows, level, cluster_size=cluster_size)
+    bad, logical = ([row[name] for row in rows] for name in ("bad", "logical"))
+    found["bad_fraction"] = share_interval(bad, logical, level, cluster_size=cluster_size)
+    return {name: item for name, item in found.items() if name not in COUNTED}
+
+
+def _until(scenario: Scenario, precision: Precision, seed: int) -> Found:
+    runs: list[OneRun] = []
+
+    def run_one(number: int) -> dict[str, float]:
+        runs.append(run_once(scenario, derive_key(seed, 9, number) >> 1, keep=False))
+        return window_row(_settled_window(scenario, runs[-1])[0])
+
+    found = until_precise(run_one, precision)
+    window, findings = _settled_window(scenario, runs[0])
+    missed = () if found.reached else (_not_reached(precision, found.replications),)
+    named = {name: item for name, item in found.intervals.items() if name not in COUNTED}
+    return named, runs, (*findings, *missed, *law_findings(window))
+
+
+def _named(window: CellWindow) -> dict[str, float]:
+    return {name: value for name, value in window_row(window).items() if name not in COUNTED}
+
+
+def _length(workload: Workload, requests: int | None, horizon_s: float) -> RunLength:
+    """Profiles and traces end by themselves; everything else needs an end."""
+    if requests is None and math.isinf(horizon_s) and isinstance(workload, ProfileWorkload | TraceWorkload):
+        horizon_s = max(workload.end_s, 1e-9)
+    return RunLength(requests, horizon_s)
+
+
+def _settled_window(scenario: Scenario, run: OneRun) -> tuple[CellWindow, tuple[Finding, ...]]:
+    """The run without its warm-up; half of it, with a finding, where the system needs longer to settle."""
+    run_s = run.cells.last_arrival_s
+    needed_s = (
+        warm_up_time_s(scenario.model, scenario.workload, scenario.fleet.instances)
+        if scenario.server is None
+        else detected_warm_up_s(run.cells)
+    )
+    is_short = 2 * needed_s > run_s
+    window = CellWindow.after(run.cells, run_s / 2 if is_short else needed_s)
     if window.length_s <= 0:
-        raise InputError(f"The run ended after {len(log)} requests; give more requests or a longer horizon.")
-    return SimulationResult(
-        model, workload, batch_intervals(log, window, level), seed, chosen, window.length_s,
-        time.perf_counter() - began, len(log), (*model.findings, *too_short, *_checked(log, window)),
-        log if keep == "requests" else None,
+        raise InputError(f"The run ended after {run.cells.attempts} requests; give more requests or a longer horizon.")
+    return window, (_run_too_short(run_s, needed_s),) if is_short else ()
+
+
+def _cluster_size(scenario: Scenario, window: CellWindow) -> float:
+    """Sheds come in clusters: their mean size at this utilization, for the bound where none was seen."""
+    workers = scenario.model.limits.workers * scenario.fleet.instances
+    if math.isinf(workers):
+        return 1.0
+    busy = window_row(window)["busy_workers"] / workers
+    return min(shed_cluster_size(min(busy, 0.999)), 1_000.0)
+
+
+_NOT_STATIONARY = Finding(
+    "not-stationary", "info",
+    "The load changes during the run, so one run has no long-run mean and no interval: the numbers are this run's own.",
+    "Give replications=20 for intervals over repetitions of the whole story.",
+)  # fmt: skip
+
+
+def _load_findings(scenario: Scenario) -> tuple[Finding, ...]:
+    """Before the run: an open load beyond what the server can do, with nothing to bound the line."""
+    model, workload = scenario.model, scenario.workload
+    if isinstance(workload, ClosedWorkload) or not is_stationary(workload):
+        return ()
+    offered, most = offered_rate_rps(model, workload), scenario.fleet.instances * model.saturation_rps
+    bounded = math.isfinite(model.limits.most_in_flight) or math.isfinite(model.limits.patience_s)
+    if offered < most or bounded:
+        return ()
+    return (
+        Finding(
+            "no-steady-state", "warning",
+            f"The load of {offered:,.6g} requests/s is at or above what the server can do ({most:,.6g}/s by the "
+            "utilization law), and nothing bounds the line: it grows for ever, and every number depends on how long "
+            "the run is.",
+            "Lower the load, or state a gate, a queue capacity or a queue timeout.",
+            {"offered_rps": offered, "saturation_rps": most},
+        ),
     )  # fmt: skip
-
-
-def _settled_window(model: ServerModel, workload: Workload, log: RequestLog) -> tuple[Window, tuple[Finding, ...]]:
-    """The run without its warm-up; half of it, with a finding, where the population needs longer to settle."""
-    whole_run = full_window(log)
-    if not isinstance(workload, ClosedWorkload):
-        return full_window(log, WARM_UP_FRACTION), ()
-    needed_s = warm_up_time_s(model, workload)
-    if 2 * needed_s <= whole_run.end_s:
-        return Window(needed_s, whole_run.end_s), ()
-    shortened = Window((whole_run.start_s + whole_run.end_s) / 2, whole_run.end_s)
-    return shortened, (_run_too_short(whole_run.end_s, needed_s),)
 
 
 def _run_too_short(run_s: float, needed_s: float) -> Finding:
     return Finding(
         "run-too-short", "warning",
-        f"The run covers {run_s:.3g} s of simulated time; the users need about {needed_s:.3g} s to settle, so the "
+        f"The run covers {run_s:.3g} s of simulated time; the system needs about {needed_s:.3g} s to settle, so the "
         "numbers may still show the start rather than the long run.",
         f"Simulate at least {2 * needed_s:.3g} s (horizon_s=), or {2 * needed_s / max(run_s, 1e-12):.2g} times more.",
         {"run_s": run_s, "settling_time_s": needed_s},
     )  # fmt: skip
+
+
+def _correlated(names: Sequence[str]) -> Finding:
+    return Finding(
+        "batches-correlated", "info",
+        f"The run is short against its correlation time: the intervals of {', '.join(names)} are somewhat too narrow.",
+        "Simulate longer, or give replications=20.", {"metrics": list(names)},
+    )  # fmt: skip
+
+
+def _not_reached(precision: Precision, replications: int) -> Finding:
+    return Finding(
+        "precision-not-reached", "warning",
+        f"After {replications} replications {', '.join(precision.metrics)} are not yet within {precision.relative:.3g} "
+        "of their values.", "Ask for less precision, or make each replication longer.",
+        {"replications": replications},
+    )  # fmt: skip
+
+
+def _added(parts: Sequence[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
 def simulate_log(
@@ -192,7 +394,7 @@ def simulate_log(
     fleet: Fleet | None = None,
 ) -> RequestLog:
     """One run's request log, without statistics."""
-    refuse_endless(model, workload)
+    refuse_endless(model, workload, fleet or Fleet())
     if engine == "simpy":
         from simulations.engines import simpy_engine
 
@@ -202,31 +404,16 @@ def simulate_log(
     return compiled_engine.run(compiled_engine.prepare(model, workload, length, seed, fleet))
 
 
-def refuse_endless(model: ServerModel, workload: Workload) -> None:
+def refuse_endless(model: ServerModel, workload: Workload, fleet: Fleet | None = None) -> None:
     """Refuse a closed workload in which requests can follow each other in no time at all."""
     if not isinstance(workload, ClosedWorkload):
         return
     if workload.think_time.mean_s > 0 or model.network_round_trip_s > 0:
         return
-    rejected_at_once = workload.users > model.limits.most_in_flight
+    rejected_at_once = workload.users > model.limits.most_in_flight * (fleet.instances if fleet else 1)
     if rejected_at_once or model.mean_held_s == 0:
         why = "a rejected user would retry" if rejected_at_once else "a served user would return"
         raise InputError(
             f"With no think time and no network round trip {why} in no time, without end. "
             "Give a think time above 0 or a network_round_trip_s above 0."
         )
-
-
-def _checked(log: RequestLog, window: Window) -> tuple[Finding, ...]:
-    """Little's law in this run; a violation beyond 1 % means a run too short to be trusted."""
-    error = conservation_error(log, window)
-    if error <= _LITTLE_TOLERANCE:
-        return ()
-    return (
-        Finding(
-            "little-s-law-in-run", "warning",
-            f"Mean in flight and throughput times residence differ by {error:.1%} in this run: it is short against "
-            "the residence times, or the load grows without a steady state.",
-            "Simulate longer, or lower the load below saturation.", {"relative_error": error},
-        ),
-    )  # fmt: skip

@@ -36,28 +36,24 @@ def _bucket(time_s):
 
 
 @njit(**_COMPILED)
-def _halve(counts, sums, times, totals, scale):
+def _merge_pairs(table):
+    """Row k becomes the sum of rows 2k and 2k + 1; the second half becomes 0."""
+    rows = table.shape[0]
+    for row in range(rows):
+        for column in range(table.shape[1]):
+            if 2 * row + 1 < rows:
+                table[row, column] = table[2 * row, column] + table[2 * row + 1, column]
+            else:
+                table[row, column] = 0
+
+
+@njit(**_COMPILED)
+def halve(counts, sums, times, totals, scale):
     """Merge neighbouring cells: each is then twice as long."""
-    cells = counts.shape[0]
-    for into in range(cells):
-        for parts in range(2):
-            cell = 2 * into + parts
-            if cell < cells:
-                if parts == 0:
-                    counts[into], sums[into], times[into] = counts[cell], sums[cell], times[cell]
-                else:
-                    counts[into] += counts[cell]
-                    sums[into] += sums[cell]
-                    times[into] += times[cell]
-                if totals.size > 0:
-                    if parts == 0:
-                        totals[into] = totals[cell]
-                    else:
-                        totals[into] += totals[cell]
-            elif parts == 0:
-                counts[into], sums[into], times[into] = 0, 0.0, 0
-                if totals.size > 0:
-                    totals[into] = 0
+    _merge_pairs(counts)
+    _merge_pairs(sums)
+    _merge_pairs(times)
+    _merge_pairs(totals)
     scale[WIDTH_S] *= 2.0
 
 
@@ -77,7 +73,7 @@ def _spread(sums, column, from_s, until_s, width_s):
 def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final, counts, sums, times, totals, scale):
     """One finished attempt."""
     while max(departure_s, answered_s) >= counts.shape[0] * scale[WIDTH_S]:
-        _halve(counts, sums, times, totals, scale)
+        halve(counts, sums, times, totals, scale)
     width_s = scale[WIDTH_S]
     left, answered = int(departure_s / width_s), int(answered_s / width_s)
     counts[int(arrival_s / width_s), ARRIVALS] += 1

@@ -39,7 +39,7 @@ Whole = NDArray[np.int64]
 
 MOST_REQUESTS = 50_000_000
 """Rows of a request log, about 60 bytes each: more are refused."""
-MOST_STREAMED = 20_000_000_000
+MOST_STREAMED = 5_000_000_000
 """Requests of a run that keeps none of them."""
 REQUESTS_PER_WALL_S = 5e6
 """A cautious figure for the estimate of a run's cost in error messages."""
@@ -67,10 +67,7 @@ class RunLength:
         if self.requests is None and math.isinf(self.horizon_s):
             raise InputError("A run needs an end: give requests= or horizon_s=.")
         if self.requests is not None:
-            count = whole("requests", self.requests, least=1)
-            if count > MOST_STREAMED:
-                raise InputError(f"requests is {count:,}; {_too_many(count)}")
-            object.__setattr__(self, "requests", count)
+            object.__setattr__(self, "requests", affordable(whole("requests", self.requests, least=1)))
         if not self.horizon_s > 0:
             raise InputError(f"horizon_s is {self.horizon_s!r}; it must be above 0.")
 
@@ -349,10 +346,7 @@ def expected_arrivals(workload: OpenWorkload | ProfileWorkload | SessionWorkload
         mean, cv = workload.session_rate_per_s * horizon_s, 1.0
     else:
         mean, cv = workload.arrival_rate_rps * horizon_s, max(workload.gap.cv, 0.1)
-    count = math.ceil(mean + 6.0 * cv * math.sqrt(mean) + 10)
-    if count > MOST_STREAMED:
-        raise InputError(f"horizon_s is {horizon_s:g}: {count:,} arrivals; {_too_many(count)} Shorten the horizon.")
-    return count
+    return affordable(math.ceil(mean + 6.0 * cv * math.sqrt(mean) + 10))
 
 
 def within_memory(count: int) -> int:
@@ -365,9 +359,15 @@ def within_memory(count: int) -> int:
     return count
 
 
-def _too_many(count: int) -> str:
-    hours = count / REQUESTS_PER_WALL_S / 3600
-    return f"at most {MOST_STREAMED:,} (these would take about {hours:,.0f} hours)."
+def affordable(requests: float) -> int:
+    """Refuse a run of more requests than anybody waits for, with the estimate of its cost."""
+    if requests > MOST_STREAMED:
+        hours = requests / REQUESTS_PER_WALL_S / 3600
+        raise InputError(
+            f"The run would have about {requests:,.0f} requests, some {hours:,.0f} hours of work; at most "
+            f"{MOST_STREAMED:,}. Give fewer requests or shorten the horizon."
+        )
+    return int(requests)
 
 
 def _closed_times(workload: ClosedWorkload, key: int) -> UserTimes:

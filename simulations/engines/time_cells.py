@@ -47,17 +47,13 @@ class TimeCells:
         self.totals = np.zeros((CELLS if tries_again else 0, kernel.BUCKETS), np.int64)
         self.scale = np.array([self.width_s, np.inf, -np.inf, 0.0, np.inf, -np.inf])
 
-    @classmethod
-    def of(cls, log: RequestLog) -> TimeCells:
-        """Those of a whole log."""
-        last_s = float(np.max(log.answered_s)) if len(log) else 1.0
-        cells = cls(max(last_s / (CELLS - 1), 1e-9), log.waits)
+    def add_log(self, log: RequestLog) -> None:
+        """Add a whole log."""
         rows = np.zeros(len(log), _LOG_ROW)
         for name in ("arrival_s", "start_s", "departure_s", "attempt", "outcome"):
             rows[name] = getattr(log, name)
         rows["sent_s"] = _sent_s(log)
-        cells.add_rows(rows)
-        return cells
+        self.add_rows(rows)
 
     def add_columns(self, arrival_s: Floats, start_s: Floats, departure_s: Floats, outcome: NDArray[np.int8]) -> None:
         """Add finished requests of patient clients."""
@@ -120,7 +116,7 @@ class TimeCells:
         if not math.isclose(finer.cell_s * 2**steps, coarser.cell_s, rel_tol=1e-12):
             raise InputError("Only runs whose cells began with the same width can be merged.")
         for _ in range(steps):
-            kernel._halve(finer.counts, finer.sums, finer.times, finer.totals, finer.scale)
+            kernel.halve(finer.counts, finer.sums, finer.times, finer.totals, finer.scale)
         for name in ("counts", "sums", "times", "totals"):
             getattr(self, name)[...] += getattr(other, name)
         for place, pick in ((kernel.SHORTEST_S, min), (kernel.LONGEST_S, max), (kernel.LAST_ARRIVAL_S, max),

@@ -162,7 +162,12 @@ class TraceWorkload:
     @property
     def mean_rate_rps(self) -> float:
         """Arrivals over the time until the last one."""
-        return len(self.arrivals_s) / self.arrivals_s[-1] if self.arrivals_s[-1] > 0 else math.inf
+        return len(self.arrivals_s) / self.end_s if self.end_s > 0 else math.inf
+
+    @property
+    def end_s(self) -> float:
+        """The last arrival."""
+        return self.arrivals_s[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without the times themselves."""

@@ -46,7 +46,8 @@ def test_limits_that_are_not_stated_are_said() -> None:
 def test_no_shed_request_gives_a_one_sided_bound_not_a_certain_zero() -> None:
     shed = simulate(SMALL, OpenWorkload(5.0), requests=10_000, level=0.9).metrics["shed_rate"]
     assert (shed.low, shed.mid) == (0.0, 0.0)
-    assert shed.high == pytest.approx(-math.log(0.1) / 9_000, rel=0.01)
+    # The window holds 90 to 100 % of the requests, and sheds come nearly alone at this load.
+    assert -math.log(0.1) / 10_000 <= shed.high <= 1.1 * -math.log(0.1) / 9_000
 
 
 def test_overload_without_a_gate_is_flagged_as_having_no_steady_state() -> None:
@@ -74,9 +75,9 @@ def test_users_who_would_retry_in_no_time_are_refused(think: Distribution) -> No
         (lambda: OpenWorkload(0.0), "arrival_rate_rps"),
         (lambda: OpenWorkload(100.0, Constant(1.0)), "make the mean 1 / rate"),
         (lambda: ClosedWorkload(3, Exponential(1.0), spread_s=-5.0), "spread_s"),
-        (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10**10), "requests"),
-        (lambda: simulate(SMALL, OpenWorkload(10.0), horizon_s=1e12), "Shorten the horizon"),
-        (lambda: simulate(SMALL, ClosedWorkload(5, Exponential(0.01)), horizon_s=1e12), "Shorten the horizon"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10**12), "hours of work"),
+        (lambda: simulate(SMALL, OpenWorkload(10.0), horizon_s=1e12), "shorten the horizon"),
+        (lambda: simulate(SMALL, ClosedWorkload(5, Exponential(0.01)), horizon_s=1e12), "shorten the horizon"),
         (lambda: simulate(SMALL, OpenWorkload(10.0), requests=1_000, level=1.0), "level"),
         (lambda: ClosedWorkload(0, Exponential(1.0)), "users"),
         (lambda: ServerModel(Deployment(), Exponential(1.0), -0.1), "network_round_trip_s"),
@@ -203,7 +204,9 @@ def test_limits_that_are_stated_but_not_simulated_are_said() -> None:
 def test_utilizations_name_their_base_and_have_intervals() -> None:
     guide = ServerModel(Deployment.from_utilization(300, 67), LogNormal(0.1, 0.7))
     found = simulate(guide, ClosedWorkload(240, Exponential(0.3)), requests=60_000).utilization
-    assert set(found) == {"workers", "gate_normal", "gate_max", "queue"}
+    assert set(found) == {"workers", "gate_normal", "gate_max", "queue", "db_pool", "cpu"}
+    assert found["db_pool"] is None
+    assert found["cpu"] is None
     normal, top = found["gate_normal"], found["gate_max"]
     assert normal is not None
     assert top is not None

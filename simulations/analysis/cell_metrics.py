@@ -1,0 +1,201 @@
+"""A run's metrics from its cells of time: values over a window, and intervals from batch means or replications."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
+from simulations.analysis.batch_means import BatchInterval, batch_interval_from_series, batch_share_interval
+from simulations.analysis.metrics import QUANTILES
+from simulations.analysis.warm_up import find_warm_up
+from simulations.engines import digest_kernel as column
+from simulations.engines.request_log import OUTCOME_NAMES, SERVED, SHED_AT_GATE, SHED_AT_QUEUE
+from simulations.engines.time_cells import CELLS, TimeCells
+
+Floats = NDArray[np.float64]
+
+QUANTILE_NAMES = ("p50_s", "p95_s", "p99_s")
+COUNTED = ("sheds", "requests", "bad", "logical")
+"""Entries of a row that are counts, not metrics."""
+_BEYOND_QUANTILE = 10
+_LEAST_BATCHES = 20
+_LAW_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class CellWindow:
+    """The cells from `first` to before `last` of a run: after the warm-up, before the system only drains."""
+
+    cells: TimeCells
+    first: int
+    last: int
+
+    @classmethod
+    def after(cls, cells: TimeCells, warm_up_s: float) -> CellWindow:
+        """From the first whole cell after the warm-up to the last whole cell with arrivals."""
+        first = math.ceil(warm_up_s / cells.cell_s - 1e-9)
+        last = min(int(cells.last_arrival_s / cells.cell_s), CELLS)
+        return cls(cells, min(first, last), last)
+
+    @property
+    def length_s(self) -> float:
+        """Seconds."""
+        return (self.last - self.first) * self.cells.cell_s
+
+    def halves(self) -> tuple[CellWindow, CellWindow]:
+        """The earlier and the later half."""
+        middle = (self.first + self.last) // 2
+        return CellWindow(self.cells, self.first, middle), CellWindow(self.cells, middle, self.last)
+
+    def count(self, *columns: int) -> NDArray[np.int64]:
+        """Per cell, the sum of some columns of counts."""
+        return np.asarray(self.cells.counts[self.first : self.last, list(columns)].sum(axis=1))
+
+    def sum_s(self, name: int) -> Floats:
+        """Per cell, one column of sums, seconds."""
+        return self.cells.sums[self.first : self.last, name]
+
+    @property
+    def answered(self) -> NDArray[np.int64]:
+        """Attempts answered, per cell."""
+        return self.count(*range(column.OUTCOMES, column.OUTCOMES + len(OUTCOME_NAMES)))
+
+    @property
+    def served(self) -> NDArray[np.int64]:
+        """Attempts served, per cell."""
+        return self.count(column.OUTCOMES + SERVED)
+
+    @property
+    def shed(self) -> NDArray[np.int64]:
+        """Attempts turned away, per cell."""
+        return self.count(column.OUTCOMES + SHED_AT_GATE, column.OUTCOMES + SHED_AT_QUEUE)
+
+    @property
+    def logical(self) -> NDArray[np.int64]:
+        """Logical requests that came to their end, per cell."""
+        return self.count(*range(column.LOGICAL, column.LOGICAL + len(OUTCOME_NAMES)))
+
+    @property
+    def bad(self) -> NDArray[np.int64]:
+        """Logical requests that ended in anything but an answer, per cell."""
+        return self.logical - self.count(column.LOGICAL + SERVED)
+
+    def quantiles_s(self, *, logical: bool = False) -> list[float]:
+        """`QUANTILES` over the whole window."""
+        return self.cells.quantiles_s(QUANTILES, self.first, self.last, logical=logical)
+
+
+def detected_warm_up_s(cells: TimeCells) -> float:
+    """Warm-up by MSER-5 on the requests inside, cell by cell: for servers of which nothing is known beforehand."""
+    last = min(int(cells.last_arrival_s / cells.cell_s), CELLS)
+    if last == 0:
+        return 0.0
+    found = find_warm_up(cells.sums[:last, column.IN_FLIGHT_S])
+    return cells.cell_s * (found.cut if found.is_long_enough else last)
+
+
+def window_row(window: CellWindow) -> dict[str, float]:
+    """Every metric over a window as one row of independent replications: quantiles with less bias, and counts."""
+    length = window.length_s
+    answered, served, logical = (int(item.sum()) for item in (window.answered, window.served, window.logical))
+    sheds, bad = int(window.shed.sum()), int(window.bad.sum())
+    earlier, later = window.halves()
+    halves = zip(window.quantiles_s(), earlier.quantiles_s(), later.quantiles_s(), strict=True)
+    quantiles = [2 * whole - (one + two) / 2 for whole, one, two in halves]
+    residence_s = float(window.sum_s(column.RESIDENCE_S).sum())
+    return {
+        "throughput_rps": answered / length, "goodput_rps": served / length,
+        "shed_rate": sheds / answered if answered else math.nan,
+        "bad_fraction": bad / logical if logical else math.nan,
+        "mean_s": residence_s / served if served else math.nan,
+        **dict(zip(QUANTILE_NAMES, quantiles, strict=True)),
+        "in_flight": float(window.sum_s(column.IN_FLIGHT_S).sum()) / length,
+        "busy_workers": float(window.sum_s(column.BUSY_S).sum()) / length,
+        "completed_rps": int(window.count(column.COMPLETED).sum()) / length,
+        "sheds": float(sheds), "requests": float(answered), "bad": float(bad), "logical": float(logical),
+    }  # fmt: skip
+
+
+def batch_estimates(window: CellWindow, level: float, cluster_size: float) -> dict[str, BatchInterval]:
+    """Every metric over a window of one run, by batch means over its cells."""
+    cell_s, answered, served, logical = window.cells.cell_s, window.answered, window.served, window.logical
+
+    def rate(counts: NDArray[np.int64] | Floats) -> BatchInterval:
+        return _not_negative(batch_interval_from_series(counts / cell_s, level=level))
+
+    residence = np.divide(window.sum_s(column.RESIDENCE_S), served, out=np.full(len(served), np.nan), where=served > 0)
+    return {
+        "throughput_rps": rate(answered), "goodput_rps": rate(served),
+        "shed_rate": _share(window.shed, answered, level, cluster_size),
+        "bad_fraction": _share(window.bad, logical, level, cluster_size),
+        "mean_s": _not_negative(batch_interval_from_series(residence, served, level)),
+        **_quantile_estimates(window, level),
+        "in_flight": rate(window.sum_s(column.IN_FLIGHT_S)), "busy_workers": rate(window.sum_s(column.BUSY_S)),
+        "completed_rps": rate(window.count(column.COMPLETED)),
+    }  # fmt: skip
+
+
+def _share(events: NDArray[np.int64], trials: NDArray[np.int64], level: float, cluster_size: float) -> BatchInterval:
+    shares = np.divide(events, trials, out=np.full(len(trials), np.nan), where=trials > 0)
+    return batch_share_interval(shares, trials.astype(float), level, cluster_size=cluster_size)
+
+
+def _quantile_estimates(window: CellWindow, level: float) -> dict[str, BatchInterval]:
+    """Quantiles of batches that each hold enough requests beyond the quantile, around the whole window's."""
+    found, served = {}, int(window.served.sum())
+    for name, share, whole in zip(QUANTILE_NAMES, QUANTILES, window.quantiles_s(), strict=True):
+        wanted = int(served * (1.0 - share) / _BEYOND_QUANTILE)
+        batches = min(max(wanted, _LEAST_BATCHES), window.last - window.first)
+        edges = np.linspace(window.first, window.last, batches + 1).astype(int)
+        parts = [window.cells.quantiles_s((share,), a, b)[0] for a, b in pairwise(edges.tolist())]
+        estimate = batch_interval_from_series(np.array(parts), level=level, mid=None if math.isnan(whole) else whole)
+        found[name] = _not_negative(estimate)
+    return found
+
+
+def _not_negative(found: BatchInterval) -> BatchInterval:
+    plain = found.interval
+    if not plain.is_known or plain.low >= 0:
+        return found
+    bounded = Interval(0.0, max(plain.mid, 0.0), max(plain.high, 0.0), plain.level)
+    return BatchInterval(bounded, found.batches, found.correlation, found.is_long_enough)
+
+
+def law_findings(window: CellWindow) -> tuple[Finding, ...]:
+    """Little's law, the utilization law and flow balance inside a window.
+
+    Each holds exactly but for the requests that straddle the window's ends; a violation beyond 1 % (for
+    the flow: and beyond four standard deviations of two Poisson numbers inside) means a run that is short
+    against its residence times, or a load that never settles.
+    """
+    length = window.length_s
+    inside, busy = (float(window.sum_s(name).sum()) / length for name in (column.IN_FLIGHT_S, column.BUSY_S))
+    arrived, left = (int(window.count(name).sum()) for name in (column.ARRIVALS, column.DEPARTURES))
+    slack = 4.0 * math.sqrt(2.0 * inside) / max(arrived, 1)
+    pairs = (
+        ("little-s-law-in-run", "mean in flight and throughput times residence", inside,
+         float(window.sum_s(column.INSIDE_S).sum()) / length, 0.0),
+        ("utilization-law-in-run", "busy workers and throughput times service", busy,
+         float(window.sum_s(column.HELD_S).sum()) / length, 0.0),
+        ("flow-balance-in-run", "arrivals and departures", float(arrived), float(left), slack),
+    )  # fmt: skip
+    return tuple(
+        _violated(code, what, abs(a - b) / max(a, b))
+        for code, what, a, b, allowed in pairs
+        if max(a, b) > 0 and abs(a - b) / max(a, b) > _LAW_TOLERANCE + allowed
+    )
+
+
+def _violated(code: str, what: str, error: float) -> Finding:
+    return Finding(
+        code, "warning",
+        f"In this run {what} differ by {error:.1%}: it is short against the residence times, or the load grows "
+        "without a steady state.",
+        "Simulate longer, or lower the load below saturation.", {"relative_error": error},
+    )  # fmt: skip

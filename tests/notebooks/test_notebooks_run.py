@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
@@ -95,6 +96,12 @@ def first_plan(executed: Executed) -> Executed:
     return executed
 
 
+def model_and_engines(executed: Executed) -> Executed:
+    if executed.path.stem != "02_model_and_engines":
+        pytest.skip("another notebook")
+    return executed
+
+
 def size_of(png: bytes) -> tuple[int, int]:
     """Width and height from a PNG's header."""
     assert png.startswith(b"\x89PNG")
@@ -132,6 +139,26 @@ class TestExecuted:
     def test_the_charts_are_shown(self, executed: Executed) -> None:
         images = first_plan(executed).images
         assert len(images) == 8
+        assert all(width > 500 and height > 200 for width, height in map(size_of, images))
+
+    def test_both_engines_are_shown_equal(self, executed: Executed) -> None:
+        said = ast.literal_eval(model_and_engines(executed).outputs("equal")[-1]["data"]["text/plain"])
+        assert "arrival_s" in said
+        assert all(said.values())
+
+    def test_a_retry_storm_outlasts_its_cause(self, executed: Executed) -> None:
+        """The text beside the table claims it, so it must stay true."""
+        table = model_and_engines(executed).text(
+            'pd.DataFrame({"goodput after the burst (per second)": after}).round(0)'
+        )
+        goodput = {line[:-6].strip(): float(line.split()[-1]) for line in table.splitlines()[1:]}
+        assert goodput["as it is"] < 20
+        assert goodput["two attempts"] < 20
+        assert goodput["line of 60"] == pytest.approx(280, rel=0.05)
+
+    def test_the_charts_of_the_model_are_shown(self, executed: Executed) -> None:
+        images = model_and_engines(executed).images
+        assert len(images) == 3
         assert all(width > 500 and height > 200 for width, height in map(size_of, images))
 
     def test_it_takes_less_than_a_minute_and_a_half(self, executed: Executed) -> None:

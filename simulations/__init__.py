@@ -27,41 +27,65 @@ if TYPE_CHECKING:
     from loadtests.runner import record
     from loadtests.store import read_recording
     from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+    from simulations.analysis.comparison import PairedComparison, compare_models
     from simulations.analysis.load_sweep import find_capacity, sweep_load
+    from simulations.analysis.replicated_runs import ReplicationPlan
+    from simulations.analysis.sequential import Precision
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
     from simulations.calibration.fitting import calibrate
     from simulations.calibration.prediction import model_draws, predict_curve, predict_window
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
-    from simulations.model.server_model import ServerModel
-    from simulations.model.workload import ClosedWorkload, OpenWorkload
+    from simulations.model.clients import Clients, Retries
+    from simulations.model.fleet import Fleet, LimitChange
+    from simulations.model.server_model import RequestClass, ResourceUse, ServerModel
+    from simulations.model.workload import (
+        ClosedWorkload,
+        OpenWorkload,
+        ProfileWorkload,
+        SessionWorkload,
+        TraceWorkload,
+    )
 
 __all__ = [
     "CalibrationResult",
     "CapacityCurve",
+    "Clients",
     "ClosedWorkload",
     "Constant",
     "Deployment",
     "Empirical",
     "Exponential",
+    "Fleet",
     "Gamma",
     "InstanceCapacity",
     "Interval",
+    "LimitChange",
     "LoadStep",
     "LogNormal",
     "Mixture",
     "OpenWorkload",
+    "PairedComparison",
     "Pareto",
+    "Precision",
+    "ProfileWorkload",
     "Quantity",
     "Recording",
+    "ReplicationPlan",
+    "RequestClass",
+    "ResourceUse",
+    "Retries",
     "ServerModel",
+    "SessionWorkload",
     "SimulationResult",
+    "TraceWorkload",
     "Uniform",
     "ValidationReport",
     "Weibull",
     "calibrate",
     "capacity_of_fit",
+    "compare_models",
     "find_capacity",
     "model_draws",
     "parse_distribution",
@@ -79,6 +103,8 @@ _DISTRIBUTIONS = (
     "Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "Weibull",
     "parse_distribution",
 )  # fmt: skip
+
+_WORKLOADS = ("ClosedWorkload", "OpenWorkload", "ProfileWorkload", "SessionWorkload", "TraceWorkload")
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -98,7 +124,12 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
-        "ServerModel": "simulations.model.server_model",
-        **dict.fromkeys(("ClosedWorkload", "OpenWorkload"), "simulations.model.workload"),
+        **dict.fromkeys(("PairedComparison", "compare_models"), "simulations.analysis.comparison"),
+        "ReplicationPlan": "simulations.analysis.replicated_runs",
+        "Precision": "simulations.analysis.sequential",
+        **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),
+        **dict.fromkeys(("Fleet", "LimitChange"), "simulations.model.fleet"),
+        **dict.fromkeys(("RequestClass", "ResourceUse", "ServerModel"), "simulations.model.server_model"),
+        **dict.fromkeys(_WORKLOADS, "simulations.model.workload"),
     },
 )

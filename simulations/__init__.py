@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loadtests.runner import record
     from loadtests.store import read_recording
     from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
-    from simulations.analysis.comparison import compare_models
+    from simulations.analysis.comparison import PairedComparison, compare_models
     from simulations.analysis.load_sweep import find_capacity, sweep_load
     from simulations.analysis.replicated_runs import ReplicationPlan
     from simulations.analysis.sequential import Precision
@@ -66,6 +66,7 @@ __all__ = [
     "LogNormal",
     "Mixture",
     "OpenWorkload",
+    "PairedComparison",
     "Pareto",
     "Precision",
     "ProfileWorkload",
@@ -102,6 +103,7 @@ _DISTRIBUTIONS = (
     "Constant", "Empirical", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "Weibull",
     "parse_distribution",
 )  # fmt: skip
+
 _WORKLOADS = ("ClosedWorkload", "OpenWorkload", "ProfileWorkload", "SessionWorkload", "TraceWorkload")
 
 __getattr__, __dir__ = attach(
@@ -122,9 +124,9 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
-        "Precision": "simulations.analysis.sequential",
+        **dict.fromkeys(("PairedComparison", "compare_models"), "simulations.analysis.comparison"),
         "ReplicationPlan": "simulations.analysis.replicated_runs",
-        "compare_models": "simulations.analysis.comparison",
+        "Precision": "simulations.analysis.sequential",
         **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),
         **dict.fromkeys(("Fleet", "LimitChange"), "simulations.model.fleet"),
         **dict.fromkeys(("RequestClass", "ResourceUse", "ServerModel"), "simulations.model.server_model"),

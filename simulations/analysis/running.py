@@ -142,12 +142,14 @@ def run_once(scenario: Scenario, seed: int, *, keep: bool, stop: threading.Event
     return OneRun(cells, engine, said, log)
 
 
-def run_threaded(scenario: Scenario, seeds: Sequence[int], *, keep: bool = False) -> list[OneRun]:
-    """Simulate once for each seed, over as many threads as there are cores (the kernels let go of the lock)."""
+def run_threaded(
+    scenario: Scenario, seeds: Sequence[int], *, keep: bool = False, threads: int | None = None
+) -> list[OneRun]:
+    """Simulate once for each seed over threads (default: one a core): the kernels let go of the lock."""
     stop = threading.Event()
     if scenario.choose()[0] == "simpy":
         return [run_once(scenario, seed, keep=keep) for seed in seeds]
-    with ThreadPoolExecutor(min(_cores(), len(seeds))) as pool:
+    with ThreadPoolExecutor(min(threads or _cores(), len(seeds))) as pool:
         try:
             return list(pool.map(lambda seed: run_once(scenario, seed, keep=keep, stop=stop), seeds))
         except BaseException:

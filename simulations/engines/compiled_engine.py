@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from loadtests.foundation.seeds import derive_key
 from simulations.engines import event_engine, recursion_engine, recursion_kernels
 from simulations.engines import inputs as by_numpy
-from simulations.engines.inputs import ClientRules, DrawnArrivals, EngineInput, OpenTimes, RunLength, Work
+from simulations.engines.inputs import ClientRules, DrawnArrivals, EngineInput, RunLength, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.engines.recursion_engine import Stretch
 from simulations.engines.request_log import RequestLog
@@ -62,7 +62,7 @@ def run_recursion(given: EngineInput) -> RequestLog:
     parts: list[Stretch] = []
     rows = 0
     for stretch in recursion_engine.stretches(given):
-        parts.append(stretch if isinstance(given.times, OpenTimes) else stretch.copy())
+        parts.append(stretch.copy())
         rows = by_numpy.within_memory(rows + len(stretch.arrival_s))
     whole = parts[0] if len(parts) == 1 else Stretch.join(parts)
     zeros = np.zeros(rows, np.int64)

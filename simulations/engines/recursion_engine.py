@@ -23,7 +23,7 @@ _MOST_WORKERS = 1 << 24
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive rows, in order of arrival; a closed run uses the arrays again."""
+    """Consecutive rows, in order of arrival; the arrays are used again for the next stretch."""
 
     arrival_s: Floats
     start_s: Floats
@@ -96,19 +96,28 @@ class _Station:
 
 def _open(given: EngineInput) -> Iterator[Stretch]:
     station = _Station.build(given.limits, given.length.most_rows)
-    first = 0
-    for part in arrival_parts(given):
-        within_horizon = int(np.searchsorted(part, given.length.horizon_s, side="right"))
+    start_s, departure_s, outcome = np.empty(_STRETCH), np.empty(_STRETCH), np.empty(_STRETCH, np.int8)
+    zeros, first = np.zeros(_STRETCH, np.int64), 0
+    for arrival_s in _short_parts(given):
+        within_horizon = int(np.searchsorted(arrival_s, given.length.horizon_s, side="right"))
         count = int(min(within_horizon, given.length.most_rows - first))
         if count <= 0:
             return
-        arrival_s = part[:count]
         service_s, kind = _services(given, first, count)
-        start_s, departure_s, outcome = np.empty(count), np.empty(count), np.empty(count, np.int8)
-        kernels.run_open(arrival_s, service_s, *station.arguments, start_s, departure_s, outcome)
+        kernels.run_open(
+            arrival_s[:count], service_s, *station.arguments, start_s[:count], departure_s[:count], outcome[:count]
+        )
         position = np.arange(first, first + count, dtype=np.int64)
-        yield Stretch(arrival_s, start_s, departure_s, outcome, np.zeros(count, np.int64), position, kind)
+        yield Stretch(arrival_s[:count], start_s[:count], departure_s[:count], outcome[:count], zeros[:count], position,
+                      kind)  # fmt: skip
         first += count
+
+
+def _short_parts(given: EngineInput) -> Iterator[Floats]:
+    """The arrivals in parts that fit the buffers."""
+    for part in arrival_parts(given):
+        for first in range(0, len(part), _STRETCH):
+            yield part[first : first + _STRETCH]
 
 
 def _services(given: EngineInput, first: int, count: int) -> tuple[Floats, Whole]:

@@ -8,7 +8,6 @@ its case is shown as pending, and counts as missed with --strict.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -27,10 +26,13 @@ from benchmarks.systems import (
 )
 from loadtests import Deployment, Exponential, LogNormal
 from simulations import ClosedWorkload, OpenWorkload, ServerModel, simulate
+from simulations.analysis.running import Scenario, run_threaded
 from simulations.analysis.simulation import SimulationResult, simulate_log
-from simulations.engines import compiled_engine
-from simulations.engines.inputs import ClosedTimes, EngineInput, OpenTimes, RunLength
-from simulations.engines.request_log import RequestLog
+from simulations.engines import compiled_engine, event_engine, recursion_engine
+from simulations.engines.inputs import NOTHING, ClientRules, EngineInput, OpenTimes, RunLength, UserTimes, Work
+from simulations.engines.request_log import ABANDONED, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
+from simulations.model.clients import Clients, Retries
+from simulations.model.fleet import Fleet
 from simulations.model.server_model import Limits
 
 Run = Callable[[], Any]
@@ -44,35 +46,88 @@ MODEL = ServerModel(
 
 
 def open_run(system: System) -> Run:
-    """The open kernel on given variates: `compiled_engine.run`, log included."""
+    """The open kernel on given variates, stretch by stretch as in a streamed run; departures and sheds are kept."""
     times = OpenTimes(system.arrival_s, system.service_s)
     given = EngineInput(_limits(system), times, RunLength(requests=system.requests))
-    return partial(compiled_engine.run, given)
+
+    def run() -> Result:
+        departure_s, shed, first = np.empty(system.requests), 0, 0
+        for part in recursion_engine.stretches(given):
+            last = first + len(part.arrival_s)
+            departure_s[first:last] = part.departure_s
+            if part.outcome.any():
+                departure_s[first:last][part.outcome != SERVED] = np.nan
+                shed += int(np.count_nonzero(part.outcome))
+            first = last
+        return Result(departure_s, shed)
+
+    return run
 
 
 def closed_run(system: ClosedSystem) -> Run:
-    """A closed run that draws its own times: `simulate_log`."""
+    """A closed run that draws its own times, stretch by stretch; sheds are counted."""
     workload = ClosedWorkload(system.users, Exponential(system.think_mean_s))
-    return partial(simulate_log, MODEL, workload, RunLength(requests=system.requests), seed=1)
+    given = compiled_engine.prepare(MODEL, workload, RunLength(requests=system.requests), 1)
+    return lambda: sum(np.count_nonzero(part.outcome) for part in recursion_engine.stretches(given)) / system.requests
 
 
 def closed_run_given(system: ClosedSystem, service_s: Floats, think_s: Floats) -> Run:
     """A closed run on given times of shape (users, cycles), `think_s[u, c]` before request c: for the check only."""
-    times = ClosedTimes.given(system.first_s, service_s, think_s)
-    given = EngineInput(_limits(system), times, RunLength(requests=system.requests))
+    times, work = UserTimes.given(system.first_s, think_s), Work.given(service_s)
+    given = EngineInput(_limits(system), times, RunLength(requests=system.requests), work=work)
     return partial(compiled_engine.run, given)
 
 
 def _limits(system: System | ClosedSystem) -> Limits:
-    return Limits(gate=float(system.cap), workers=float(system.workers), queue=float(system.cap - system.workers))
+    cores, pool = getattr(system, "cpu", None), getattr(system, "database", None)
+    return Limits(
+        gate=float(system.cap), workers=float(system.workers), queue=float(system.cap - system.workers),
+        cpu_cores=float(cores.servers) if cores else np.inf, db_pool=float(pool.servers) if pool else np.inf,
+    )  # fmt: skip
 
 
-# ---- event-driven features: same signature as `open_run`; None until there is one
+# ---- event-driven features: the kernel that covers everything, its rows put in order of arrival
 
-database_run: Callable[[System], Run] | None = None
-cpu_run: Callable[[System], Run] | None = None
-balanced_run: Callable[[System], Run] | None = None
-retries_run: Callable[[System], Run] | None = None
+
+def events_run(system: System) -> Run:
+    """Given variates through the event-driven kernel; departures and outcomes are kept."""
+    shape = np.shape(np.atleast_2d(system.service_s))
+    stages = (_stage(system.service_s), _stage(system.cpu and system.cpu.time_s),
+              _stage(system.database and system.database.time_s))  # fmt: skip
+    clients = ClientRules()
+    if system.clients is not None:
+        told = system.clients
+        clients = ClientRules.of(
+            Clients(
+                told.timeout_s, Retries(told.attempts, told.backoff_s, told.factor, 1e9, 0.0, ("shed", "abandoned"))
+            )
+        )
+    given = EngineInput(
+        _limits(system), OpenTimes(system.arrival_s), RunLength(requests=shape[0] * system.requests), 0.0,
+        Work.given(*stages), clients, Fleet(system.instances, "least-connections"),
+    )  # fmt: skip
+
+    def run() -> Result:
+        departure_s, counts = np.full(shape, np.nan), np.zeros(6, np.int64)
+
+        def take(rows: Any) -> None:
+            counts[:] += np.bincount(rows["outcome"], minlength=6)
+            kept = rows[(rows["outcome"] == SERVED) | (rows["outcome"] == ABANDONED)]
+            departure_s[kept["attempt"], kept["cycle"]] = kept["departure_s"]
+
+        event_engine.run_rows(given, take)
+        shed = int(counts[SHED_AT_GATE] + counts[SHED_AT_QUEUE])
+        return Result(departure_s.reshape(np.shape(system.service_s)), shed, int(counts[ABANDONED]))
+
+    return run
+
+
+def _stage(time_s: Floats | None) -> Floats:
+    """Times of shape (requests,) or (attempts, requests) as the engine takes them: (users, cycles, attempts)."""
+    return NOTHING if time_s is None else np.ascontiguousarray(np.atleast_2d(time_s).T)[None]
+
+
+database_run = cpu_run = balanced_run = retries_run = events_run
 
 
 # ---- end to end, with own random numbers and statistics
@@ -95,16 +150,8 @@ def short_run(load: float, requests: int, seed: int, workers: int, cap: int) -> 
 
 def replications_run(replications: int, requests: int, threads: int) -> Run:
     """Independent runs of the open system over some threads."""
-
-    def one(seed: int) -> SimulationResult:
-        return simulate(MODEL, OpenWorkload(0.8 * SATURATION_RPS), requests=requests, seed=seed)
-
-    def run() -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(one, range(1, replications + 1)):
-                pass
-
-    return run
+    scenario = Scenario(MODEL, OpenWorkload(0.8 * SATURATION_RPS), Fleet(), RunLength(requests))
+    return partial(run_threaded, scenario, range(1, replications + 1), threads=threads)
 
 
 LONG_RUN = """
@@ -126,15 +173,19 @@ simulations.simulate(model, simulations.OpenWorkload(50_000.0), requests=10_000)
 # ---- reading what a run returned
 
 
-def result_of(log: RequestLog) -> Result:
+def result_of(returned: Result | RequestLog) -> Result:
     """Departures in order of arrival, nan where shed."""
-    return Result(np.where(log.served, log.departure_s, np.nan), int(np.count_nonzero(~log.served)))
+    if isinstance(returned, Result):
+        return returned
+    return Result(np.where(returned.served, returned.departure_s, np.nan), int(np.count_nonzero(~returned.served)))
 
 
 def shed_rate_of(returned: object) -> float | None:
     """Sheds per request, where what was returned tells."""
     if isinstance(returned, RequestLog):
         return float(1.0 - returned.served.mean())
+    if isinstance(returned, float):
+        return returned
     if isinstance(returned, SimulationResult):
         return float(returned.metrics["shed_rate"].mid)
     return None

@@ -99,7 +99,7 @@ class Replay:
         self.workers = [Pool(system.workers) for _ in self.inside]
         self.cores = SharedCores(self.agenda, system.cpu.servers if system.cpu else 1)
         self.connections = Pool(system.database.servers if system.database else 1)
-        self.shed = self.timed_out = 0
+        self.shed = self.timed_out = self.turn = 0
 
     def run(self) -> Result:
         for number, arrival_s in enumerate(self.system.arrival_s.tolist()):
@@ -109,7 +109,9 @@ class Replay:
         return Result(departure_s, self.shed, self.timed_out)
 
     def arrive(self, number: int, attempt: int) -> None:
-        place = min(range(len(self.inside)), key=lambda each: self.inside[each])
+        in_turn = [(self.turn + step) % len(self.inside) for step in range(len(self.inside))]
+        place = min(in_turn, key=lambda each: self.inside[each])
+        self.turn = (place + 1) % len(self.inside)
         if self.inside[place] >= self.system.cap:
             self.shed += 1
             self.try_again(number, attempt)

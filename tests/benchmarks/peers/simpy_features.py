@@ -138,7 +138,7 @@ def cpu_run(system: System) -> Run:
 
 
 def balanced_run(system: System) -> Run:
-    """Every request goes to the instance with the fewest inside, the lowest of several."""
+    """Every request goes to the instance with the fewest inside, the next in turn of several."""
     env = Environment()
     gaps, services = _lists(system.gap_s, system.service_s)
     workers, cap = system.workers, system.cap
@@ -146,15 +146,16 @@ def balanced_run(system: System) -> Run:
     lines: list[deque[int]] = [deque() for _ in inside]
     place = [0] * system.requests
     departure_s = [NAN] * system.requests
-    number = shed = 0
+    number = shed = turn = 0
 
     def arrive(_: Any) -> None:
-        nonlocal number, shed
+        nonlocal number, shed, turn
         fewest = min(inside)
+        chosen = inside.index(fewest, turn) if fewest in inside[turn:] else inside.index(fewest)
+        turn = (chosen + 1) % len(inside)
         if fewest >= cap:
             shed += 1
         else:
-            chosen = inside.index(fewest)
             place[number] = chosen
             inside[chosen] += 1
             if fewest < workers:

@@ -290,8 +290,8 @@ bigger_chart = charts.plot_capacity_curve(bigger, capacity=what_if["100 workers"
 # %% [markdown]
 # **How far to trust this.** The prediction assumes that the service time stays what it was measured to be. On a real
 # machine, twice the workers share the same processor cores, memory and database, and each request may take longer. The
-# model does not know that yet. So take the answer as an upper bound, make the change on a test instance, and measure
-# again: the same cells, with the other deployment.
+# calibrated model lumps all of that into one service time. So take the answer as an upper bound, make the change on a
+# test instance, and measure again: the same cells, with the other deployment.
 #
 # The recording of this run is in `folder`; the plan is saved beside it and can be opened with
 # `capacity.CapacityPlan.load`.

@@ -118,8 +118,8 @@ print(by_engine["compiled"].engine_reason)
 # %% [markdown]
 # The short run makes the compiled engine look slower than it is. `docs/benchmark.md` has measured speeds.
 #
-# By default a run keeps no rows, only sums and histograms over stretches of time, so a run of 100 million requests
-# needs no more memory than this one. `keep="requests"` keeps the log.
+# By default a run keeps no rows, only sums and histograms over stretches of time, so its memory does not grow with the
+# requests. `keep="requests"` keeps the log.
 
 # %% [markdown]
 # ## 3. A retry storm
@@ -307,15 +307,17 @@ balancer_chart.grid(visible=True, axis="x", color=GREY, alpha=0.25, linewidth=0.
 # What if a cache stood in front of the database? The library has no cache. But the SimPy engine is written to be
 # extended: subclass its server and override `work`, what a request does while it holds a worker.
 #
-# Whether a request finds its answer in the cache is drawn *by identity*: a function of the request's own numbers, not
-# of the order of events. So every replication can be repeated, and compared with another server under the same luck.
+# Whether a request finds its answer in the cache is drawn *by identity*: from a number of the request itself, here its
+# database time, and not from a stream that depends on the order of events. So every run can be repeated, and compared
+# with another server under the same luck.
 
 # %%
-from simulations.engines.random_streams import uniforms
+import random
+
 from simulations.engines.simpy_engine import Server
 from simulations.engines.simpy_stations import COMPLETION
 
-CACHE_KEY, HIT_SHARE, LOOKUP_S = 20_240, 0.3, 0.001
+HIT_SHARE, LOOKUP_S = 0.3, 0.001
 
 
 class WithCache(Server):
@@ -323,8 +325,7 @@ class WithCache(Server):
 
     def work(self, request):
         yield self.env.at(self.env.now + LOOKUP_S, COMPLETION, request)
-        luck, _ = uniforms(CACHE_KEY, request.cycle, request.user)
-        if luck < HIT_SHARE:
+        if random.Random(request.database_s).random() < HIT_SHARE:
             request.database_s = 0.0
         yield from super().work(request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from loadtests.staging.service_log import HEADER
 from simulations import CalibrationResult, ServerModel, ValidationReport
 from simulations.calibration.result import ParameterDraws
 from simulations.calibration.validation import LIMITS, MetricComparison, StepValidation
+from simulations.engines import event_kernel, recursion_kernels, simpy_engine
 
 DOCS = Path(__file__).parents[2] / "docs"
 ONE = Interval(1.0, 1.0, 1.0)
@@ -67,3 +69,13 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
     parts += [document["steps"][0]["needs"][0], document["steps"][0]["at_peak"]["low"], document["findings"][0]]
     parts += [document["inputs"]["policy"], document["inputs"]["growth"], document["inputs"]["growth"]["points"][1]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
+
+
+def test_the_functions_that_a_request_passes_exist() -> None:
+    text = (DOCS / "how-it-works.md").read_text(encoding="utf-8").split("### Follow a request")[1]
+    rows = [line.split("|")[2:5] for line in text.splitlines() if line.startswith("| ") and "`" in line]
+    simpy, events, recursion = (re.findall(r"`([\w.]+)`", " ".join(column)) for column in zip(*rows, strict=True))
+    missing = [name for name in simpy if not callable(attrgetter(name.removesuffix(".choose"))(simpy_engine))]
+    missing += [name for name in events if not hasattr(event_kernel, name)]
+    missing += [name for name in recursion if not hasattr(recursion_kernels, name)]
+    assert missing == []

@@ -26,43 +26,56 @@ if TYPE_CHECKING:
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.store import read_recording
-    from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
-    from simulations.analysis.load_sweep import find_capacity, sweep_load
+    from simulations.analysis.capacity_curve import CapacityCurve, CurveFeature, InstanceCapacity
+    from simulations.analysis.capacity_search import find_capacity
+    from simulations.analysis.load_sweep import SweepSize, sweep_load
+    from simulations.analysis.objective import Objective, judge
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
     from simulations.calibration.fitting import calibrate
     from simulations.calibration.prediction import model_draws, predict_curve, predict_window
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
-    from simulations.model.server_model import ServerModel
-    from simulations.model.workload import ClosedWorkload, OpenWorkload
+    from simulations.model.clients import Clients, Retries
+    from simulations.model.fleet import Fleet
+    from simulations.model.server_model import RequestClass, ServerModel
+    from simulations.model.workload import ClosedWorkload, OpenWorkload, SessionWorkload
 
 __all__ = [
     "CalibrationResult",
     "CapacityCurve",
+    "Clients",
     "ClosedWorkload",
     "Constant",
+    "CurveFeature",
     "Deployment",
     "Empirical",
     "Exponential",
+    "Fleet",
     "Gamma",
     "InstanceCapacity",
     "Interval",
     "LoadStep",
     "LogNormal",
     "Mixture",
+    "Objective",
     "OpenWorkload",
     "Pareto",
     "Quantity",
     "Recording",
+    "RequestClass",
+    "Retries",
     "ServerModel",
+    "SessionWorkload",
     "SimulationResult",
+    "SweepSize",
     "Uniform",
     "ValidationReport",
     "Weibull",
     "calibrate",
     "capacity_of_fit",
     "find_capacity",
+    "judge",
     "model_draws",
     "parse_distribution",
     "predict_curve",
@@ -90,15 +103,19 @@ __getattr__, __dir__ = attach(
         "Quantity": "loadtests.foundation.units",
         "record": "loadtests.runner",
         "read_recording": "loadtests.store",
-        **dict.fromkeys(("CapacityCurve", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
-        **dict.fromkeys(("find_capacity", "sweep_load"), "simulations.analysis.load_sweep"),
+        **dict.fromkeys(("CapacityCurve", "CurveFeature", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
+        "find_capacity": "simulations.analysis.capacity_search",
+        **dict.fromkeys(("SweepSize", "sweep_load"), "simulations.analysis.load_sweep"),
+        **dict.fromkeys(("Objective", "judge"), "simulations.analysis.objective"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
         "capacity_of_fit": "simulations.calibration.capacity",
         **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
-        "ServerModel": "simulations.model.server_model",
-        **dict.fromkeys(("ClosedWorkload", "OpenWorkload"), "simulations.model.workload"),
+        **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),
+        "Fleet": "simulations.model.fleet",
+        **dict.fromkeys(("RequestClass", "ServerModel"), "simulations.model.server_model"),
+        **dict.fromkeys(("ClosedWorkload", "OpenWorkload", "SessionWorkload"), "simulations.model.workload"),
     },
 )

@@ -14,12 +14,12 @@ LOADTESTS = {
     "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
-    "CalibrationResult", "CapacityCurve", "ClosedWorkload", "Constant", "Deployment", "Empirical", "Exponential",
-    "Gamma",
-    "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "Mixture", "OpenWorkload", "Pareto", "Quantity",
-    "Recording", "ServerModel", "SimulationResult", "Uniform", "ValidationReport", "Weibull", "calibrate",
-    "capacity_of_fit", "find_capacity", "model_draws", "parse_distribution", "predict_curve", "predict_window",
-    "read_deployment", "read_recording", "record", "simulate", "sweep_load", "validate_model",
+    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",
+    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "Mixture",
+    "Objective", "OpenWorkload", "Pareto", "Quantity", "Recording", "RequestClass", "Retries", "ServerModel",
+    "SessionWorkload", "SimulationResult", "SweepSize", "Uniform", "ValidationReport", "Weibull", "calibrate",
+    "capacity_of_fit", "find_capacity", "judge", "model_draws", "parse_distribution", "predict_curve",
+    "predict_window", "read_deployment", "read_recording", "record", "simulate", "sweep_load", "validate_model",
 }  # fmt: skip
 
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
     from simulations.calibration.fitting import calibrate
-    from simulations.calibration.prediction import model_draws, predict_curve, predict_window
+    from simulations.calibration.load_prediction import LoadPrediction, predict_load
+    from simulations.calibration.prediction import predict_curve, predict_window
+    from simulations.calibration.prediction_draws import model_draws
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
     from simulations.model.clients import Clients, Retries
@@ -55,6 +57,7 @@ __all__ = [
     "Gamma",
     "InstanceCapacity",
     "Interval",
+    "LoadPrediction",
     "LoadStep",
     "LogNormal",
     "Mixture",
@@ -79,6 +82,7 @@ __all__ = [
     "model_draws",
     "parse_distribution",
     "predict_curve",
+    "predict_load",
     "predict_window",
     "read_deployment",
     "read_recording",
@@ -110,7 +114,9 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
         "capacity_of_fit": "simulations.calibration.capacity",
-        **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
+        **dict.fromkeys(("LoadPrediction", "predict_load"), "simulations.calibration.load_prediction"),
+        **dict.fromkeys(("predict_curve", "predict_window"), "simulations.calibration.prediction"),
+        "model_draws": "simulations.calibration.prediction_draws",
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
         **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),

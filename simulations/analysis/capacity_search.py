@@ -126,12 +126,11 @@ class _Search:
         if self._tried(best) == 0:
             self._refuse()
         found = self._interval(runs, best, drawn)
-        at_best = batch_intervals(*runs.log_at(found.mid), asked.level)
+        rate, inside = self._at_draws(runs, best, drawn) if drawn else self._at_best(runs, found.mid)
         cause, request_class = what_stops(runs, found.mid, self.scale)
         return InstanceCapacity(
             quantity_of(asked.workload), found, self._within_bad_alone(coarse, runs, drawn, found), cause,
-            self._rate(found, runs, at_best["throughput_rps"]), at_best["in_flight"], asked.objective.to_dict(),
-            request_class=request_class,
+            rate if self.scale.is_whole else found, inside, asked.objective.to_dict(), request_class=request_class,
         )  # fmt: skip
 
     def _estimate(self, coarse: JudgedRuns, *, with_intervals: bool) -> tuple[JudgedRuns, float]:
@@ -168,9 +167,7 @@ class _Search:
         """Of the draws' capacities; without draws, of the loads at which the limit is not ruled out."""
         mid = self._tried(best)
         if drawn:
-            found = [self._crossing(item.excess(value, bad_alone=bad_alone), best, 0.05) for item in drawn]
-            tried = np.array([self._tried(load) for load in found])
-            return Interval.from_draws(tried, level=self.question.level, kind="parameter", mid=mid)
+            return self._of_draws(self._loads_of_draws(drawn, best, bad_alone=bad_alone), mid)
         ends = (runs.excess(end, bad_alone=bad_alone) for end in (upper_end, lower_end))
         low, high = (self._tried(self._crossing(end, best, 0.01)) for end in ends)
         return Interval(min(low, mid), mid, max(high, mid), self.question.level)
@@ -191,13 +188,28 @@ class _Search:
         seed = derive_key(self.question.seed, 6, number) >> 1
         return JudgedRuns(replace(self.question, seed=seed), model, _DRAW_REQUESTS)
 
-    def _rate(self, found: Interval, runs: JudgedRuns, attempts_rps: Interval) -> Interval:
-        """Logical requests per second: the load itself, or for users what they send."""
-        if not self.scale.is_whole:
-            return found
-        if self.question.workload.clients.retries is None:
-            return attempts_rps
-        return attempts_rps.scaled(runs.at(found.mid).rate_rps / attempts_rps.mid)
+    def _loads_of_draws(self, drawn: Sequence[JudgedRuns], best: float, *, bad_alone: bool = False) -> list[float]:
+        found = (self._crossing(item.excess(value, bad_alone=bad_alone), best, 0.05) for item in drawn)
+        return [self._tried(load) for load in found]
+
+    def _of_draws(self, values: Sequence[float], mid: float) -> Interval:
+        return Interval.from_draws(np.array(values), level=self.question.level, kind="parameter", mid=mid)
+
+    def _at_draws(self, runs: JudgedRuns, best: float, drawn: Sequence[JudgedRuns]) -> tuple[Interval, Interval]:
+        """Logical requests per second and requests inside, of each draw at its own capacity."""
+        loads = self._loads_of_draws(drawn, best)
+        each = [item.at(max(load, self.scale.least)) for item, load in zip(drawn, loads, strict=True)]
+        middle = runs.at(self._tried(best))
+        return (
+            self._of_draws([item.rate_rps for item in each], middle.rate_rps),
+            self._of_draws([item.in_flight for item in each], middle.in_flight),
+        )
+
+    def _at_best(self, runs: JudgedRuns, load: float) -> tuple[Interval, Interval]:
+        """Logical requests per second and requests inside, in the long run at a load."""
+        found = batch_intervals(*runs.log_at(load), self.question.level)
+        attempts = found["throughput_rps"]
+        return attempts.scaled(runs.at(load).rate_rps / attempts.mid), found["in_flight"]
 
     def _refuse(self) -> None:
         least = "One user alone" if self.scale.is_whole else f"Even a load of {self.scale.least:.3g} requests a second"

@@ -77,22 +77,29 @@ def checked_levels(workload: SteadyWorkload, levels: Sequence[float]) -> list[fl
 def judged_run(
     model: ServerModel, workload: SteadyWorkload, requests: float, fleet: Fleet | None
 ) -> tuple[RunLength, Window]:
-    """A run whose window begins settled and holds at least about `requests` requests.
-
-    Arrivals beyond saturation first fill the line. Arrivals so close to saturation that they need more than a
-    million requests to settle are taken before: that is within a per mille of saturation and moves no capacity.
-    """
+    """A run whose window begins settled (`settling_time_s`) and holds at least about `requests` requests."""
     instances = 1 if fleet is None else fleet.instances
-    rate_rps, top_rps = offered_rate_rps(model, workload), instances * model.saturation_rps
-    warm_up_s = warm_up_time_s(model, workload, instances)
+    rate_rps, warm_up_s = offered_rate_rps(model, workload), settling_time_s(model, workload, instances)
     if isinstance(workload, ClosedWorkload):
-        rate_rps = min(rate_rps, top_rps)
-    else:
-        inside = instances * model.limits.most_in_flight
-        filling_s = inside / (rate_rps - top_rps) if rate_rps > top_rps and math.isfinite(inside) else 0.0
-        warm_up_s = min(warm_up_s + filling_s, _LONGEST_WARM_UP / rate_rps)
+        rate_rps = min(rate_rps, instances * model.saturation_rps)
     end_s = warm_up_s + requests / rate_rps
     return RunLength(horizon_s=end_s), Window(warm_up_s, end_s)
+
+
+def settling_time_s(model: ServerModel, workload: SteadyWorkload, instances: int = 1) -> float:
+    """`run_length.warm_up_time_s`, and for arrivals beyond saturation the time that they need to fill the line.
+
+    Arrivals so close to saturation that a million of them come before they settle are taken as they are then:
+    that is within a per mille of saturation, and moves no capacity.
+    """
+    warm_up_s = warm_up_time_s(model, workload, instances)
+    if isinstance(workload, ClosedWorkload):
+        return warm_up_s
+    rate_rps = offered_rate_rps(model, workload)
+    beyond_rps = rate_rps - instances * model.saturation_rps
+    inside = instances * model.limits.most_in_flight
+    filling_s = inside / beyond_rps if beyond_rps > 0 and math.isfinite(inside) else 0.0
+    return min(warm_up_s + filling_s, _LONGEST_WARM_UP / rate_rps)
 
 
 @dataclass(frozen=True)

@@ -178,11 +178,14 @@ class Judgement:
         Logical requests that count, by how they ended.
     rate_rps : float
         Logical requests of all classes that ended per second.
+    in_flight : float
+        Mean number of requests inside the servers.
     """
 
     parts: tuple[Judged, ...]
     outcomes: dict[str, int]
     rate_rps: float
+    in_flight: float
 
     @property
     def is_met(self) -> bool:
@@ -232,9 +235,14 @@ def judge(
     parts = tuple(_judged(ended.only(masks[item.request_class]), item, level) for item in objective.limits)
     counted = ended.only(ended.of_class(model, objective.request_class))
     counts = np.bincount(counted.outcome, minlength=len(OUTCOME_NAMES)).tolist()
-    length = window.length_s
-    rate_rps = len(ended.outcome) / length if length > 0 else math.nan
-    return Judgement(parts, dict(zip(OUTCOME_NAMES, counts, strict=True)), rate_rps)
+    rate_rps = len(ended.outcome) / window.length_s if window.length_s > 0 else math.nan
+    return Judgement(parts, dict(zip(OUTCOME_NAMES, counts, strict=True)), rate_rps, _mean_inside(log, window))
+
+
+def _mean_inside(log: RequestLog, window: Window) -> float:
+    """Time average of the attempts between arrival and departure."""
+    overlap_s = np.minimum(log.departure_s, window.end_s) - np.maximum(log.arrival_s, window.start_s)
+    return float(np.sum(np.maximum(overlap_s, 0.0))) / window.length_s if window.length_s > 0 else math.nan
 
 
 @dataclass(frozen=True)

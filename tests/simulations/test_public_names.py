@@ -15,11 +15,12 @@ LOADTESTS = {
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",
-    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LoadStep", "LogNormal", "Mixture",
-    "Objective", "OpenWorkload", "Pareto", "Quantity", "Recording", "RequestClass", "Retries", "ServerModel",
-    "SessionWorkload", "SimulationResult", "SweepSize", "Uniform", "ValidationReport", "Weibull", "calibrate",
-    "capacity_of_fit", "find_capacity", "judge", "model_draws", "parse_distribution", "predict_curve",
-    "predict_window", "read_deployment", "read_recording", "record", "simulate", "sweep_load", "validate_model",
+    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LoadPrediction", "LoadStep",
+    "LogNormal", "Mixture", "Objective", "OpenWorkload", "Pareto", "Quantity", "Recording", "RequestClass", "Retries",
+    "ServerModel", "SessionWorkload", "SimulationResult", "SweepSize", "Uniform", "ValidationReport", "Weibull",
+    "calibrate", "capacity_of_fit", "find_capacity", "judge", "model_draws", "parse_distribution", "predict_curve",
+    "predict_load", "predict_window", "read_deployment", "read_recording", "record", "simulate", "sweep_load",
+    "validate_model",
 }  # fmt: skip
 
 

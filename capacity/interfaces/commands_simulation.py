@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,12 +21,14 @@ from capacity.interfaces.console import (
     progress,
     table,
 )
-from capacity.interfaces.load_ranges import parse_levels
+from capacity.interfaces.load_ranges import parse_levels, parse_load
 from capacity.interfaces.output_targets import check_file_target
+from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
     from loadtests.deployment import Deployment
+    from loadtests.foundation.distributions import Distribution
     from loadtests.foundation.intervals import Interval
     from simulations.analysis.capacity_curve import CapacityCurve, CurveFeature, InstanceCapacity
     from simulations.analysis.load_levels import SteadyWorkload
@@ -42,8 +45,8 @@ _SWEEP_DRAWS, _SWEEP_REQUESTS = 40, 12_000
 
 def predict(
     model: Annotated[Path, typer.Argument(help=_MODEL_HELP)],
-    users: Annotated[int | None, typer.Option(help="Users who wait for their answers and think; or:")] = None,
-    arrival_rate: Annotated[float | None, typer.Option(help="Requests per second that wait for nobody.")] = None,
+    users: Annotated[str, typer.Option(help="Users who wait for their answers and think; or:")] = "",
+    arrival_rate: Annotated[str, typer.Option(help="Requests per second that wait for nobody.")] = "",
     think: Annotated[str, typer.Option(help=f"With --users: {_THINK_HELP}")] = "",
     window: Annotated[str, typer.Option(help="Length of the measurement that is predicted.")] = "60s",
     deployment: Annotated[Path | None, typer.Option(help="Other limits (JSON or TOML); absent ones stay.")] = None,
@@ -58,11 +61,12 @@ def predict(
     from simulations.calibration.result import CalibrationResult
 
     load = _Load.of(users, arrival_rate, think)
+    workload = load.workload(parse_load(users or arrival_rate, "--users" if users else "--arrival-rate"))
     window_s, fleet, limits = parse_duration_s(window, "--window"), _fleet(instances, balancer), _read(deployment)
     fit = CalibrationResult.load(model)
     with progress("simulating") as stage:
         found = predict_load(
-            fit, load.workload(fit), window_s, deployment=limits, fleet=fleet, seed=seed, on_progress=stage.show
+            fit, workload(fit), window_s, deployment=limits, fleet=fleet, seed=seed, on_progress=stage.show
         )
     if not as_json:
         print_prediction(found)
@@ -89,7 +93,7 @@ def sweep(
 
     if out_file is not None:
         check_file_target(out_file)
-    load = _Load.of(users or None, arrival_rate or None, think)
+    load = _Load.of(users, arrival_rate, think)
     levels = parse_levels(users, "--users") if users else parse_levels(arrival_rate, "--arrival-rate")
     curve = _swept(CalibrationResult.load(model), load, levels, seed)
     if out_file is not None:
@@ -120,7 +124,7 @@ def slo_capacity(
     objective = Objective(
         parse_duration_s(p95, "--p95") if p95 else None, parse_fraction(max_bad, "--max-bad") if max_bad else None
     )
-    think_time = _Load(None, None, think).think_time()
+    think_time = _think_time(think)
     fit = CalibrationResult.load(model)
     asked = {
         "model": str(model), "p95_s": objective.p95_s, "max_bad_fraction": objective.max_bad_fraction,
@@ -146,38 +150,41 @@ def slo_capacity(
 
 @dataclass(frozen=True)
 class _Load:
-    """The load as given: users who think, or arrivals; of a sweep the text of its levels."""
+    """The load as given: users who think, or arrivals."""
 
-    users: int | str | None
-    arrival_rate: float | str | None
+    users: str
+    arrival_rate: str
     think: str
 
     @classmethod
-    def of(cls, users: int | str | None, arrival_rate: float | str | None, think: str) -> _Load:
+    def of(cls, users: str, arrival_rate: str, think: str) -> _Load:
         """Refuse both kinds of load, none, and a think time that has no effect."""
-        if (users is None) == (arrival_rate is None):
-            raise InputError("Give either --users N (they wait and think) or --arrival-rate R, one of the two.")
-        if users is None and think:
+        if bool(users) == bool(arrival_rate):
+            raise InputError("Give either --users (they wait and think) or --arrival-rate, one of the two.")
+        if not users and think:
             raise InputError("--think has no effect with --arrival-rate: arrivals wait for nobody. Leave it out.")
         return cls(users, arrival_rate, think)
 
-    def think_time(self) -> Any:
-        from loadtests.foundation.distributions import parse_distribution
-
-        return parse_distribution(self.think) if self.think else None
-
-    def workload(self, fit: CalibrationResult) -> SteadyWorkload:
-        """The load of a single prediction; for levels a template with any load."""
+    def workload(self, load: float) -> Callable[[CalibrationResult], SteadyWorkload]:
+        """What to simulate at a load, once the model is there with its measured think times."""
         from simulations.model.workload import ClosedWorkload, OpenWorkload
 
-        if self.users is None:
-            return OpenWorkload(self.arrival_rate if isinstance(self.arrival_rate, (int, float)) else 1.0)
-        users = self.users if isinstance(self.users, int) else 1
-        return ClosedWorkload(users, self.think_time() or fit.think_time)
+        think_time = _think_time(self.think)
+        if not self.users:
+            arrivals = OpenWorkload(load)
+            return lambda _: arrivals
+        count = whole("users", load, least=1)
+        return lambda fit: ClosedWorkload(count, think_time or fit.think_time)
 
     def inputs(self) -> dict[str, Any]:
-        """For machines; null: as measured."""
-        return {"users": self.users, "arrival_rate_rps": self.arrival_rate, "think": self.think or None}
+        """For machines, as given; null: the other kind of load, think times as measured."""
+        return {"users": self.users or None, "arrival_rate": self.arrival_rate or None, "think": self.think or None}
+
+
+def _think_time(text: str) -> Distribution | None:
+    from loadtests.foundation.distributions import parse_distribution
+
+    return parse_distribution(text) if text else None
 
 
 def _swept(fit: CalibrationResult, load: _Load, levels: list[float], seed: int) -> CapacityCurve:
@@ -185,7 +192,7 @@ def _swept(fit: CalibrationResult, load: _Load, levels: list[float], seed: int) 
     from simulations.analysis.load_sweep import SweepSize, sweep_load
     from simulations.calibration.prediction_draws import model_draws
 
-    template = load.workload(fit)
+    template = load.workload(1.0)(fit)
     draws = model_draws(fit, _SWEEP_DRAWS, seed)
     with progress(f"simulating {len(levels)} levels"):
         return sweep_load(

@@ -41,6 +41,11 @@ def parse_levels(text: str, name: str) -> list[float]:
     return [float(_number(part, text, name)) for part in parts]
 
 
+def parse_load(text: str, name: str) -> float:
+    """Read one load: a single number."""
+    return float(_number(text, text, name, "write one number, for example 240"))
+
+
 def _range(text: str, name: str) -> list[Decimal]:
     parts = text.split(":")
     if len(parts) != 3:
@@ -56,11 +61,11 @@ def _range(text: str, name: str) -> list[Decimal]:
     return [first + step * number for number in range(count)]
 
 
-def _number(part: str, text: str, name: str) -> Decimal:
+def _number(part: str, text: str, name: str, advice: str = _EXAMPLES) -> Decimal:
     try:
         number = Decimal(part.strip().replace("_", ""))
     except InvalidOperation:
-        raise InputError(f"{name} is {text!r}; {part.strip()!r} is not a number: {_EXAMPLES}.") from None
+        raise InputError(f"{name} is {text!r}; {part.strip()!r} is not a number: {advice}.") from None
     if not number.is_finite() or number.adjusted() > 12:
-        raise InputError(f"{name} is {text!r}; {part.strip()!r} is not a finite number of sensible size: {_EXAMPLES}.")
+        raise InputError(f"{name} is {text!r}; {part.strip()!r} is not a finite number of sensible size: {advice}.")
     return number

@@ -282,9 +282,8 @@ for name in ("max_ccu 600", "100 workers"):
 
 # %%
 levels = [60, 150, 240, 330, 380, 430, 520, 610, 700, 790]
-bigger = sweep_load(
-    fit.model.with_deployment(larger["100 workers"]), levels, parse_distribution("exponential:0.3"), seed=SEED
-)
+thinking = ClosedWorkload(1, parse_distribution("exponential:0.3"))  # the levels replace its number of users
+bigger = sweep_load(fit.model.with_deployment(larger["100 workers"]), thinking, levels, seed=SEED)
 bigger_chart = charts.plot_capacity_curve(bigger, capacity=what_if["100 workers"])
 
 # %% [markdown]

@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.store import read_recording
-    from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+    from simulations.analysis.capacity_curve import CapacityCurve, CurveFeature, InstanceCapacity
+    from simulations.analysis.capacity_search import find_capacity
     from simulations.analysis.comparison import PairedComparison, compare_models
-    from simulations.analysis.load_sweep import find_capacity, sweep_load
+    from simulations.analysis.load_sweep import SweepSize, sweep_load
+    from simulations.analysis.objective import Objective, judge
     from simulations.analysis.replicated_runs import ReplicationPlan
     from simulations.analysis.sequential import Precision
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
     from simulations.calibration.fitting import calibrate
-    from simulations.calibration.prediction import model_draws, predict_curve, predict_window
+    from simulations.calibration.load_prediction import LoadPrediction, predict_load
+    from simulations.calibration.prediction import predict_curve, predict_window
+    from simulations.calibration.prediction_draws import model_draws
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
     from simulations.model.clients import Clients, Retries
@@ -54,6 +58,7 @@ __all__ = [
     "Clients",
     "ClosedWorkload",
     "Constant",
+    "CurveFeature",
     "Deployment",
     "Empirical",
     "Exponential",
@@ -62,9 +67,11 @@ __all__ = [
     "InstanceCapacity",
     "Interval",
     "LimitChange",
+    "LoadPrediction",
     "LoadStep",
     "LogNormal",
     "Mixture",
+    "Objective",
     "OpenWorkload",
     "PairedComparison",
     "Pareto",
@@ -79,6 +86,7 @@ __all__ = [
     "ServerModel",
     "SessionWorkload",
     "SimulationResult",
+    "SweepSize",
     "TraceWorkload",
     "Uniform",
     "ValidationReport",
@@ -87,9 +95,11 @@ __all__ = [
     "capacity_of_fit",
     "compare_models",
     "find_capacity",
+    "judge",
     "model_draws",
     "parse_distribution",
     "predict_curve",
+    "predict_load",
     "predict_window",
     "read_deployment",
     "read_recording",
@@ -116,20 +126,24 @@ __getattr__, __dir__ = attach(
         "Quantity": "loadtests.foundation.units",
         "record": "loadtests.runner",
         "read_recording": "loadtests.store",
-        **dict.fromkeys(("CapacityCurve", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
-        **dict.fromkeys(("find_capacity", "sweep_load"), "simulations.analysis.load_sweep"),
+        **dict.fromkeys(("CapacityCurve", "CurveFeature", "InstanceCapacity"), "simulations.analysis.capacity_curve"),
+        "find_capacity": "simulations.analysis.capacity_search",
+        **dict.fromkeys(("SweepSize", "sweep_load"), "simulations.analysis.load_sweep"),
+        **dict.fromkeys(("Objective", "judge"), "simulations.analysis.objective"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
         "capacity_of_fit": "simulations.calibration.capacity",
-        **dict.fromkeys(("model_draws", "predict_curve", "predict_window"), "simulations.calibration.prediction"),
+        **dict.fromkeys(("LoadPrediction", "predict_load"), "simulations.calibration.load_prediction"),
+        **dict.fromkeys(("predict_curve", "predict_window"), "simulations.calibration.prediction"),
+        "model_draws": "simulations.calibration.prediction_draws",
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
         **dict.fromkeys(("PairedComparison", "compare_models"), "simulations.analysis.comparison"),
         "ReplicationPlan": "simulations.analysis.replicated_runs",
         "Precision": "simulations.analysis.sequential",
-        **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),
         **dict.fromkeys(("Fleet", "LimitChange"), "simulations.model.fleet"),
         **dict.fromkeys(("RequestClass", "ResourceUse", "ServerModel"), "simulations.model.server_model"),
         **dict.fromkeys(_WORKLOADS, "simulations.model.workload"),
+        **dict.fromkeys(("Clients", "Retries"), "simulations.model.clients"),
     },
 )

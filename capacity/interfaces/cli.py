@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from capacity.interfaces import commands_loadtests, commands_model, commands_plan
+from capacity.interfaces import commands_loadtests, commands_model, commands_plan, commands_simulation
 from capacity.interfaces.console import messages
 from loadtests.foundation.errors import CapacityError
 
@@ -43,7 +43,10 @@ def _options(
     """Capacity planning from evidence: load test, calibrated model, instances, timeline."""
 
 
-for command in (*commands_loadtests.COMMANDS, *commands_model.COMMANDS, *commands_plan.COMMANDS):
+_COMMANDS = (
+    *commands_loadtests.COMMANDS, *commands_model.COMMANDS, *commands_simulation.COMMANDS, *commands_plan.COMMANDS,
+)  # fmt: skip
+for command in _COMMANDS:
     app.command()(command)
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from loadtests.foundation.distributions import Distribution
 from loadtests.foundation.errors import InputError
 from simulations.analysis.capacity_curve import InstanceCapacity
-from simulations.analysis.load_sweep import find_capacity
-from simulations.calibration.prediction import model_draws
+from simulations.analysis.capacity_search import find_capacity
+from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.result import CalibrationResult
 from simulations.model.workload import ClosedWorkload
 

@@ -1,4 +1,7 @@
-"""The compiled engine: the same input and log as the SimPy engine, by whichever kernel fits."""
+"""The compiled engine: the same input and log as the SimPy engine, by whichever kernel fits.
+
+The event-driven kernel is imported where it is used: loading it takes as long as a million requests.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.foundation.seeds import derive_key
-from simulations.engines import event_engine, recursion_engine, recursion_kernels
 from simulations.engines import inputs as by_numpy
+from simulations.engines import recursion_engine, recursion_kernels
 from simulations.engines.inputs import ClientRules, DrawnArrivals, EngineInput, RunLength, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.engines.recursion_engine import Stretch
@@ -51,6 +54,8 @@ def run(given: EngineInput) -> RequestLog:
 def stream(given: EngineInput, cells: TimeCells) -> None:
     """Simulate one run into `cells`, without keeping its rows."""
     if choose_kernel(given).kernel == "events":
+        from simulations.engines import event_engine
+
         event_engine.run_rows(given, cells.add_rows)
         return
     for part in recursion_engine.stretches(given):
@@ -74,6 +79,8 @@ def run_recursion(given: EngineInput) -> RequestLog:
 
 def run_events(given: EngineInput) -> RequestLog:
     """Simulate one run with the event-driven kernel, which covers every model."""
+    from simulations.engines import event_engine
+
     parts: list[NDArray[np.void]] = []
     event_engine.run_rows(given, lambda rows: parts.append(rows.copy()))
     by_numpy.within_memory(sum(len(part) for part in parts))

@@ -57,10 +57,9 @@ def halve(counts, sums, times, totals, scale):
     scale[WIDTH_S] *= 2.0
 
 
-@njit(**_INLINED)
-def _spread(sums, column, from_s, until_s, width_s):
-    """Add the time from `from_s` to `until_s` to the cells that it covers."""
-    cell, last = int(from_s / width_s), int(until_s / width_s)
+@njit(**_COMPILED)
+def _spread(sums, column, from_s, until_s, cell, last, width_s):
+    """Add the time from `from_s` to `until_s` to the cells that it covers, from `cell` to `last`."""
     while cell < last:
         edge_s = (cell + 1) * width_s
         sums[cell, column] += max(edge_s - from_s, 0.0)
@@ -72,11 +71,12 @@ def _spread(sums, column, from_s, until_s, width_s):
 @njit(**_INLINED)
 def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final, counts, sums, times, totals, scale):
     """One finished attempt."""
-    while max(departure_s, answered_s) >= counts.shape[0] * scale[WIDTH_S]:
+    while max(departure_s, answered_s) * (1.0 / scale[WIDTH_S]) >= counts.shape[0]:
         halve(counts, sums, times, totals, scale)
     width_s = scale[WIDTH_S]
-    left, answered = int(departure_s / width_s), int(answered_s / width_s)
-    counts[int(arrival_s / width_s), ARRIVALS] += 1
+    per_s = 1.0 / width_s
+    came, left, answered = int(arrival_s * per_s), int(departure_s * per_s), int(answered_s * per_s)
+    counts[came, ARRIVALS] += 1
     counts[left, DEPARTURES] += 1
     counts[answered, OUTCOMES + outcome] += 1
     scale[LAST_ARRIVAL_S] = max(scale[LAST_ARRIVAL_S], arrival_s)
@@ -84,9 +84,14 @@ def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final,
     if departure_s > start_s or outcome == SERVED:
         counts[left, COMPLETED] += 1
         sums[left, HELD_S] += departure_s - start_s
-        _spread(sums, BUSY_S, start_s, departure_s, width_s)
-    if departure_s > arrival_s:
-        _spread(sums, IN_FLIGHT_S, arrival_s, departure_s, width_s)
+        if came == left:
+            sums[left, BUSY_S] += departure_s - start_s
+        else:
+            _spread(sums, BUSY_S, start_s, departure_s, int(start_s * per_s), left, width_s)
+    if came == left:
+        sums[left, IN_FLIGHT_S] += departure_s - arrival_s
+    else:
+        _spread(sums, IN_FLIGHT_S, arrival_s, departure_s, came, left, width_s)
     if outcome == SERVED:
         residence_s = answered_s - arrival_s
         sums[answered, RESIDENCE_S] += residence_s

@@ -22,7 +22,7 @@ LOG_COLUMNS = (
 )  # fmt: skip
 """Of `event_kernel.ROW`, those that a request log has under the same name and type."""
 
-_SLOTS_AT_FIRST = 1 << 10
+_SLOTS_AT_FIRST = 1 << 8
 _BUFFER = 1 << 14
 
 
@@ -145,11 +145,10 @@ def _first_state(given: EngineInput) -> _State:
 
 
 def _slots_at_first(given: EngineInput) -> int:
-    """Jobs that can be inside at once, where the limits say so; otherwise a guess that grows."""
+    """Few job slots at first, as they grow: a small tournament is quicker. They fill its leaves, with the cores'."""
     inside = given.limits.most_in_flight * given.fleet.instances
-    if given.fleet.changes or math.isinf(inside):
-        return _SLOTS_AT_FIRST
-    return int(min(inside, 1 << 16)) + 1
+    wanted = _SLOTS_AT_FIRST if given.fleet.changes or math.isinf(inside) else int(min(inside + 1, _SLOTS_AT_FIRST))
+    return _leaves(given.fleet.instances + wanted) - given.fleet.instances
 
 
 def _clients_at_first(given: EngineInput) -> int:
@@ -182,37 +181,43 @@ def _seat_population(state: _State, times: UserTimes, horizon_s: float) -> None:
 
 
 def _tree(slots: int) -> Tree:
-    leaves = 1 << max(slots - 1, 1).bit_length()
+    leaves = _leaves(slots)
     time, winner = np.full(2 * leaves, np.inf), np.zeros(2 * leaves, np.int64)
     place, row = np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
     kernel.build_tournament(time, winner, place, row)
     return time, winner, place, row
 
 
+def _leaves(slots: int) -> int:
+    """The next power of two, at least 2."""
+    return 1 << max(slots - 1, 1).bit_length()
+
+
 def _more_jobs(state: _State) -> None:
-    """Twice as many job slots."""
-    old = len(state.jobs)
-    state.jobs = np.concatenate([state.jobs, np.zeros(old, kernel.JOB)])
-    state.free_jobs = _freed(old)
-    state.numbers["free_jobs"] = old
+    """A tournament twice as large, its new leaves for jobs."""
+    old, leaves = len(state.jobs), 2 * len(state.job_tree[2])
+    new = leaves - len(state.instances) - old
+    state.jobs = np.concatenate([state.jobs, np.zeros(new, kernel.JOB)])
+    state.free_jobs = _freed(old, new)
+    state.numbers["free_jobs"] = new
     if state.heap_s.shape[1]:
-        state.heap_s = np.hstack([state.heap_s, np.zeros_like(state.heap_s)])
-        state.heap_job = np.hstack([state.heap_job, np.zeros_like(state.heap_job)])
-    state.job_tree = _grown(state.job_tree, len(state.instances) + 2 * old)
+        more = ((0, 0), (0, new))
+        state.heap_s, state.heap_job = np.pad(state.heap_s, more), np.pad(state.heap_job, more)
+    state.job_tree = _grown(state.job_tree, leaves)
 
 
 def _more_clients(state: _State) -> None:
     """Twice as many client slots."""
     old = len(state.clients)
     state.clients = np.concatenate([state.clients, np.zeros(old, kernel.CLIENT)])
-    state.free_clients = _freed(old)
+    state.free_clients = _freed(old, old)
     state.numbers["free_clients"] = old
     state.client_tree = _grown(state.client_tree, 2 * old)
 
 
-def _freed(old: int) -> NDArray[np.int64]:
+def _freed(old: int, new: int) -> NDArray[np.int64]:
     """The new slots on a stack that has room for all."""
-    return np.concatenate([np.arange(old, 2 * old)[::-1], np.zeros(old, np.int64)])
+    return np.concatenate([np.arange(old, old + new)[::-1], np.zeros(old, np.int64)])
 
 
 def _grown(tree: Tree, slots: int) -> Tree:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loadtests.foundation.errors import InputError
 from simulations.engines import recursion_kernels as kernels
-from simulations.engines.inputs import EngineInput, OpenTimes, UserTimes, arrival_parts
+from simulations.engines.inputs import DrawnArrivals, EngineInput, OpenTimes, UserTimes, arrival_parts
 from simulations.model.server_model import Limits
 
 Floats = NDArray[np.float64]
@@ -98,26 +98,41 @@ def _open(given: EngineInput) -> Iterator[Stretch]:
     station = _Station.build(given.limits, given.length.most_rows)
     start_s, departure_s, outcome = np.empty(_STRETCH), np.empty(_STRETCH), np.empty(_STRETCH, np.int8)
     zeros, first = np.zeros(_STRETCH, np.int64), 0
-    for arrival_s in _short_parts(given):
+    for arrival_s, service_s, kind in _short_parts(given):
         within_horizon = int(np.searchsorted(arrival_s, given.length.horizon_s, side="right"))
         count = int(min(within_horizon, given.length.most_rows - first))
         if count <= 0:
             return
-        service_s, kind = _services(given, first, count)
         kernels.run_open(
-            arrival_s[:count], service_s, *station.arguments, start_s[:count], departure_s[:count], outcome[:count]
-        )
+            arrival_s[:count], service_s[:count], *station.arguments, start_s[:count], departure_s[:count],
+            outcome[:count],
+        )  # fmt: skip
         position = np.arange(first, first + count, dtype=np.int64)
         yield Stretch(arrival_s[:count], start_s[:count], departure_s[:count], outcome[:count], zeros[:count], position,
-                      kind)  # fmt: skip
+                      kind[:count])  # fmt: skip
         first += count
 
 
-def _short_parts(given: EngineInput) -> Iterator[Floats]:
-    """The arrivals in parts that fit the buffers."""
+def _short_parts(given: EngineInput) -> Iterator[tuple[Floats, Floats, Whole]]:
+    """Arrivals, service times and classes in parts that fit the buffers."""
+    if isinstance(given.times, DrawnArrivals):
+        yield from _drawn_parts(given, given.times)
+        return
     for part in arrival_parts(given):
         for first in range(0, len(part), _STRETCH):
-            yield part[first : first + _STRETCH]
+            arrival_s = part[first : first + _STRETCH]
+            yield arrival_s, *_services(given, first, len(arrival_s))
+
+
+def _drawn_parts(given: EngineInput, arrivals: DrawnArrivals) -> Iterator[tuple[Floats, Floats, Whole]]:
+    work, first, now_s = given.work, 0, 0.0
+    arrival_s, service_s, kind = np.empty(_STRETCH), np.empty(_STRETCH), np.empty(_STRETCH, np.int64)
+    while first < given.length.most_rows and now_s <= given.length.horizon_s:
+        kernels.draw_open(
+            np.uint64(work.key), first, now_s, work.class_upto, arrivals.gap, work.service, arrival_s, service_s, kind
+        )
+        yield arrival_s, service_s, kind
+        first, now_s = first + _STRETCH, float(arrival_s[-1])
 
 
 def _services(given: EngineInput, first: int, count: int) -> tuple[Floats, Whole]:
@@ -163,7 +178,7 @@ def _loser_tree(times: Floats) -> tuple[Floats, Whole, int]:
     padded = np.full(leaves, np.inf)
     padded[: len(times)] = times
     node_time, node_leaf = np.full(leaves, np.inf), np.zeros(leaves, np.int64)
-    winner = kernels.build_tree(padded, node_time, node_leaf)
+    winner = kernels.build_tree(padded, node_time, node_leaf, np.empty(2 * leaves, np.int64))
     return node_time, node_leaf, int(winner)
 
 

@@ -30,11 +30,17 @@ References
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 SERVED, SHED_AT_GATE, SHED_AT_QUEUE = 0, 1, 2
 STAGE_REQUEST, STAGE_CLASS = 0, 4
+
+_COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+"""Nothing is allocated inside, so references need not be counted."""
+_INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -46,7 +52,7 @@ _INSIDE_UNIT = 2.0**-_INSIDE_BITS
 _FIRST_CELL = (1023 - 53) << 7
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**_INLINED)
 def _two_uniforms(key, index, owner, attempt, stage):
     """Philox4x32-10, as `random_streams.uniforms`."""
     c0, c1, c2, c3 = np.uint64(index), np.uint64(owner), np.uint64(attempt), np.uint64(stage)
@@ -63,7 +69,7 @@ def _two_uniforms(key, index, owner, attempt, stage):
     return first, second
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**_INLINED)
 def _time(table, unit):
     """Invert a uniform through a quantile table, as `random_streams.times_s`."""
     upper = unit > 0.5
@@ -76,7 +82,7 @@ def _time(table, unit):
     return left + fraction * (table[row, cell + 1] - left)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**_INLINED)
 def _class_of(key, class_upto, index, owner):
     """The request class, by identity."""
     kind = 0
@@ -87,7 +93,7 @@ def _class_of(key, class_upto, index, owner):
     return kind
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILED)
 def draw_arrivals(key, first, now_s, gap_table, arrival_s):
     """Fill the arrivals of an open workload from position `first` on, which follows an arrival at `now_s`."""
     for i in range(arrival_s.size):
@@ -95,7 +101,17 @@ def draw_arrivals(key, first, now_s, gap_table, arrival_s):
         arrival_s[i] = now_s
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILED)
+def draw_open(key, first, now_s, class_upto, gap_table, service_tables, arrival_s, service_s, kind):
+    """Both at once: one draw gives an arrival's gap and its service time."""
+    for i in range(arrival_s.size):
+        service_unit, gap_unit = _two_uniforms(key, first + i, 0, 0, STAGE_REQUEST)
+        now_s += _time(gap_table, gap_unit)
+        kind[i] = _class_of(key, class_upto, first + i, 0)
+        arrival_s[i], service_s[i] = now_s, _time(service_tables[kind[i]], service_unit)
+
+
+@njit(**_COMPILED)
 def draw_services(key, first, class_upto, service_tables, service_s, kind):
     """Fill the service times and classes of an open workload from position `first` on."""
     for i in range(service_s.size):
@@ -103,11 +119,13 @@ def draw_services(key, first, class_upto, service_tables, service_s, kind):
         service_s[i] = _time(service_tables[kind[i]], _two_uniforms(key, first + i, 0, 0, STAGE_REQUEST)[0])
 
 
-@njit(cache=True, nogil=True)
-def build_tree(leaf_times, node_time, node_leaf):
-    """Play all matches: losers stay in the nodes, the winner's leaf is returned. Sizes: powers of two."""
+@njit(**_COMPILED)
+def build_tree(leaf_times, node_time, node_leaf, winner):
+    """Play all matches: losers stay in the nodes, the winner's leaf is returned. Sizes: powers of two.
+
+    `winner` is room for two numbers a leaf.
+    """
     leaves = leaf_times.size
-    winner = np.empty(2 * leaves, dtype=np.int64)
     for leaf in range(leaves):
         winner[leaves + leaf] = leaf
     for node in range(leaves - 1, 0, -1):
@@ -120,7 +138,7 @@ def build_tree(leaf_times, node_time, node_leaf):
     return winner[1]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**_INLINED)
 def _replace_time(node_time, node_leaf, leaf, time):
     """Give the winner's leaf a new time; return the new winner's time and leaf (ties: any)."""
     node = (node_time.size + leaf) >> 1
@@ -135,7 +153,7 @@ def _replace_time(node_time, node_leaf, leaf, time):
     return time, leaf
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**_INLINED)
 def _replace_time_ordered(node_time, node_leaf, leaf, time):
     """As `_replace_time`, with ties won by the lower leaf (the order of users)."""
     node = (node_time.size + leaf) >> 1
@@ -150,7 +168,7 @@ def _replace_time_ordered(node_time, node_leaf, leaf, time):
     return time, leaf
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILED)
 def run_open(
     arrival_s, service_s, workers, gate_room, queue_room, node_time, node_leaf, ring, state_s, state,
     start_s, departure_s, outcome,
@@ -193,7 +211,7 @@ def run_open(
     state_s[0], state[0], state[1], state[2] = free_s, worker, head, waiting
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILED)
 def draw_first_services(key, class_upto, service_tables, service_s):
     """Each user's first service time."""
     for user in range(service_s.size):
@@ -201,7 +219,7 @@ def draw_first_services(key, class_upto, service_tables, service_s):
         service_s[user] = _time(service_tables[kind], _two_uniforms(key, 0, user, 0, STAGE_REQUEST)[0])
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILED)
 def run_closed(
     key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, horizon_s, most_rows,
     next_s, next_user, user_time, user_leaf, cycles, next_service_s,

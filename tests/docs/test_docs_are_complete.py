@@ -12,11 +12,23 @@ import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
 from loadtests import Deployment, Exponential, Interval, LogNormal
+from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS
 from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, STEP_METRICS, LoadStep
 from loadtests.staging.service_log import HEADER
-from simulations import CalibrationResult, ServerModel, ValidationReport
+from simulations import (
+    CalibrationResult,
+    CapacityCurve,
+    Fleet,
+    LoadPrediction,
+    OpenWorkload,
+    ServerModel,
+    ValidationReport,
+)
+from simulations.analysis.capacity_curve import CapacityPoint
+from simulations.analysis.metrics import METRIC_NAMES
+from simulations.calibration.load_prediction import UTILIZATIONS
 from simulations.calibration.result import ParameterDraws
 from simulations.calibration.validation import LIMITS, MetricComparison, StepValidation
 from simulations.engines import event_kernel, recursion_kernels, simpy_engine
@@ -60,6 +72,19 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
     written = (STEP, fit, model, comparison, checked, report, ONE)
     keys = {key for item in written for key in item.to_dict()}
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_key_of_a_prediction_and_a_curve_is_described() -> None:
+    predicted = LoadPrediction(
+        OpenWorkload(1.0), 1.0, Deployment(), Fleet(), dict.fromkeys((*METRIC_NAMES, "in_flight"), ONE),
+        dict.fromkeys(UTILIZATIONS, ONE), (), 1,
+    )  # fmt: skip
+    curve = CapacityCurve((CapacityPoint(1.0, dict.fromkeys(METRIC_NAMES, ONE)),), "simulation", Quantity.RPS)
+    document, shape = predicted.to_dict(), curve.to_dict()
+    parts = [document, document["residence_time_s"], document["utilization"], document["fleet"], shape]
+    parts += [shape["levels"][0], shape["levels"][0]["metrics"], shape["knee"], dict.fromkeys(curve.to_frame().columns)]
+    keys = {re.sub(r"_(low|mid|high)$", "", key) for part in parts for key in part}
     assert keys - names_on("files.md") == set()
 
 

@@ -16,7 +16,7 @@ from loadtests.steady_state import Window, summarise_steps
 from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.observations import observe
-from simulations.calibration.prediction import model_draws
+from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.problem import Problem
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.validation import validate_model

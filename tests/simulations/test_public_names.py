@@ -14,13 +14,14 @@ LOADTESTS = {
     "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
-    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "Deployment", "Empirical",
-    "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange", "LoadStep", "LogNormal",
-    "Mixture", "OpenWorkload", "PairedComparison", "Pareto", "Precision", "ProfileWorkload", "Quantity", "Recording",
-    "ReplicationPlan", "RequestClass", "ResourceUse", "Retries", "ServerModel", "SessionWorkload", "SimulationResult",
-    "TraceWorkload", "Uniform", "ValidationReport", "Weibull", "calibrate", "capacity_of_fit", "compare_models",
-    "find_capacity", "model_draws", "parse_distribution", "predict_curve", "predict_window", "read_deployment",
-    "read_recording", "record", "simulate", "sweep_load", "validate_model",
+    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",
+    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange", "LoadPrediction",
+    "LoadStep", "LogNormal", "Mixture", "Objective", "OpenWorkload", "PairedComparison", "Pareto", "Precision",
+    "ProfileWorkload", "Quantity", "Recording", "ReplicationPlan", "RequestClass", "ResourceUse", "Retries",
+    "ServerModel", "SessionWorkload", "SimulationResult", "SweepSize", "TraceWorkload", "Uniform", "ValidationReport",
+    "Weibull", "calibrate", "capacity_of_fit", "compare_models", "find_capacity", "judge", "model_draws",
+    "parse_distribution", "predict_curve", "predict_load", "predict_window", "read_deployment", "read_recording",
+    "record", "simulate", "sweep_load", "validate_model",
 }  # fmt: skip
 
 

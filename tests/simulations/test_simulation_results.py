@@ -119,7 +119,7 @@ def test_every_request_is_accounted_for_and_littles_law_holds(
 
 
 def test_a_sweep_has_the_columns_of_a_measured_curve() -> None:
-    curve = sweep_load(SMALL, [40, 10, 20], Exponential(0.2))
+    curve = sweep_load(SMALL, ClosedWorkload(1, Exponential(0.2)), [40, 10, 20])
     assert curve.users.tolist() == [10, 20, 40]
     goodput = curve.metric("goodput_rps")[1]
     assert np.all(np.diff(goodput) > 0)
@@ -148,7 +148,7 @@ def test_a_large_population_is_measured_after_it_has_settled() -> None:
     exact = closed_mmc(10_000, 335, 0.05, 1.0)
     assert found["goodput_rps"].contains(exact.throughput_rps)
     assert found["mean_s"].contains(exact.residence_time_s)
-    (level,) = sweep_load(model, [10_000], Exponential(1.0), level=1 - 1e-6).points
+    (level,) = sweep_load(model, ClosedWorkload(1, Exponential(1.0)), [10_000], level=1 - 1e-6).points
     assert level.metrics["goodput_rps"].contains(exact.throughput_rps)
 
 

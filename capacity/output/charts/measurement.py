@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from capacity.output.charts.style import BLUE, GREY, ORANGE, VERMILION, amount_axis, legend_below, new_axes, tidy
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
 from loadtests.recording import LoadStep, Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 
@@ -23,6 +24,9 @@ _LABELS = {
     "p95_s": ("95th percentile of residence time (ms)", 1e3),
     "p99_s": ("99th percentile of residence time (ms)", 1e3),
 }
+
+
+_LOADS = {Quantity.RPS: "arrival rate (requests per second)"}
 
 
 def plot_load_test_fit(
@@ -78,7 +82,7 @@ def plot_capacity_curve(
     capacity: InstanceCapacity | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Requests sent and served per second over users, with the capacity marked.
+    """Requests sent and served per second over the load, with the capacity marked.
 
     Parameters
     ----------
@@ -97,19 +101,23 @@ def plot_capacity_curve(
         ("goodput_rps", BLUE, "-", "served"),
     ):
         low, mid, high = curve.metric(metric)
-        axes.fill_between(curve.users, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(curve.users, mid, color=colour, linestyle=style, linewidth=1.8, label=f"{name} ({curve.source})")
+        axes.fill_between(curve.load, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(curve.load, mid, color=colour, linestyle=style, linewidth=1.8, label=f"{name} ({curve.source})")
         if measured is not None:
             marker = "s" if metric == "throughput_rps" else "o"
             axes.plot(
-                measured.users, measured.metric(metric)[1], marker, color=colour, markeredgecolor="black",
+                measured.load, measured.metric(metric)[1], marker, color=colour, markeredgecolor="black",
                 markersize=6, label=f"{name} ({measured.source})",
             )  # fmt: skip
     if capacity is not None:
-        _mark(axes, capacity.value, VERMILION, "-", "capacity within the objective")
+        _refuse_other_quantity(curve, capacity)
+        unit = capacity.quantity.value
+        text = f"capacity within the objective: {capacity.value.format('.4g')} {unit}"
+        _mark(axes, capacity.value, VERMILION, "-", text)
         if capacity.max_value is not None and capacity.max_value.mid != capacity.value.mid:
-            _mark(axes, capacity.max_value, GREY, ":", "largest load without undue shedding")
-    axes.set_xlabel("users")
+            text = f"largest load without undue shedding: {capacity.max_value.format('.4g')} {unit}"
+            _mark(axes, capacity.max_value, GREY, ":", text)
+    axes.set_xlabel(_LOADS.get(curve.quantity, curve.quantity.value))
     amount_axis(axes, "requests per second")
     axes.set_xlim(left=0)
     tidy(axes)
@@ -139,7 +147,14 @@ def _points(axes: Axes, steps: Collection[LoadStep], metric: str, scale: float, 
     )  # fmt: skip
 
 
+def _refuse_other_quantity(curve: CapacityCurve, capacity: InstanceCapacity) -> None:
+    if capacity.quantity != curve.quantity:
+        raise InputError(
+            f"The capacity counts {capacity.quantity}, the curve {curve.quantity}; draw both over the same quantity."
+        )
+
+
 def _mark(axes: Axes, value: Interval, colour: str, style: str, label: str) -> None:
     if value.high > value.low:
         axes.axvspan(value.low, value.high, color=colour, alpha=0.15, linewidth=0)
-    axes.axvline(value.mid, color=colour, linestyle=style, linewidth=1.6, label=f"{label}: {value.format('.4g')} users")
+    axes.axvline(value.mid, color=colour, linestyle=style, linewidth=1.6, label=label)

@@ -1,0 +1,81 @@
+"""What a reader of a prediction must know: how far it goes beyond what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadtests.foundation.findings import Finding
+from simulations.analysis.load_levels import SteadyWorkload
+from simulations.analysis.run_length import offered_rate_rps
+from simulations.calibration.result import CalibrationResult
+from simulations.model.fleet import Fleet
+from simulations.model.server_model import ServerModel
+from simulations.model.workload import ClosedWorkload
+
+_FAR = 1.5
+_FLEET_CAVEAT_FROM = 2
+
+
+def prediction_findings(
+    fit: CalibrationResult, model: ServerModel, workload: SteadyWorkload, fleet: Fleet, *, changed: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    """Load beyond the calibrated steps, limits that were changed, not stated or not told by the recording."""
+    return (
+        *_beyond_measured(fit, model, workload, fleet), *_without_steady_state(model, workload, fleet),
+        *_changed_limits(changed), *_fleet(fleet), *model.findings,
+    )  # fmt: skip
+
+
+def _beyond_measured(
+    fit: CalibrationResult, model: ServerModel, workload: SteadyWorkload, fleet: Fleet
+) -> Iterator[Finding]:
+    if isinstance(workload, ClosedWorkload):
+        asked, measured, unit = workload.users / fleet.instances, float(fit.users_range[1]), "users"
+    else:
+        asked = offered_rate_rps(model, workload) / fleet.instances
+        measured = max(step.metrics["throughput_rps"].mid for step in fit.steps)
+        unit = "requests per second"
+    if asked <= measured:
+        return
+    unseen = [name for name in ("workers", "gate_limit") if fit.identified.get(name) is False]
+    far = asked > _FAR * measured or bool(unseen)
+    told = f" The recording does not tell {' and '.join(unseen)}, which may stop such a load." if unseen else ""
+    yield Finding(
+        "beyond-calibrated-range", "warning" if far else "info",
+        f"An instance gets {asked:,.4g} {unit}; the heaviest calibrated step had {measured:,.4g}.{told}",
+        f"Record a step with about this load before relying on the prediction, or predict at most {measured:,.4g}.",
+        {"asked": asked, "measured": measured, "unit": unit},
+    )  # fmt: skip
+
+
+def _without_steady_state(model: ServerModel, workload: SteadyWorkload, fleet: Fleet) -> Iterator[Finding]:
+    if isinstance(workload, ClosedWorkload):
+        return
+    rate_rps, top_rps = offered_rate_rps(model, workload), fleet.instances * model.saturation_rps
+    if rate_rps > top_rps and model.limits.most_in_flight == float("inf"):
+        yield Finding(
+            "no-steady-state", "warning",
+            f"{rate_rps:,.4g} requests arrive a second, more than the {top_rps:,.4g} that can be served, and nothing "
+            "bounds the line: the numbers are those of the first seconds after the start.",
+            "Lower the rate, or state a gate or a queue capacity.", {"rate_rps": rate_rps, "saturation_rps": top_rps},
+        )  # fmt: skip
+
+
+def _changed_limits(changed: tuple[str, ...]) -> Iterator[Finding]:
+    if changed:
+        yield Finding(
+            "times-taken-as-measured", "info",
+            f"The deployment states {', '.join(changed)}; the other limits and all times are those of the calibration. "
+            "On a real machine more workers share the same cores and database, so this is an upper bound.",
+            "Make the change on a test instance and measure again.", {"stated": list(changed)},
+        )  # fmt: skip
+
+
+def _fleet(fleet: Fleet) -> Iterator[Finding]:
+    if fleet.instances >= _FLEET_CAVEAT_FROM:
+        yield Finding(
+            "instances-taken-as-alike", "info",
+            f"All {fleet.instances} instances are as the calibrated one; nothing that they may share (a database, a "
+            "network) is in the model.",
+            "Measure the shared parts at this load.", {"instances": fleet.instances},
+        )  # fmt: skip

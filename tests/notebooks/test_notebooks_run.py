@@ -70,7 +70,7 @@ def run_all(path: Path, folder: Path) -> Executed:
     )
     client = NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(folder)}})
     began = time.monotonic()
-    client.execute()
+    client.execute(cleanup_kc=True)  # it leaves a kernel of a given manager running otherwise
     executed = Executed(path, notebook, time.monotonic() - began)
     if SAVE_TO:
         Path(SAVE_TO).mkdir(parents=True, exist_ok=True)

@@ -214,11 +214,11 @@ CELLS = [
     replace(closed_cell("closed 40/5, constant think", 40, 5, Constant(0.6)), requests=100_000),
     replace(closed_cell("closed 25/5, uniform think", 25, 5, Uniform(0.2, 1.0)), requests=100_000),
     replace(closed_cell("closed 60/5, lognormal think", 60, 5, LogNormal(1.0, 2.0)), requests=400_000),
-    replace(ps_cell("M/M/1-PS at 0.6", Exponential(SERVICE_S), 0.6), requests=300_000),
-    replace(ps_cell("M/D/1-PS at 0.6", Constant(SERVICE_S), 0.6), requests=200_000),
-    replace(ps_cell("M/lognormal/1-PS at 0.5", LogNormal(SERVICE_S, 1.5), 0.5), requests=300_000),
-    replace(mmc_ps_cell("M/M/2-PS at 0.6", 2, 0.6), requests=250_000),
-    replace(database_cell("database pool as M/M/4 at 0.7", 4, 0.7), requests=250_000),
-    replace(session_cell("sessions of 5 at M/M/4 at 0.6", 4, 0.6, 5.0, Exponential(0.5)), requests=250_000),
+    replace(ps_cell("M/M/1-PS at 0.6", Exponential(SERVICE_S), 0.6), requests=150_000),
+    replace(ps_cell("M/D/1-PS at 0.6", Constant(SERVICE_S), 0.6), requests=100_000),
+    replace(ps_cell("M/lognormal/1-PS at 0.5", LogNormal(SERVICE_S, 1.5), 0.5), requests=150_000),
+    replace(mmc_ps_cell("M/M/2-PS at 0.6", 2, 0.6), requests=125_000),
+    replace(database_cell("database pool as M/M/4 at 0.7", 4, 0.7), requests=125_000),
+    replace(session_cell("sessions of 5 at M/M/4 at 0.6", 4, 0.6, 5.0, Exponential(0.5)), requests=200_000),
 ]
 """The cells of the difference test."""

@@ -51,3 +51,14 @@ def test_all_who_came_together_leave_together(run: Engine) -> None:
     log = run(arrivals([0.0, 1.0, 1.0, 1.0], ONE_WORKER, service=[8.0, 1.0, 1.0, 1.0]))
     assert log.outcome.tolist() == [SERVED, TIMED_OUT, TIMED_OUT, TIMED_OUT]
     assert log.departure_s.tolist() == [8.0, 3.0, 3.0, 3.0]
+
+
+def test_who_has_got_a_worker_is_safe_while_it_shares_a_core_or_waits_for_a_connection(run: Engine) -> None:
+    limits = Limits(workers=1, queue_timeout_s=2.0, cpu_cores=1.0)
+    log = run(arrivals([0.0, 0.5], limits, cpu=[1.0, 5.0], service=[0.0, 1.0]))
+    assert log.outcome.tolist() == [SERVED, SERVED]
+    assert log.departure_s.tolist() == [1.0, 7.0]
+    limits = Limits(workers=2, queue_timeout_s=2.0, db_pool=1)
+    log = run(arrivals([0.0, 0.0, 0.5], limits, database=[9.0, 0.0, 1.0], service=[0.0, 1.0, 1.0]))
+    assert log.outcome.tolist() == [SERVED, SERVED, SERVED]
+    assert log.departure_s.tolist() == [9.0, 1.0, 11.0]

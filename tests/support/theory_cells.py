@@ -1,7 +1,7 @@
 """Cells of the comparison with theory: a model, a workload, the exact long-run values, and independent replications.
 
-A new cell (for example processor sharing, with `mg1_ps` as its truth) is one more `Cell` in `CELLS`: its
-comparisons join the family by themselves, and its random numbers follow from its name.
+A new cell is one more `Cell` in `CELLS`: its comparisons join the family by themselves, and its random numbers
+follow from its name.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from loadtests.foundation.seeds import derive_key
 from simulations.analysis import queueing_theory as theory
 from simulations.analysis.metrics import Window, full_window, window_metrics
 from simulations.analysis.simulation import simulate_log
+from simulations.analysis.single_server import mg1_ps
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import ServerModel
-from simulations.model.workload import ClosedWorkload, OpenWorkload, Workload
+from simulations.model.workload import ClosedWorkload, OpenWorkload, SessionWorkload, Workload
 
 WARM_UP_FRACTION = 0.1
 SERVICE_S = 0.1
@@ -149,6 +150,51 @@ def closed_cell(name: str, users: int, servers: int, think: Distribution) -> Cel
     return Cell(name, _server(Exponential(SERVICE_S), servers), ClosedWorkload(users, think), truth)
 
 
+def ps_cell(name: str, cpu: Distribution, load: float) -> Cell:
+    """M/G/1 with processor sharing: CPU time on one core, as many workers as anybody wants."""
+    rate = load / cpu.mean_s
+    station = mg1_ps(rate, cpu)
+    deployment = Deployment(workers="unlimited", queue_capacity="unlimited", cpu_cores=1)
+    model = ServerModel(deployment, Constant(0.0), cpu_time=cpu)
+    return Cell(name, model, OpenWorkload(rate), _means(station, in_flight=station.in_flight))
+
+
+def mmc_ps_cell(name: str, cores: int, load: float) -> Cell:
+    """M/M/c with processor sharing: the number inside is that of M/M/c in FIFO order, so are the means.
+
+    With n inside, min(n, c) cores work in either discipline, and exponential work left is exponential, so both
+    have the same birth-death chain (L. Kleinrock, Queueing Systems 2, 1976, section 4.4).
+    """
+    rate = load * cores / SERVICE_S
+    station = theory.mmc(rate, 1 / SERVICE_S, cores)
+    deployment = Deployment(workers="unlimited", queue_capacity="unlimited", cpu_cores=cores)
+    model = ServerModel(deployment, Constant(0.0), cpu_time=Exponential(SERVICE_S))
+    return Cell(name, model, OpenWorkload(rate), _means(station, in_flight=station.in_flight))
+
+
+def database_cell(name: str, connections: int, load: float) -> Cell:
+    """M/M/c in the database pool: nothing else takes time, and workers are not limited."""
+    rate = load * connections / SERVICE_S
+    p95_s = float(theory.mmc_residence_quantile(rate, 1 / SERVICE_S, connections, 0.95))
+    station = theory.mmc(rate, 1 / SERVICE_S, connections)
+    deployment = Deployment(workers="unlimited", queue_capacity="unlimited", db_pool=connections)
+    model = ServerModel(deployment, Constant(0.0), database_time=Exponential(SERVICE_S))
+    return Cell(name, model, OpenWorkload(rate), _means(station, p95_s=p95_s, in_flight=station.in_flight))
+
+
+def session_cell(name: str, servers: int, load: float, requests_per_session: float, think: Exponential) -> Cell:
+    """Sessions of geometric length: an open network of a think station and M/M/c.
+
+    After each answer a session goes on with the same probability, so this is a Jackson network: by its product
+    form the station is an M/M/c with all requests as its arrivals, although these are no Poisson process
+    (J. R. Jackson, "Networks of waiting lines", Operations Research 5(4), 1957).
+    """
+    rate = load * servers / SERVICE_S
+    station = theory.mmc(rate, 1 / SERVICE_S, servers)
+    workload = SessionWorkload(rate / requests_per_session, requests_per_session, think)
+    return Cell(name, _server(Exponential(SERVICE_S), servers), workload, _means(station, in_flight=station.in_flight))
+
+
 CELLS = [
     replace(mmc_cell("M/M/1 at 0.6", 1, 0.6), requests=350_000),
     replace(mmc_cell("M/M/10 at 0.8", 10, 0.8), requests=200_000),
@@ -168,5 +214,11 @@ CELLS = [
     replace(closed_cell("closed 40/5, constant think", 40, 5, Constant(0.6)), requests=100_000),
     replace(closed_cell("closed 25/5, uniform think", 25, 5, Uniform(0.2, 1.0)), requests=100_000),
     replace(closed_cell("closed 60/5, lognormal think", 60, 5, LogNormal(1.0, 2.0)), requests=400_000),
+    replace(ps_cell("M/M/1-PS at 0.6", Exponential(SERVICE_S), 0.6), requests=150_000),
+    replace(ps_cell("M/D/1-PS at 0.6", Constant(SERVICE_S), 0.6), requests=100_000),
+    replace(ps_cell("M/lognormal/1-PS at 0.5", LogNormal(SERVICE_S, 1.5), 0.5), requests=150_000),
+    replace(mmc_ps_cell("M/M/2-PS at 0.6", 2, 0.6), requests=125_000),
+    replace(database_cell("database pool as M/M/4 at 0.7", 4, 0.7), requests=125_000),
+    replace(session_cell("sessions of 5 at M/M/4 at 0.6", 4, 0.6, 5.0, Exponential(0.5)), requests=200_000),
 ]
 """The cells of the difference test."""

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
-from simulations.analysis.batch_means import BatchInterval, batch_interval_from_series, batch_share_interval
+from simulations.analysis.batch_means import (
+    RECOMMENDED_BATCHES,
+    BatchInterval,
+    batch_interval_from_series,
+    batch_share_interval,
+)
 from simulations.analysis.metrics import QUANTILES
 from simulations.analysis.warm_up import find_warm_up
 from simulations.engines import digest_kernel as column
@@ -25,6 +30,7 @@ COUNTED = ("sheds", "requests", "bad", "logical")
 """Entries of a row that are counts, not metrics."""
 _BEYOND_QUANTILE = 10
 _LEAST_BATCHES = 20
+_P95 = QUANTILES.index(0.95)
 _LAW_TOLERANCE = 0.01
 
 
@@ -47,6 +53,15 @@ class CellWindow:
     def length_s(self) -> float:
         """Seconds."""
         return (self.last - self.first) * self.cells.cell_s
+
+    @property
+    def tries_again(self) -> bool:
+        """Whether clients do, so that attempts and logical requests differ."""
+        return self.cells.waits.most_attempts > 1
+
+    def edges(self, batches: int) -> NDArray[np.int64]:
+        """Cells at which stretches of nearly equal length begin, and the end."""
+        return np.linspace(self.first, self.last, min(batches, self.last - self.first) + 1).astype(np.int64)
 
     def halves(self) -> tuple[CellWindow, CellWindow]:
         """The earlier and the later half."""
@@ -109,6 +124,11 @@ def window_row(window: CellWindow) -> dict[str, float]:
     halves = zip(window.quantiles_s(), earlier.quantiles_s(), later.quantiles_s(), strict=True)
     quantiles = [2 * whole - (one + two) / 2 for whole, one, two in halves]
     residence_s = float(window.sum_s(column.RESIDENCE_S).sum())
+    totals: dict[str, float] = {}
+    if window.tries_again:
+        total_s, good = float(window.sum_s(column.TOTAL_S).sum()), logical - bad
+        totals = {"total_mean_s": total_s / good if good else math.nan,
+                  "total_p95_s": window.quantiles_s(logical=True)[_P95]}  # fmt: skip
     return {
         "throughput_rps": answered / length, "goodput_rps": served / length,
         "shed_rate": sheds / answered if answered else math.nan,
@@ -117,46 +137,56 @@ def window_row(window: CellWindow) -> dict[str, float]:
         **dict(zip(QUANTILE_NAMES, quantiles, strict=True)),
         "in_flight": float(window.sum_s(column.IN_FLIGHT_S).sum()) / length,
         "busy_workers": float(window.sum_s(column.BUSY_S).sum()) / length,
-        "completed_rps": int(window.count(column.COMPLETED).sum()) / length,
+        "completed_rps": int(window.count(column.COMPLETED).sum()) / length, **totals,
         "sheds": float(sheds), "requests": float(answered), "bad": float(bad), "logical": float(logical),
     }  # fmt: skip
 
 
 def batch_estimates(window: CellWindow, level: float, cluster_size: float) -> dict[str, BatchInterval]:
-    """Every metric over a window of one run, by batch means over its cells."""
-    cell_s, answered, served, logical = window.cells.cell_s, window.answered, window.served, window.logical
+    """Every metric over a window of one run, by batch means over stretches of its cells."""
+    edges = window.edges(RECOMMENDED_BATCHES)
+    length_s = np.diff(edges) * window.cells.cell_s
 
-    def rate(counts: NDArray[np.int64] | Floats) -> BatchInterval:
-        return _not_negative(batch_interval_from_series(counts / cell_s, level=level))
+    def totals(values: NDArray[np.int64] | Floats) -> Floats:
+        return np.add.reduceat(values.astype(float), edges[:-1] - window.first)
 
-    residence = np.divide(window.sum_s(column.RESIDENCE_S), served, out=np.full(len(served), np.nan), where=served > 0)
-    return {
+    def rate(values: NDArray[np.int64] | Floats) -> BatchInterval:
+        return _not_negative(batch_interval_from_series(totals(values) / length_s, length_s, level))
+
+    def mean(sums_s: Floats, counts: NDArray[np.int64]) -> BatchInterval:
+        many = totals(counts)
+        values = np.divide(totals(sums_s), many, out=np.full(many.size, np.nan), where=many > 0)
+        return _not_negative(batch_interval_from_series(values, many, level))
+
+    def share(events: NDArray[np.int64], trials: NDArray[np.int64]) -> BatchInterval:
+        many = totals(trials)
+        shares = np.divide(totals(events), many, out=np.full(many.size, np.nan), where=many > 0)
+        return batch_share_interval(shares, many, level, cluster_size=cluster_size)
+
+    answered, served = window.answered, window.served
+    found = {
         "throughput_rps": rate(answered), "goodput_rps": rate(served),
-        "shed_rate": _share(window.shed, answered, level, cluster_size),
-        "bad_fraction": _share(window.bad, logical, level, cluster_size),
-        "mean_s": _not_negative(batch_interval_from_series(residence, served, level)),
-        **_quantile_estimates(window, level),
+        "shed_rate": share(window.shed, answered), "bad_fraction": share(window.bad, window.logical),
+        "mean_s": mean(window.sum_s(column.RESIDENCE_S), served),
+        **{name: _quantile_estimate(window, place, level) for place, name in enumerate(QUANTILE_NAMES)},
         "in_flight": rate(window.sum_s(column.IN_FLIGHT_S)), "busy_workers": rate(window.sum_s(column.BUSY_S)),
         "completed_rps": rate(window.count(column.COMPLETED)),
     }  # fmt: skip
-
-
-def _share(events: NDArray[np.int64], trials: NDArray[np.int64], level: float, cluster_size: float) -> BatchInterval:
-    shares = np.divide(events, trials, out=np.full(len(trials), np.nan), where=trials > 0)
-    return batch_share_interval(shares, trials.astype(float), level, cluster_size=cluster_size)
-
-
-def _quantile_estimates(window: CellWindow, level: float) -> dict[str, BatchInterval]:
-    """Quantiles of batches that each hold enough requests beyond the quantile, around the whole window's."""
-    found, served = {}, int(window.served.sum())
-    for name, share, whole in zip(QUANTILE_NAMES, QUANTILES, window.quantiles_s(), strict=True):
-        wanted = int(served * (1.0 - share) / _BEYOND_QUANTILE)
-        batches = min(max(wanted, _LEAST_BATCHES), window.last - window.first)
-        edges = np.linspace(window.first, window.last, batches + 1).astype(int)
-        parts = [window.cells.quantiles_s((share,), a, b)[0] for a, b in pairwise(edges.tolist())]
-        estimate = batch_interval_from_series(np.array(parts), level=level, mid=None if math.isnan(whole) else whole)
-        found[name] = _not_negative(estimate)
+    if window.tries_again:
+        good = window.logical - window.bad
+        found["total_mean_s"] = mean(window.sum_s(column.TOTAL_S), good)
+        found["total_p95_s"] = _quantile_estimate(window, _P95, level, logical=True)
     return found
+
+
+def _quantile_estimate(window: CellWindow, place: int, level: float, *, logical: bool = False) -> BatchInterval:
+    """A quantile of batches that each hold enough requests beyond it, around the whole window's."""
+    share, whole = QUANTILES[place], window.quantiles_s(logical=logical)[place]
+    enough = int(window.served.sum() * (1.0 - share) / _BEYOND_QUANTILE)
+    edges = window.edges(min(max(enough, _LEAST_BATCHES), RECOMMENDED_BATCHES)).tolist()
+    parts = [window.cells.quantiles_s((share,), a, b, logical=logical)[0] for a, b in pairwise(edges)]
+    mid = None if math.isnan(whole) else whole
+    return _not_negative(batch_interval_from_series(np.array(parts), level=level, mid=mid))
 
 
 def _not_negative(found: BatchInterval) -> BatchInterval:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from loadtests.foundation.errors import InputError
-from simulations.analysis.run_length import offered_rate_rps
+from simulations.analysis.run_length import is_stationary, offered_rate_rps
 from simulations.engines import inputs
 from simulations.engines.inputs import EngineInput, RunLength
 from simulations.engines.request_log import RequestLog
@@ -55,6 +55,11 @@ class Scenario:
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {"model": self.model.to_dict(), "workload": self.workload.to_dict(), "fleet": self.fleet.to_dict()}
+
+    @property
+    def is_stationary(self) -> bool:
+        """Whether load and limits stay the same, so that there is a long run to speak of."""
+        return is_stationary(self.workload) and not self.fleet.changes
 
     @property
     def expected_requests(self) -> float:

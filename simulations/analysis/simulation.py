@@ -29,7 +29,7 @@ from simulations.analysis.replications import (
     share_interval,
     shed_cluster_size,
 )
-from simulations.analysis.run_length import is_stationary, offered_rate_rps, warm_up_time_s
+from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.running import EngineName, OneRun, Scenario, run_once, run_threaded
 from simulations.analysis.sequential import Precision, until_precise
 from simulations.engines import inputs
@@ -57,7 +57,9 @@ class SimulationResult:
         What was simulated: model, workload, fleet.
     metrics : dict of str to Interval
         `simulations.analysis.metrics.METRIC_NAMES`, ``bad_fraction`` (logical requests without an answer)
-        and ``completed_rps`` (requests that workers finished, wanted or not); confidence intervals of the long run.
+        and ``completed_rps`` (requests that workers finished, wanted or not); where clients try again also
+        ``total_mean_s`` and ``total_p95_s``, from a logical request's first sending to its good answer.
+        Confidence intervals of the long run.
     seed : int
     runs : tuple of OneRun
         One, or one a replication: engine, length, outcomes.
@@ -230,6 +232,8 @@ def simulate(
         When the run has no end, users could send for ever in no time, or it would cost too much.
     """
     one_of("engine", engine, ("auto", "simpy", "compiled"))
+    if keep is not None:
+        one_of("keep", keep, ("requests",))
     whole("replications", replications, least=1, most=100_000)
     scenario = Scenario(model, workload, fleet or Fleet(), _length(workload, requests, horizon_s), engine, server)
     refuse_endless(model, workload, scenario.fleet)
@@ -250,9 +254,9 @@ Found = tuple[dict[str, Interval], Sequence[OneRun], tuple[Finding, ...]]
 def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
     run = run_once(scenario, seed, keep=keep)
     window, findings = _settled_window(scenario, run)
-    if not is_stationary(scenario.workload):
-        unknown = {name: Interval(math.nan, mid, math.nan, level) for name, mid in _named(window).items()}
-        return unknown, (run,), (*findings, _NOT_STATIONARY)
+    if not scenario.is_stationary:
+        without_bound = {name: Interval(0.0, mid, math.inf, level) for name, mid in _named(window).items()}
+        return without_bound, (run,), (*findings, _NOT_STATIONARY)
     estimates = batch_estimates(window, level, _cluster_size(scenario, window))
     too_short = [name for name, item in estimates.items() if item.interval.is_known and not item.is_long_enough]
     said = (_correlated(too_short),) if too_short else ()
@@ -264,7 +268,7 @@ def _replicated(scenario: Scenario, replications: int, seed: int, level: float, 
     runs = run_threaded(scenario, seeds, keep=keep)
     windows, findings = zip(*(_settled_window(scenario, run) for run in runs), strict=True)
     intervals = _intervals([window_row(window) for window in windows], level, _cluster_size(scenario, windows[0]))
-    laws = law_findings(windows[0]) if is_stationary(scenario.workload) else ()
+    laws = law_findings(windows[0]) if scenario.is_stationary else ()
     return intervals, runs, (*findings[0], *laws)
 
 
@@ -327,7 +331,8 @@ def _cluster_size(scenario: Scenario, window: CellWindow) -> float:
 
 _NOT_STATIONARY = Finding(
     "not-stationary", "info",
-    "The load changes during the run, so one run has no long-run mean and no interval: the numbers are this run's own.",
+    "The load or the limits change during the run, so it has no long-run mean: the numbers are this run's own, without "
+    "intervals.",
     "Give replications=20 for intervals over repetitions of the whole story.",
 )  # fmt: skip
 
@@ -335,7 +340,7 @@ _NOT_STATIONARY = Finding(
 def _load_findings(scenario: Scenario) -> tuple[Finding, ...]:
     """Before the run: an open load beyond what the server can do, with nothing to bound the line."""
     model, workload = scenario.model, scenario.workload
-    if isinstance(workload, ClosedWorkload) or not is_stationary(workload):
+    if isinstance(workload, ClosedWorkload) or not scenario.is_stationary:
         return ()
     offered, most = offered_rate_rps(model, workload), scenario.fleet.instances * model.saturation_rps
     bounded = math.isfinite(model.limits.most_in_flight) or math.isfinite(model.limits.patience_s)

@@ -81,10 +81,5 @@ def run_events(given: EngineInput) -> RequestLog:
     """Simulate one run with the event-driven kernel, which covers every model."""
     from simulations.engines import event_engine
 
-    parts: list[NDArray[np.void]] = []
-    event_engine.run_rows(given, lambda rows: parts.append(rows.copy()))
-    by_numpy.within_memory(sum(len(part) for part in parts))
-    rows = np.concatenate(parts)
-    rows = rows[np.argsort(rows["row"])]
-    columns = {name: rows[name].copy() for name in event_engine.LOG_COLUMNS}
-    return RequestLog(**columns, outcome=rows["outcome"].astype(np.int8), waits=waits_of(given))
+    columns = event_engine.LogColumns(given)
+    return columns.log(event_engine.run_rows(given, columns.take))

@@ -41,10 +41,9 @@ def _merge_pairs(table):
     rows = table.shape[0]
     for row in range(rows):
         for column in range(table.shape[1]):
-            if 2 * row + 1 < rows:
-                table[row, column] = table[2 * row, column] + table[2 * row + 1, column]
-            else:
-                table[row, column] = 0
+            merged = table[2 * row, column] + table[2 * row + 1, column] if 2 * row + 1 < rows else 0 * table[0, 0]
+            if table[row, column] != merged:  # what is not written to need not be in memory
+                table[row, column] = merged
 
 
 @njit(**_COMPILED)

@@ -11,19 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.engines import event_kernel as kernel
-from simulations.engines.inputs import EngineInput, UserTimes, arrival_parts
+from simulations.engines.inputs import (
+    MOST_REQUESTS,
+    EngineInput,
+    UserTimes,
+    arrival_parts,
+    within_memory,
+)
+from simulations.engines.request_log import RequestLog
+from simulations.engines.waits import waits_of
 from simulations.model.fleet import BALANCERS
 
 Records = NDArray[Any]
 Tree = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
-LOG_COLUMNS = (
-    "arrival_s", "start_s", "departure_s", "user", "cycle", "attempt", "instance", "request_class",
-)  # fmt: skip
-"""Of `event_kernel.ROW`, those that a request log has under the same name and type."""
-
 _SLOTS_AT_FIRST = 1 << 8
 _BUFFER = 1 << 14
+_ROWS_AT_FIRST = 1 << 16
 
 
 @dataclass
@@ -41,6 +45,42 @@ class _State:
     job_tree: Tree
     client_tree: Tree
     rows: Records
+
+
+class LogColumns:
+    """The columns of a log that finished rows are put into; they grow as needed."""
+
+    def __init__(self, given: EngineInput) -> None:
+        wanted = given.length.most_rows
+        self._columns = self._empty(int(min(wanted, MOST_REQUESTS)) if math.isfinite(wanted) else _ROWS_AT_FIRST)
+        self._waits = waits_of(given)
+
+    def take(self, rows: Records) -> None:
+        """Put rows into their places."""
+        if len(rows):
+            self._reserve(int(rows["row"].max()) + 1)
+            kernel.place_rows(rows, *self._columns)
+
+    def log(self, count: int) -> RequestLog:
+        """The first `count` rows, all of which have been taken."""
+        arrival_s, start_s, departure_s, outcome, *whole = (column[:count] for column in self._columns)
+        user, cycle, attempt, instance, request_class = whole
+        return RequestLog(
+            arrival_s, start_s, departure_s, outcome, user, cycle, attempt, instance, request_class, self._waits
+        )
+
+    def _reserve(self, count: int) -> None:
+        size = len(self._columns[0])
+        if count <= size:
+            return
+        larger = self._empty(within_memory(max(count, min(2 * size, MOST_REQUESTS))))
+        for column, old in zip(larger, self._columns, strict=True):
+            column[:size] = old
+        self._columns = larger
+
+    @staticmethod
+    def _empty(size: int) -> list[NDArray[Any]]:
+        return [np.empty(size, kind) for kind in (*[np.float64] * 3, np.int8, *[np.int64] * 5)]
 
 
 def run_rows(given: EngineInput, take: Callable[[Records], None]) -> int:

@@ -580,6 +580,16 @@ def build_tournament(time, winner, place, row):
 
 
 @njit(**_COMPILED)
+def place_rows(rows, arrival_s, start_s, departure_s, outcome, user, cycle, attempt, instance, request_class):
+    """Put finished rows into the columns of a log, in the order of arrival."""
+    for n in range(rows.size):
+        at = rows[n].row
+        arrival_s[at], start_s[at], departure_s[at] = rows[n].arrival_s, rows[n].start_s, rows[n].departure_s
+        outcome[at], user[at], cycle[at] = rows[n].outcome, rows[n].user, rows[n].cycle
+        attempt[at], instance[at], request_class[at] = rows[n].attempt, rows[n].instance, rows[n].request_class
+
+
+@njit(**_COMPILED)
 def run(
     rules, numbers, work, think, think_given, arrival_s, stop_s, cycles, waits_s, is_retried, changes,
     jobs, instances, clients, free_jobs, free_clients, heap_s, heap_job, job_tree, client_tree, rows,

@@ -15,7 +15,7 @@ from simulations.engines.request_log import OUTCOME_NAMES, RequestLog, Waits
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-CELLS = 128
+CELLS = 512
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class TimeCells:
     Parameters
     ----------
     width_s : float
-        Length of a cell at first; it doubles when a run outlasts 128 of them.
+        Length of a cell at first; it doubles when a run outlasts 512 of them.
     waits : Waits
         The clients' side of the run.
     """

@@ -58,6 +58,9 @@ class Retries:
             raise InputError(f"factor is {self.factor!r}; it must be a finite number of at least 1.")
         if not 0 <= self.jitter <= 1:
             raise InputError(f"jitter is {self.jitter!r}; it must lie between 0 and 1.")
+        given: object = self.on
+        if isinstance(given, str):
+            raise InputError(f"on is {given!r}; it must be a tuple of names, for example ({given!r},).")
         unknown = sorted(set(self.on) - set(RETRIED_BY_DEFAULT))
         if unknown:
             raise InputError(f"on names {', '.join(unknown)}; allowed are {', '.join(RETRIED_BY_DEFAULT)}.")

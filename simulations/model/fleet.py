@@ -43,6 +43,10 @@ class LimitChange:
 
     def __post_init__(self) -> None:
         non_negative("at_s", self.at_s)
+        if not self.limits:
+            raise InputError(
+                f"A change at {self.at_s:g} s names no limit; give at least one of {', '.join(_CHANGEABLE)}."
+            )
         for name in _CHANGEABLE:
             value = getattr(self, name)
             if value is None or value == math.inf:

@@ -89,6 +89,7 @@ class RequestClass:
 
     def __post_init__(self) -> None:
         positive(f"weight of the request class {self.name!r}", self.weight)
+        _must_be_distributions(self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -178,6 +179,7 @@ class ServerModel:
 
     def __post_init__(self) -> None:
         non_negative("network_round_trip_s", self.network_round_trip_s)
+        _must_be_distributions(self)
         names = [item.name for item in self.request_classes]
         if len(set(names)) != len(names):
             raise InputError(f"The request classes are named {', '.join(names)}; give each a name of its own.")
@@ -233,7 +235,13 @@ class ServerModel:
     def findings(self) -> tuple[Finding, ...]:
         """Limits that the model takes as absent: not stated, or stated for a stage that it does not have."""
         own = self.deployment
-        used = {"gate": own.gate, "workers": own.workers, "queue_capacity": own.queue_capacity}
+        used: dict[str, Limit | float] = {
+            "gate": own.gate,
+            "workers": own.workers,
+            "queue_capacity": own.queue_capacity,
+        }
+        used |= {"db_pool": own.db_pool} if self.mean_database_s > 0 else {}
+        used |= {"cpu_cores": own.cpu_cores} if self.mean_cpu_s > 0 else {}
         absent = [_not_stated(name) for name, value in used.items() if value is None]
         return (*absent, *self.findings_of_left_out_limits)
 
@@ -273,7 +281,8 @@ class ServerModel:
         known = {item.name: item for item in self.request_classes}
         unknown = sorted(set(weights) - set(known))
         if unknown:
-            raise InputError(f"The model has no request class {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+            there = f"it has {', '.join(sorted(known))}" if known else "give it request_classes first"
+            raise InputError(f"The model has no request class {', '.join(unknown)}; {there}.")
         kept = tuple(replace(known[name], weight=weight) for name, weight in weights.items())
         return replace(self, request_classes=kept)
 
@@ -308,6 +317,15 @@ class ServerModel:
             request_classes=tuple(RequestClass.from_dict(item) for item in data.get("request_classes", ())),
             resources=ResourceUse(**data.get("resources", {})),
         )
+
+
+def _must_be_distributions(described: ServerModel | RequestClass) -> None:
+    for name in ("service_time", "cpu_time", "database_time"):
+        value = getattr(described, name)
+        if isinstance(value, int | float | str):
+            raise InputError(
+                f"{name} is {value!r}; it must be a distribution, for example Constant(0.05) or Exponential(0.05)."
+            )
 
 
 def _as_number(limit: Limit | float) -> float:

@@ -28,7 +28,7 @@ from loadtests import Deployment, Exponential, LogNormal
 from simulations import ClosedWorkload, OpenWorkload, ServerModel, simulate
 from simulations.analysis.running import Scenario, run_threaded
 from simulations.analysis.simulation import SimulationResult, simulate_log
-from simulations.engines import compiled_engine, event_engine, recursion_engine
+from simulations.engines import compiled_engine, recursion_engine
 from simulations.engines.inputs import NOTHING, ClientRules, EngineInput, OpenTimes, RunLength, UserTimes, Work
 from simulations.engines.request_log import ABANDONED, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.model.clients import Clients, Retries
@@ -90,7 +90,7 @@ def _limits(system: System | ClosedSystem) -> Limits:
 
 
 def events_run(system: System) -> Run:
-    """Given variates through the event-driven kernel; departures and outcomes are kept."""
+    """Given variates through the event-driven kernel, into a whole log."""
     shape = np.shape(np.atleast_2d(system.service_s))
     stages = (_stage(system.service_s), _stage(system.cpu and system.cpu.time_s),
               _stage(system.database and system.database.time_s))  # fmt: skip
@@ -107,19 +107,7 @@ def events_run(system: System) -> Run:
         Work.given(*stages), clients, Fleet(system.instances, "least-connections"),
     )  # fmt: skip
 
-    def run() -> Result:
-        departure_s, counts = np.full(shape, np.nan), np.zeros(6, np.int64)
-
-        def take(rows: Any) -> None:
-            counts[:] += np.bincount(rows["outcome"], minlength=6)
-            kept = rows[(rows["outcome"] == SERVED) | (rows["outcome"] == ABANDONED)]
-            departure_s[kept["attempt"], kept["cycle"]] = kept["departure_s"]
-
-        event_engine.run_rows(given, take)
-        shed = int(counts[SHED_AT_GATE] + counts[SHED_AT_QUEUE])
-        return Result(departure_s.reshape(np.shape(system.service_s)), shed, int(counts[ABANDONED]))
-
-    return run
+    return partial(compiled_engine.run_events, given)
 
 
 def _stage(time_s: Floats | None) -> Floats:
@@ -177,7 +165,13 @@ def result_of(returned: Result | RequestLog) -> Result:
     """Departures in order of arrival, nan where shed."""
     if isinstance(returned, Result):
         return returned
-    return Result(np.where(returned.served, returned.departure_s, np.nan), int(np.count_nonzero(~returned.served)))
+    if returned.waits.most_attempts == 1:
+        return Result(np.where(returned.served, returned.departure_s, np.nan), int(np.count_nonzero(~returned.served)))
+    departure_s = np.full((returned.waits.most_attempts, int(returned.cycle.max()) + 1), np.nan)
+    entered = (returned.outcome == SERVED) | (returned.outcome == ABANDONED)
+    departure_s[returned.attempt[entered], returned.cycle[entered]] = returned.departure_s[entered]
+    shed = (returned.outcome == SHED_AT_GATE) | (returned.outcome == SHED_AT_QUEUE)
+    return Result(departure_s, int(shed.sum()), int((returned.outcome == ABANDONED).sum()))
 
 
 def shed_rate_of(returned: object) -> float | None:

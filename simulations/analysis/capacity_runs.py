@@ -79,14 +79,14 @@ class JudgedRuns:
 
 def value(part: Judged) -> float:
     """Excess of what was seen."""
-    return part.limit.excess(part.value)
+    return part.limit.excess(part.share)
 
 
 def upper_end(part: Judged) -> float:
     """Excess of the interval's upper end; of the value where nothing is allowed, for no run can rule out one."""
-    return part.limit.excess(part.interval.high if part.limit.most > 0 else part.value)
+    return part.limit.excess(part.interval.high if part.limit.allowed_share > 0 else part.share)
 
 
 def lower_end(part: Judged) -> float:
     """Excess of the interval's lower end; of the value where nothing is allowed."""
-    return part.limit.excess(part.interval.low if part.limit.most > 0 else part.value)
+    return part.limit.excess(part.interval.low if part.limit.allowed_share > 0 else part.share)

@@ -24,11 +24,11 @@ from loadtests.foundation.seeds import derive_key
 from simulations.analysis.capacity_bounds import load_scale, refuse_if_met, requests_to_overload
 from simulations.analysis.capacity_cause import what_stops
 from simulations.analysis.capacity_curve import InstanceCapacity
-from simulations.analysis.capacity_runs import JudgedRuns, Question, lower_end, upper_end, value
-from simulations.analysis.load_levels import quantity_of, steady
-from simulations.analysis.load_roots import Excess, LoadScale, bracket, crossing
+from simulations.analysis.capacity_runs import End, JudgedRuns, Question, lower_end, upper_end, value
+from simulations.analysis.load_levels import at_load, quantity_of, settling_time_s, steady
+from simulations.analysis.load_roots import Excess, LoadScale, bracket, crossing, known_bracket
 from simulations.analysis.objective import Objective, ObjectiveNotMetError
-from simulations.analysis.output_analysis import batch_intervals
+from simulations.analysis.output_analysis import BATCHES, batch_intervals
 from simulations.analysis.replications import checked_level
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
@@ -36,11 +36,14 @@ from simulations.model.workload import Workload
 
 _COARSE_REQUESTS, _COARSE = 20_000, 0.02
 _DRAW_REQUESTS = 60_000
-_LEAST_REQUESTS, _MOST_REQUESTS = 120_000, 1_000_000
+_LEAST_REQUESTS, _MOST_REQUESTS = 120_000, 1_500_000
 _BAD_SEEN = 300
 """Bad requests that a run at the limit should hold."""
-_LONGER = 4
-_MOST_TRIES = 2
+_LONGER, _ENOUGH = 4, 1.3
+_SETTLINGS = 2
+"""Settling times in a batch of open arrivals: a batch of one is correlated, and its interval too narrow."""
+_NEAR, _FAR = 0.01, 0.05
+"""First distance from a good guess, and from another model's capacity, as a share of the load."""
 
 
 def find_capacity(
@@ -136,16 +139,28 @@ class _Search:
     def _estimate(self, coarse: JudgedRuns, *, with_intervals: bool) -> tuple[JudgedRuns, float]:
         """Runs that are long enough for their intervals to be trusted, and the crossing by them."""
         guess = self._guess(coarse.excess(value))
+        level = self.question.level if with_intervals else None
+        runs = JudgedRuns(self.question, self.model, self._requests_at(guess), level)
+        best = self._crossing(runs, value, guess)
+        if self._tried(best) == 0 or not with_intervals:
+            return runs, best
+        needed = self._requests_at(best)
+        if not self._is_long_enough(runs, best):
+            needed = min(_LONGER * runs.requests, 2 * _MOST_REQUESTS)
+        if needed <= _ENOUGH * runs.requests:
+            return runs, best
+        longer = JudgedRuns(self.question, self.model, needed, level)
+        return longer, self._crossing(longer, value, best)
+
+    def _requests_at(self, guess: float) -> float:
+        """Enough to see bad requests at the limit, and for each batch of open arrivals to be as long as settling."""
         most_bad = self.question.objective.max_bad_fraction
         wanted = _BAD_SEEN / most_bad if most_bad else 0.0
-        requests = min(max(_LEAST_REQUESTS, wanted), _MOST_REQUESTS)
-        for number in range(_MOST_TRIES):
-            level = self.question.level if with_intervals else None
-            runs = JudgedRuns(self.question, self.model, requests * _LONGER**number, level)
-            best = self._crossing(runs.excess(value), guess, 0.01)
-            if self._tried(best) == 0 or not with_intervals or self._is_long_enough(runs, best):
-                break
-        return runs, best
+        if not self.scale.is_whole and guess > 0:
+            workload = at_load(self.question.workload, guess)
+            settling_s = settling_time_s(self.model, workload, self.question.instances)
+            wanted = max(wanted, _SETTLINGS * BATCHES * guess * settling_s)
+        return min(max(_LEAST_REQUESTS, wanted), _MOST_REQUESTS)
 
     def _is_long_enough(self, runs: JudgedRuns, best: float) -> bool:
         """Whether the interval of what comes closest to its limit can be trusted."""
@@ -154,8 +169,12 @@ class _Search:
     def _guess(self, excess: Excess) -> float:
         return crossing(excess, self.scale, bracket(excess, self.scale, self.scale.most / 2, 0.25), _COARSE)
 
-    def _crossing(self, excess: Excess, guess: float, width: float) -> float:
-        return crossing(excess, self.scale, bracket(excess, self.scale, guess, width))
+    def _crossing(
+        self, runs: JudgedRuns, end: End, guess: float, *, bad_alone: bool = False, width: float = _NEAR
+    ) -> float:
+        excess = runs.excess(end, bad_alone=bad_alone)
+        around = known_bracket(excess, list(runs.known), 2 * width) or bracket(excess, self.scale, guess, width)
+        return crossing(excess, self.scale, around)
 
     def _tried(self, load: float) -> float:
         """The largest load not above `load` that can be tried."""
@@ -168,8 +187,9 @@ class _Search:
         mid = self._tried(best)
         if drawn:
             return self._of_draws(self._loads_of_draws(drawn, best, bad_alone=bad_alone), mid)
-        ends = (runs.excess(end, bad_alone=bad_alone) for end in (upper_end, lower_end))
-        low, high = (self._tried(self._crossing(end, best, 0.01)) for end in ends)
+        low, high = (
+            self._tried(self._crossing(runs, end, best, bad_alone=bad_alone)) for end in (upper_end, lower_end)
+        )
         return Interval(min(low, mid), mid, max(high, mid), self.question.level)
 
     def _within_bad_alone(
@@ -181,15 +201,16 @@ class _Search:
         if len(objective.limits) == 1:
             return found
         guess = self._guess(alone)
-        best = self._crossing(runs.excess(value, bad_alone=True), guess, 0.01)
-        return self._interval(runs, best, drawn, bad_alone=True) if self._tried(best) else None
+        best = self._crossing(runs, value, guess, bad_alone=True)
+        # Both crossings are lines through neighbouring runs: where bad requests bind, they differ by that alone.
+        return self._interval(runs, best, drawn, bad_alone=True) if best > found.mid else found
 
     def _of_draw(self, model: ServerModel, number: int) -> JudgedRuns:
         seed = derive_key(self.question.seed, 6, number) >> 1
         return JudgedRuns(replace(self.question, seed=seed), model, _DRAW_REQUESTS)
 
     def _loads_of_draws(self, drawn: Sequence[JudgedRuns], best: float, *, bad_alone: bool = False) -> list[float]:
-        found = (self._crossing(item.excess(value, bad_alone=bad_alone), best, 0.05) for item in drawn)
+        found = (self._crossing(item, value, best, bad_alone=bad_alone, width=_FAR) for item in drawn)
         return [self._tried(load) for load in found]
 
     def _of_draws(self, values: Sequence[float], mid: float) -> Interval:

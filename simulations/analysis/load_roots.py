@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 Excess = Callable[[float], float]
@@ -56,7 +56,7 @@ class Bracket:
         return self.low + (self.high - self.low) * min(-self.at_low / (self.at_high - self.at_low), 1.0)
 
 
-def crossing(excess: Excess, scale: LoadScale, around: Bracket, closeness: float = 0.002) -> float:
+def crossing(excess: Excess, scale: LoadScale, around: Bracket, closeness: float = 0.005) -> float:
     """The load at which `excess` becomes positive, inside a bracket.
 
     Regula falsi, kept away from the ends of the bracket so that it always shrinks (by at least a tenth).
@@ -67,7 +67,7 @@ def crossing(excess: Excess, scale: LoadScale, around: Bracket, closeness: float
         Of a load; positive beyond the limit, infinity where nothing is known.
     scale : LoadScale
     around : Bracket
-    closeness : float, default 0.002
+    closeness : float, default 0.005
         Width of the bracket, as a share of the load, across which a straight line is good enough.
 
     Returns
@@ -85,6 +85,14 @@ def crossing(excess: Excess, scale: LoadScale, around: Bracket, closeness: float
         else:
             found = Bracket(middle, found.high, value, found.at_high)
     return found.crossing
+
+
+def known_bracket(excess: Excess, known: Iterable[float], width: float) -> Bracket | None:
+    """The bracket between two of the loads that have been simulated, when it is no wider than a share of the load."""
+    tried = {load: excess(load) for load in known}
+    high = min((load for load, value in tried.items() if value > 0), default=math.inf)
+    low = max((load for load, value in tried.items() if value <= 0 and load < high), default=0.0)
+    return Bracket(low, high, tried[low], tried[high]) if low > 0 and high - low <= width * low else None
 
 
 def bracket(excess: Excess, scale: LoadScale, guess: float, width: float) -> Bracket:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from simulations.analysis.batch_means import batch_interval_from_series, batch_share_interval
+from simulations.analysis.batch_means import batch_share_interval
 from simulations.analysis.metrics import Window
 from simulations.analysis.output_analysis import BATCHES
 from simulations.engines.request_log import OUTCOME_NAMES, SERVED, RequestLog
@@ -60,9 +59,15 @@ class Limit:
         """``bad``, ``p95``, ``p99``, ..."""
         return BAD if self.probability is None else f"p{100 * self.probability:.10g}"
 
-    def excess(self, value: float) -> float:
-        """How far `value` lies beyond the limit, relative to it; infinity where nothing is known."""
-        return math.inf if math.isnan(value) else (value - self.most) / (self.most or 1.0)
+    @property
+    def allowed_share(self) -> float:
+        """The share of requests that may break the limit: `most` for bad ones, 1 - probability for slow ones."""
+        return self.most if self.probability is None else 1.0 - self.probability
+
+    def excess(self, share: float) -> float:
+        """How far a share of requests lies beyond the allowed one, relative to it; infinity where it is not known."""
+        allowed = self.allowed_share
+        return math.inf if math.isnan(share) else (share - allowed) / (allowed or 1.0)
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ class Objective:
 
     p95_s: float | None = None
     max_bad_fraction: float | None = None
-    percentiles_s: Mapping[float, float] = field(default_factory=dict)
-    class_limits: Mapping[str, float] = field(default_factory=dict)
+    percentiles_s: Mapping[float, float] = field(default_factory=dict, hash=False)
+    class_limits: Mapping[str, float] = field(default_factory=dict, hash=False)
     request_class: str | None = None
 
     def __post_init__(self) -> None:
@@ -153,17 +158,34 @@ class Objective:
 
 @dataclass(frozen=True)
 class Judged:
-    """One limit in one run: the value that was seen, and with a level its confidence interval."""
+    """One limit in one run.
+
+    A percentile keeps its limit where the share of slower requests is at most 1 - probability. That
+    share is what intervals are made of: it is a mean, and has none of a quantile's bias in short batches.
+
+    Parameters
+    ----------
+    limit : Limit
+    value : float
+        The share of bad requests, or the percentile in seconds; NaN where nothing was seen.
+    share : float
+        Of requests that are bad, or slower than the limit.
+    interval : Interval
+        Of the share, with a level; else unknown.
+    is_long_enough : bool
+        Whether the run was long enough for the interval.
+    """
 
     limit: Limit
     value: float
+    share: float
     interval: Interval
     is_long_enough: bool = True
 
     @property
     def is_kept(self) -> bool:
         """Whether the value lies within the limit; what was not seen is not kept."""
-        return self.limit.excess(self.value) <= 0
+        return self.value <= self.limit.most
 
 
 @dataclass(frozen=True)
@@ -284,31 +306,20 @@ class _Ended:
 def _judged(ended: _Ended, limit: Limit, level: float | None) -> Judged:
     is_served = ended.outcome == SERVED
     if limit.probability is None:
-        return _judged_bad(ended, ~is_served, limit, level)
-    served_s = ended.total_s[is_served]
-    value = float(np.quantile(served_s, limit.probability)) if served_s.size else math.nan
-    if level is None or math.isnan(value):
-        return Judged(limit, value, Interval.unknown())
-    batches = _quantiles(served_s, ended.place[is_served], limit.probability)
-    found = batch_interval_from_series(batches, level=level, mid=value)
-    return Judged(limit, value, found.interval, found.is_long_enough)
+        share, interval, is_long_enough = _share(ended, ~is_served, level)
+        return Judged(limit, share, share, interval, is_long_enough)
+    served = ended.only(is_served)
+    value = float(np.quantile(served.total_s, limit.probability)) if served.total_s.size else math.nan
+    share, interval, is_long_enough = _share(served, served.total_s > limit.most, level)
+    return Judged(limit, value, share, interval, is_long_enough)
 
 
-def _judged_bad(ended: _Ended, is_bad: Mask, limit: Limit, level: float | None) -> Judged:
-    count = is_bad.size
-    value = float(np.count_nonzero(is_bad)) / count if count else math.nan
-    if level is None or count == 0:
-        return Judged(limit, value, Interval.unknown())
-    requests, bad = ended.per_batch(np.ones(count, bool)), ended.per_batch(is_bad)
+def _share(ended: _Ended, counts: Mask, level: float | None) -> tuple[float, Interval, bool]:
+    """Share of the requests for which `counts` is true, its interval, and whether the run was long enough for that."""
+    share = float(np.count_nonzero(counts)) / counts.size if counts.size else math.nan
+    if level is None or not counts.size:
+        return share, Interval.unknown(), True
+    requests, counted = ended.per_batch(np.ones(counts.size, bool)), ended.per_batch(counts)
     with np.errstate(invalid="ignore"):
-        found = batch_share_interval(bad / requests, requests, level)
-    return Judged(limit, value, found.interval, found.is_long_enough)
-
-
-def _quantiles(values: Floats, place: NDArray[np.int16], probability: float) -> Floats:
-    """The quantile of each batch; NaN for an empty one."""
-    order = np.argsort(place, kind="stable")
-    ordered = values[order]
-    edges = np.searchsorted(place[order], np.arange(BATCHES + 1))
-    parts = [ordered[start:end] for start, end in pairwise(edges)]
-    return np.array([np.quantile(part, probability) if part.size else math.nan for part in parts])
+        found = batch_share_interval(counted / requests, requests, level)
+    return share, found.interval, found.is_long_enough

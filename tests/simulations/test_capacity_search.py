@@ -102,7 +102,8 @@ def test_an_objective_on_one_class_names_it() -> None:
     left_out = find_capacity(with_probe(0.3, in_objective=False), OPEN, p95_s=0.25, max_bad_fraction=0.01)
     assert alone.value == left_out.value
     assert (alone.request_class, beside.request_class) == ("users", "users")
-    assert beside.value.mid >= alone.value.mid
+    # The time of the users' requests binds in both, so they agree up to the search's resolution.
+    assert beside.value.mid == pytest.approx(alone.value.mid, rel=0.005)
     assert InstanceCapacity.from_dict(alone.to_dict()) == alone
 
 
@@ -115,7 +116,7 @@ def test_with_retries_the_logical_requests_are_judged() -> None:
 
 
 def test_a_looser_objective_never_allows_less() -> None:
-    """The same random numbers at every objective: exact, not only on average."""
+    """The same random numbers at every objective; these differ by more than the search's resolution of 0.5 %."""
     by_time = [find_capacity(MMCK, OPEN, p95_s=p95, max_bad_fraction=0.2) for p95 in (3.2, 3.6, 4.0)]
     by_bad = [find_capacity(MMCK, OPEN, max_bad_fraction=share) for share in (0.01, 0.02, 0.05)]
     sessions = SessionWorkload(0.1, 5, Exponential(2.0))

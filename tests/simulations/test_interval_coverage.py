@@ -16,6 +16,7 @@ from simulations.analysis.replicated_runs import ReplicationPlan, run_replicatio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 
+import capacity_coverage as capacity_study
 import simulation_coverage as study
 
 FRESH_CHUNK = 1_000
@@ -76,3 +77,22 @@ def test_the_studys_batches_are_the_librarys() -> None:
         assert (found.low, found.mid, found.high) == pytest.approx(
             (shipped[name].interval.low, shipped[name].interval.mid, shipped[name].interval.high), rel=1e-6
         )
+
+
+def test_the_capacity_study_counts_what_ships(tmp_path: Path) -> None:
+    """One fresh chunk of the two cheapest cells; resumed, it adds nothing."""
+    cells = [cell for cell in capacity_study.CELLS if cell.is_closed]
+    for cell in cells:
+        row = capacity_study.run_chunk(cell, FRESH_CHUNK, 4)
+        counts = {name: int(str(row[name])) for name in ("held", "below", "above", "experiments")}
+        assert counts["held"] + counts["below"] + counts["above"] == counts["experiments"] == 4
+    done = {(cell.name, chunk) for cell, chunk in capacity_study.missing_chunks(50, tmp_path / "none.csv")}
+    assert len(done) == 2 * len(capacity_study.CELLS)
+
+
+def test_the_capacity_studys_truth_is_where_the_limit_is_reached() -> None:
+    for cell in capacity_study.CELLS:
+        truth = capacity_study.truth_of(cell)
+        nearest = 1.0 if cell.is_closed else 1e-6 * truth
+        assert cell.exceeds(truth - (0 if cell.is_closed else nearest)) <= 0
+        assert cell.exceeds(truth + nearest) > 0

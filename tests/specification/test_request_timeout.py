@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulations.engines.request_log import ABANDONED, SERVED, TIMED_OUT
-from simulations.model.clients import Clients
+from simulations.model.clients import Clients, Retries
 from simulations.model.server_model import Limits
 from support.stories import Engine, arrivals, on_both_engines, users
 
@@ -71,3 +71,12 @@ def test_it_reaches_a_client_that_would_give_up_at_that_instant(run: Engine) -> 
         clients = Clients(timeout_s=2.0 + round_trip_s)
         log = run(users([0.0], [[0.0]], TWO_SECONDS, service=5.0, clients=clients, round_trip_s=round_trip_s))
         assert (log.outcome[0], log.answered_s[0]) == (TIMED_OUT, 2.0 + round_trip_s)
+
+
+def test_a_client_that_it_reaches_at_that_instant_knows_it_for_what_it_is(run: Engine) -> None:
+    """It tries again after the server's answer only, and takes this for one."""
+    for round_trip_s in (0.0, 0.5):
+        clients = Clients(2.0 + round_trip_s, Retries(2, 1.0, jitter=0.0, on=("timed_out",)))
+        log = run(arrivals([0.0], TWO_SECONDS, service=[[5.0, 0.5]], clients=clients, round_trip_s=round_trip_s))
+        assert log.arrival_s.tolist() == [0.0, 3.0 + round_trip_s]
+        assert log.outcome[0] == TIMED_OUT

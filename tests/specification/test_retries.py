@@ -101,3 +101,9 @@ def test_every_attempt_needs_its_own_time(run: Engine) -> None:
     np.testing.assert_array_equal(log.departure_s - log.arrival_s, [4.0, 3.0, 1.0])
     assert log.outcome.tolist() == [ABANDONED, ABANDONED, SERVED]
     assert log.logical().total_s.tolist() == [7.0]
+
+
+def test_a_retry_due_at_the_very_end_is_still_sent(run: Engine) -> None:
+    log = run(arrivals([0.0, 1.0], ONE_INSIDE, service=9.0, clients=Clients(retries=EVERY_SECOND), horizon_s=2.0))
+    assert log.arrival_s.tolist() == [0.0, 1.0, 2.0]
+    assert log.logical().attempts.tolist() == [1, 2]

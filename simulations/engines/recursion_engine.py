@@ -152,9 +152,7 @@ def _closed(given: EngineInput, users: UserTimes) -> Iterator[Stretch]:
     station = _Station.build(given.limits, users.users)
     user_time, user_leaf, first_user = _loser_tree(users.first_s)
     next_s, next_user = np.array([users.first_s[first_user]]), np.array([first_user], dtype=np.int64)
-    cycles, services = np.zeros(users.users, np.int64), np.zeros(users.users)
-    if not work.is_given:
-        kernels.draw_first_services(np.uint64(work.key), work.class_upto, work.service, services)
+    cycles = np.zeros(users.users, np.int64)
     floats = [np.empty(rows) for _ in range(3)]
     outcome, whole = np.empty(rows, np.int8), [np.empty(rows, np.int64) for _ in range(3)]
     left = given.length.most_rows
@@ -162,7 +160,7 @@ def _closed(given: EngineInput, users: UserTimes) -> Iterator[Stretch]:
         filled = kernels.run_closed(
             np.uint64(work.key), work.class_upto, work.service, users.think, work.service_given, users.think_given,
             given.network_round_trip_s, given.length.horizon_s, int(min(left, rows)),
-            next_s, next_user, user_time, user_leaf, cycles, services, *station.arguments, *floats, outcome, *whole,
+            next_s, next_user, user_time, user_leaf, cycles, *station.arguments, *floats, outcome, *whole,
         )  # fmt: skip
         if filled == 0:
             return

@@ -212,26 +212,18 @@ def run_open(
 
 
 @njit(**_COMPILED)
-def draw_first_services(key, class_upto, service_tables, service_s):
-    """Each user's first service time."""
-    for user in range(service_s.size):
-        kind = _class_of(key, class_upto, 0, user)
-        service_s[user] = _time(service_tables[kind], _two_uniforms(key, 0, user, 0, STAGE_REQUEST)[0])
-
-
-@njit(**_COMPILED)
 def run_closed(
     key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, horizon_s, most_rows,
-    next_s, next_user, user_time, user_leaf, cycles, next_service_s,
+    next_s, next_user, user_time, user_leaf, cycles,
     workers, gate_room, queue_room, node_time, node_leaf, ring, state_s, state,
     arrival_s, start_s, departure_s, outcome, user_of, cycle_of, kind_of,
 ):  # fmt: skip
     """A stretch of a run of a closed population; returns the number of rows written.
 
     The users' next arrivals are a second loser tree (`user_time`, `user_leaf`), its winner
-    `next_user[0]` at `next_s[0]`. `cycles` counts each user's requests, `next_service_s` holds
-    the service time of its next one: that and the think time before it come from one draw.
-    Other arguments as in `run_open`.
+    `next_user[0]` at `next_s[0]`. `cycles` counts each user's requests. (Keeping the other half of
+    each draw for the user's next request would save draws and cost cache misses: slower with many
+    users.) Other arguments as in `run_open`.
     """
     is_given = think_given.size > 0
     last_cycle = think_given.shape[1] - 1
@@ -247,14 +239,9 @@ def run_closed(
             service = service_given[user, cycle, 0]
             think = think_given[user, cycle + 1] if cycle < last_cycle else np.inf
         else:
-            service = next_service_s[user]
-            service_unit, think_unit = _two_uniforms(key, cycle + 1, user, 0, STAGE_REQUEST)
-            think = _time(think_table, think_unit)
-            next_kind = 0
-            if class_upto.size > 1:
-                kind = _class_of(key, class_upto, cycle, user)
-                next_kind = _class_of(key, class_upto, cycle + 1, user)
-            next_service_s[user] = _time(service_tables[next_kind], service_unit)
+            kind = _class_of(key, class_upto, cycle, user)
+            service = _time(service_tables[kind], _two_uniforms(key, cycle, user, 0, STAGE_REQUEST)[0])
+            think = _time(think_table, _two_uniforms(key, cycle + 1, user, 0, STAGE_REQUEST)[1])
         start, result = t, SERVED
         if workers > 0:
             if free_s > t:

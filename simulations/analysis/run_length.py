@@ -140,7 +140,8 @@ def _line_relaxation_s(model: ServerModel, workload: OpenWorkload | SessionWorkl
     arrival_cv = workload.gap.cv if isinstance(workload, OpenWorkload) else 1.0
     variance = min(rate, speed) * (arrival_cv**2 + _service_cv(model) ** 2)
     drift = rate - speed
-    room = model.limits.most_in_flight - min(model.limits.workers, model.limits.gate)
+    inside = model.limits.most_in_flight
+    room = inside - min(model.limits.workers, model.limits.gate) if math.isfinite(inside) else math.inf
     if variance == 0.0 or (drift >= 0 and math.isinf(room)):
         return 0.0
     between_ends = math.pi**2 * variance / (2.0 * max(room, 1.0) ** 2)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from loadtests.foundation.errors import InputError
 from simulations.analysis.run_length import is_stationary, offered_rate_rps
@@ -28,6 +28,9 @@ EngineName = Literal["auto", "simpy", "compiled"]
 
 _SIMPY_REQUESTS_PER_WALL_S = 20_000
 _MOST_SIMPY_REQUESTS = 20_000_000
+_KEPT_HISTOGRAMS = 64
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -151,12 +154,29 @@ def run_threaded(
     scenario: Scenario, seeds: Sequence[int], *, keep: bool = False, threads: int | None = None
 ) -> list[OneRun]:
     """Simulate once for each seed over threads (default: one a core): the kernels let go of the lock."""
+    return [run for run, _ in read_threaded(scenario, seeds, lambda _: None, keep=keep, threads=threads)]
+
+
+def read_threaded(
+    scenario: Scenario, seeds: Sequence[int], read: Callable[[OneRun], Read], *, keep: bool = False,
+    threads: int | None = None,
+) -> list[tuple[OneRun, Read]]:  # fmt: skip
+    """As `run_threaded`, each run with what `read` makes of it. Of more than 64 runs the histograms go then."""
+    inputs.affordable(scenario.expected_requests * len(seeds))
     stop = threading.Event()
+
+    def one(seed: int) -> tuple[OneRun, Read]:
+        run = run_once(scenario, seed, keep=keep, stop=stop)
+        found = read(run)
+        if len(seeds) > _KEPT_HISTOGRAMS:
+            run.cells.forget_times()
+        return run, found
+
     if scenario.choose()[0] == "simpy":
-        return [run_once(scenario, seed, keep=keep) for seed in seeds]
+        return [one(seed) for seed in seeds]
     with ThreadPoolExecutor(min(threads or _cores(), len(seeds))) as pool:
         try:
-            return list(pool.map(lambda seed: run_once(scenario, seed, keep=keep, stop=stop), seeds))
+            return list(pool.map(one, seeds))
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -30,7 +30,7 @@ from simulations.analysis.replications import (
     shed_cluster_size,
 )
 from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
-from simulations.analysis.running import EngineName, OneRun, Scenario, run_once, run_threaded
+from simulations.analysis.running import EngineName, OneRun, Scenario, read_threaded, run_once
 from simulations.analysis.sequential import Precision, until_precise
 from simulations.engines import inputs
 from simulations.engines.inputs import RunLength
@@ -257,7 +257,7 @@ def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
     if not scenario.is_stationary:
         without_bound = {name: Interval(0.0, mid, math.inf, level) for name, mid in _named(window).items()}
         return without_bound, (run,), (*findings, _NOT_STATIONARY)
-    estimates = batch_estimates(window, level, _cluster_size(scenario, window))
+    estimates = batch_estimates(window, level, _cluster_size(scenario, window_row(window)))
     too_short = [name for name, item in estimates.items() if item.interval.is_known and not item.is_long_enough]
     said = (_correlated(too_short),) if too_short else ()
     return {name: item.interval for name, item in estimates.items()}, (run,), (*findings, *said, *law_findings(window))
@@ -265,11 +265,11 @@ def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
 
 def _replicated(scenario: Scenario, replications: int, seed: int, level: float, keep: bool) -> Found:
     seeds = [derive_key(seed, 9, number) >> 1 for number in range(replications)]
-    runs = run_threaded(scenario, seeds, keep=keep)
-    windows, findings = zip(*(_settled_window(scenario, run) for run in runs), strict=True)
-    intervals = _intervals([window_row(window) for window in windows], level, _cluster_size(scenario, windows[0]))
-    laws = law_findings(windows[0]) if scenario.is_stationary else ()
-    return intervals, runs, (*findings[0], *laws)
+    read = read_threaded(scenario, seeds, lambda run: window_row(_settled_window(scenario, run)[0]), keep=keep)
+    runs, rows = [run for run, _ in read], [row for _, row in read]
+    window, findings = _settled_window(scenario, runs[0])
+    laws = law_findings(window) if scenario.is_stationary else ()
+    return _intervals(rows, level, _cluster_size(scenario, rows[0])), runs, (*findings, *laws)
 
 
 def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) -> dict[str, Interval]:
@@ -320,12 +320,12 @@ def _settled_window(scenario: Scenario, run: OneRun) -> tuple[CellWindow, tuple[
     return window, (_run_too_short(run_s, needed_s),) if is_short else ()
 
 
-def _cluster_size(scenario: Scenario, window: CellWindow) -> float:
+def _cluster_size(scenario: Scenario, row: dict[str, float]) -> float:
     """Sheds come in clusters: their mean size at this utilization, for the bound where none was seen."""
     workers = scenario.model.limits.workers * scenario.fleet.instances
     if math.isinf(workers):
         return 1.0
-    busy = window_row(window)["busy_workers"] / workers
+    busy = row["busy_workers"] / workers
     return min(shed_cluster_size(min(busy, 0.999)), 1_000.0)
 
 

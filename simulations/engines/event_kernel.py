@@ -612,7 +612,7 @@ def run(
             arrival_place = (ARRIVAL << KIND_SHIFT) | numbers[0].next_arrival
             if arrives_s < t or (arrives_s == t and arrival_place < place):
                 t, place, is_client, is_arrival = arrives_s, arrival_place, False, True
-        if t == np.inf:
+        if t == np.inf and numbers[0].next_change == changes.size:
             return ENDED
         if numbers[0].next_change < changes.size:
             change = changes[numbers[0].next_change]

@@ -46,4 +46,6 @@ def _obstacles(given: EngineInput) -> tuple[tuple[str, bool], ...]:
 
 
 def _some_stop(users: UserTimes) -> bool:
-    return not users.think_given.size and not users.never_stop
+    if users.think_given.size:  # given times end by themselves, after all their cycles
+        return bool((users.stop_s < math.inf).any() or (users.cycles != users.think_given.shape[1]).any())
+    return not users.never_stop

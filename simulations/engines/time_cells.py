@@ -107,6 +107,10 @@ class TimeCells:
         names = (kernel.SHORTEST_TOTAL_S, kernel.LONGEST_TOTAL_S) if logical else (kernel.SHORTEST_S, kernel.LONGEST_S)
         return float(self.scale[names[0]]), float(self.scale[names[1]])
 
+    def forget_times(self) -> None:
+        """Drop the histograms, nearly all of the memory; counts and sums stay."""
+        self.times = self.totals = np.zeros((0, kernel.BUCKETS), np.int64)
+
     def merge(self, other: TimeCells) -> None:
         """Add another run over the same time (a replication, another worker's part)."""
         if self.waits != other.waits:

@@ -102,6 +102,22 @@ class Fleet:
                     f"A change names instance {change.instance}; allowed: 0 to {self.instances - 1}, or none for all."
                 )
 
+        self._refuse_closed_for_ever()
+
+    def _refuse_closed_for_ever(self) -> None:
+        """Workers or connections set to 0 and never raised again would leave requests waiting without end."""
+        for name in ("workers", "db_pool"):
+            last = dict.fromkeys(range(self.instances), math.inf)
+            for change in sorted(self.changes, key=lambda item: item.at_s):
+                chosen = last if change.instance is None else (change.instance,)
+                last.update({number: change.limits[name] for number in chosen if name in change.limits})
+            stuck = [str(number) for number, limit in last.items() if limit < 1]
+            if stuck:
+                raise InputError(
+                    f"The changes leave instance {', '.join(stuck)} with {name} = 0 for ever, so that requests "
+                    "would wait without end. Raise it again by a later change, or close the gate instead (gate=0)."
+                )
+
     @property
     def is_one_instance(self) -> bool:
         """True for a single instance whose limits stay."""

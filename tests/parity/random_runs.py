@@ -65,12 +65,20 @@ def changes(draw: st.DrawFn, instances: int) -> LimitChange:
 
 
 @st.composite
+def pauses(draw: st.DrawFn) -> list[LimitChange]:
+    """Now and then workers or connections are closed for a while, longer than the other changes last."""
+    name = draw(st.sampled_from(["workers", "db_pool", "", ""]))
+    start = draw(st.integers(0, 12)) * 0.5
+    return [LimitChange(start, **{name: 0}), LimitChange(8.0, **{name: draw(st.integers(1, 3))})] if name else []
+
+
+@st.composite
 def fleets(draw: st.DrawFn) -> Fleet:
     """One to four instances, every balancer, a shared database, limits that change."""
     instances = draw(st.integers(1, 4))
     return Fleet(
         instances, draw(st.sampled_from(BALANCERS)), draw(st.one_of(st.none(), st.integers(1, 4))),
-        tuple(draw(st.lists(changes(instances), max_size=3))),
+        (*draw(st.lists(changes(instances), max_size=3)), *draw(pauses())),
     )  # fmt: skip
 
 

@@ -226,7 +226,7 @@ model = ServerModel(Deployment(workers=4, queue_capacity=6), Exponential(0.05))
 workload = OpenWorkload(60.0, clients=Clients(timeout_s=float("{timeout_s}")))
 simulate(model, workload, requests=1_000, replications=2)
 print("ready", flush=True)
-simulate(model, workload, requests=4_000_000_000, replications={replications})
+simulate(model, workload, requests=4_000_000_000 // {replications}, replications={replications})
 print("not interrupted", flush=True)
 """
 

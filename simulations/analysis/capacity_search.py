@@ -25,11 +25,12 @@ from simulations.analysis.capacity_bounds import load_scale, refuse_if_met, requ
 from simulations.analysis.capacity_cause import what_stops
 from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.analysis.capacity_runs import End, JudgedRuns, Question, lower_end, upper_end, value
-from simulations.analysis.load_levels import at_load, quantity_of, settling_time_s, steady
+from simulations.analysis.load_levels import at_load, quantity_of, steady
 from simulations.analysis.load_roots import Excess, LoadScale, bracket, crossing, known_bracket
 from simulations.analysis.objective import Objective, ObjectiveNotMetError
 from simulations.analysis.output_analysis import BATCHES, batch_intervals
 from simulations.analysis.replications import checked_level
+from simulations.analysis.run_length import warm_up_time_s
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import Workload
@@ -158,7 +159,7 @@ class _Search:
         wanted = _BAD_SEEN / most_bad if most_bad else 0.0
         if not self.scale.is_whole and guess > 0:
             workload = at_load(self.question.workload, guess)
-            settling_s = settling_time_s(self.model, workload, self.question.instances)
+            settling_s = warm_up_time_s(self.model, workload, self.question.instances)
             wanted = max(wanted, _SETTLINGS * BATCHES * guess * settling_s)
         return min(max(_LEAST_REQUESTS, wanted), _MOST_REQUESTS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,6 @@ Floats = NDArray[np.float64]
 SteadyWorkload = ClosedWorkload | OpenWorkload | SessionWorkload
 
 MOST_LEVELS = 1_000
-_LONGEST_WARM_UP = 1_000_000
 
 
 def steady(workload: Workload) -> SteadyWorkload:
@@ -77,29 +75,13 @@ def checked_levels(workload: SteadyWorkload, levels: Sequence[float]) -> list[fl
 def judged_run(
     model: ServerModel, workload: SteadyWorkload, requests: float, fleet: Fleet | None
 ) -> tuple[RunLength, Window]:
-    """A run whose window begins settled (`settling_time_s`) and holds at least about `requests` requests."""
+    """A run whose window begins settled (`warm_up_time_s`) and holds at least about `requests` requests."""
     instances = 1 if fleet is None else fleet.instances
-    rate_rps, warm_up_s = offered_rate_rps(model, workload), settling_time_s(model, workload, instances)
+    rate_rps, warm_up_s = offered_rate_rps(model, workload), warm_up_time_s(model, workload, instances)
     if isinstance(workload, ClosedWorkload):
         rate_rps = min(rate_rps, instances * model.saturation_rps)
     end_s = warm_up_s + requests / rate_rps
     return RunLength(horizon_s=end_s), Window(warm_up_s, end_s)
-
-
-def settling_time_s(model: ServerModel, workload: SteadyWorkload, instances: int = 1) -> float:
-    """`run_length.warm_up_time_s`, and for arrivals beyond saturation the time that they need to fill the line.
-
-    Arrivals so close to saturation that a million of them come before they settle are taken as they are then:
-    that is within a per mille of saturation, and moves no capacity.
-    """
-    warm_up_s = warm_up_time_s(model, workload, instances)
-    if isinstance(workload, ClosedWorkload):
-        return warm_up_s
-    rate_rps = offered_rate_rps(model, workload)
-    beyond_rps = rate_rps - instances * model.saturation_rps
-    inside = instances * model.limits.most_in_flight
-    filling_s = inside / beyond_rps if beyond_rps > 0 and math.isfinite(inside) else 0.0
-    return min(warm_up_s + filling_s, _LONGEST_WARM_UP / rate_rps)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.foundation.intervals import Interval
-from simulations.engines.request_log import SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
+from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import ServerModel
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,7 @@ def window_metrics(log: RequestLog, window: Window) -> dict[str, float]:
     answered_s = log.answered_s
     inside = (answered_s >= window.start_s) & (answered_s < window.end_s)
     served = inside & log.served
-    shed = inside & ((log.outcome == SHED_AT_GATE) | (log.outcome == SHED_AT_QUEUE))
+    shed = inside & log.shed
     count, good = int(np.count_nonzero(inside)), int(np.count_nonzero(served))
     residence = (answered_s - log.arrival_s)[served]
     p50, p95, p99 = np.quantile(residence, QUANTILES) if good else (math.nan,) * 3

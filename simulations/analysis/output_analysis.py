@@ -43,8 +43,8 @@ def batch_windows(window: Window, batches: int = BATCHES) -> list[Window]:
 
 def batch_rows(log: RequestLog, window: Window, batches: int = BATCHES) -> list[dict[str, float]]:
     """`window_metrics` of each stretch of a window, in order."""
-    answered_s = log.departure_s + log.network_round_trip_s
-    longest_s = float(np.max(answered_s - log.arrival_s)) if len(log) else 0.0
+    # Metrics look at the client's answer and at the server's departure, whichever is later.
+    longest_s = float(np.max(np.maximum(log.answered_s, log.departure_s) - log.arrival_s)) if len(log) else 0.0
     return [window_metrics(_inside(log, part, longest_s), part) for part in batch_windows(window, batches)]
 
 

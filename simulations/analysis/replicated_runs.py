@@ -93,12 +93,12 @@ def metrics_row(log: RequestLog, window: Window) -> dict[str, float]:
         `window_metrics` with less biased quantiles, and the counts ``sheds`` and ``requests``.
     """
     row = window_metrics(log, window)
-    answered_s = log.departure_s + log.network_round_trip_s
+    answered_s = log.answered_s
     inside = (answered_s >= window.start_s) & (answered_s < window.end_s)
     residence_s = (answered_s - log.arrival_s)[inside & log.served]
     row.update({name: quantile_with_less_bias(residence_s, share) for name, share in _QUANTILES.items()})
-    count = int(np.count_nonzero(inside))
-    return {**row, "sheds": float(count - residence_s.size), "requests": float(count)}
+    sheds, count = np.count_nonzero(inside & log.shed), np.count_nonzero(inside)
+    return {**row, "sheds": float(sheds), "requests": float(count)}
 
 
 def common_warm_up_s(models: Iterable[ServerModel], workload: Workload) -> float:

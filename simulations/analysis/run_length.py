@@ -1,4 +1,4 @@
-"""How long a model takes to settle under a workload, and how long a run must be to measure it settled.
+"""How long a model takes to settle under a workload.
 
 References
 ----------
@@ -14,8 +14,6 @@ import math
 import numpy as np
 
 from loadtests.foundation.distributions import Distribution
-from simulations.analysis.metrics import Window
-from simulations.engines.inputs import RunLength
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import (
     ClosedWorkload,
@@ -31,6 +29,7 @@ _SETTLING_DRAINS = 2.0
 _UNSETTLED_SHARE = 1e-3
 _RELAXATIONS = 5.0
 _TAIL_POINTS = 4_001
+_MOST_FILLING = 1_000_000
 
 
 def cycle_time_s(model: ServerModel, workload: ClosedWorkload | SessionWorkload) -> float:
@@ -59,8 +58,9 @@ def warm_up_time_s(model: ServerModel, workload: Workload, instances: int = 1) -
 
     Closed population: the spread of the first requests, six cycles without waiting, and a full line
     twice. Open arrivals: until the work in service is within 0.1 % of its long run [1]_, plus
-    five relaxation times of the line. Sessions: both a session's length and that. A profile or a
-    trace is a story with a beginning: nothing is left out.
+    five relaxation times of the line, and beyond saturation the time in which it fills. Sessions:
+    six sessions' lengths and that. A profile or a trace is a story with a beginning: nothing is
+    left out.
 
     Parameters
     ----------
@@ -74,16 +74,10 @@ def warm_up_time_s(model: ServerModel, workload: Workload, instances: int = 1) -
     if isinstance(workload, ProfileWorkload | TraceWorkload):
         return 0.0
     settling_s = held_settling_s(model) + _RELAXATIONS * _line_relaxation_s(model, workload, instances)
+    settling_s += _filling_s(model, workload, instances)
     if isinstance(workload, SessionWorkload):
         settling_s += _SETTLING_CYCLES * workload.requests_per_session * cycle_time_s(model, workload)
     return settling_s
-
-
-def settled_run(model: ServerModel, workload: Workload, requests: int, instances: int = 1) -> tuple[RunLength, Window]:
-    """A run whose window begins settled and holds at least about `requests` served requests."""
-    warm_up_s = warm_up_time_s(model, workload, instances)
-    window_s = requests / min(offered_rate_rps(model, workload), instances * model.saturation_rps)
-    return RunLength(horizon_s=warm_up_s + window_s), Window(warm_up_s, warm_up_s + window_s)
 
 
 def held_settling_s(model: ServerModel, share: float = _UNSETTLED_SHARE) -> float:
@@ -127,6 +121,18 @@ def _closed_warm_up_s(model: ServerModel, workload: ClosedWorkload, instances: i
         + _SETTLING_CYCLES * cycle_time_s(model, workload)
         + _SETTLING_DRAINS * min(drain_s, workload.users * model.mean_held_s)
     )
+
+
+def _filling_s(model: ServerModel, workload: OpenWorkload | SessionWorkload, instances: int) -> float:
+    """Time in which arrivals beyond saturation fill a line that has an end, but no longer than a million of them.
+
+    So close to saturation that the line takes longer, the run is taken as it is then.
+    """
+    beyond_rps = workload.arrival_rate_rps - instances * model.saturation_rps
+    inside = instances * model.limits.most_in_flight
+    if beyond_rps <= 0 or math.isinf(inside):
+        return 0.0
+    return min(inside / beyond_rps, _MOST_FILLING / workload.arrival_rate_rps)
 
 
 def _line_relaxation_s(model: ServerModel, workload: OpenWorkload | SessionWorkload, instances: int) -> float:

@@ -16,10 +16,10 @@ from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
-from simulations.analysis.load_levels import SteadyWorkload, settling_time_s, steady
+from simulations.analysis.load_levels import SteadyWorkload, steady
 from simulations.analysis.metrics import Window, window_metrics
 from simulations.analysis.replications import checked_level
-from simulations.analysis.run_length import offered_rate_rps
+from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.simulation import refuse_endless, simulate_log
 from simulations.calibration.prediction_draws import DRAWS, model_draws
 from simulations.calibration.prediction_findings import prediction_findings
@@ -182,7 +182,7 @@ class _WindowRun:
     def row(self, model: ServerModel, number: int) -> dict[str, float]:
         """Metrics and utilizations of one draw; NaN where there is no base."""
         instances = self.fleet.instances
-        warm_up_s = settling_time_s(model, self.workload, instances)
+        warm_up_s = warm_up_time_s(model, self.workload, instances)
         length = RunLength(horizon_s=warm_up_s + self.window_s)
         log = simulate_log(model, self.workload, length, seed=self._seed_of(number), fleet=self.fleet)
         found = window_metrics(log, Window(warm_up_s, warm_up_s + self.window_s))
@@ -197,7 +197,7 @@ class _WindowRun:
         """Refuse users without an end, and windows that hold too much."""
         refuse_endless(model, self.workload)
         rate_rps = offered_rate_rps(model, self.workload)
-        per_window = rate_rps * (settling_time_s(model, self.workload, self.fleet.instances) + self.window_s)
+        per_window = rate_rps * (warm_up_time_s(model, self.workload, self.fleet.instances) + self.window_s)
         if per_window > _MOST_IN_A_WINDOW or per_window * DRAWS > _MOST_REQUESTS:
             minutes = per_window * DRAWS / _REQUESTS_PER_WALL_S / 60
             raise InputError(

@@ -140,7 +140,7 @@ def simulate_step(model: ServerModel, observation: StepObservation, seed: int) -
 
 
 def _log_statistics(log: RequestLog, from_s: float, until_s: float) -> Floats:
-    answered = log.departure_s + log.network_round_trip_s
+    answered = log.answered_s
     inside = (answered >= from_s) & (answered < until_s)
     answers = Answers(answered[inside], log.residence_s[inside], log.served[inside])
     return statistics(answers, until_s - from_s)

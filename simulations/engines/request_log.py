@@ -85,6 +85,11 @@ class RequestLog:
         return np.asarray(self.outcome == SERVED)
 
     @property
+    def shed(self) -> NDArray[np.bool_]:
+        """Which attempts were turned away, at the gate or for want of room in the line."""
+        return np.asarray((self.outcome == SHED_AT_GATE) | (self.outcome == SHED_AT_QUEUE))
+
+    @property
     def network_round_trip_s(self) -> float:
         """What the client waits on top."""
         return self.waits.network_round_trip_s

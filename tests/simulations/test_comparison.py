@@ -11,13 +11,19 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential, LogNormal
 from loadtests.foundation.errors import InputError
 from simulations.analysis.comparison import compare_models, compare_paired
+from simulations.analysis.metrics import full_window, window_metrics
 from simulations.analysis.replicated_runs import (
     ReplicationPlan,
     common_warm_up_s,
+    metrics_row,
     run_replication,
 )
 from simulations.analysis.replications import mean_interval
 from simulations.analysis.run_length import service_settling_s, warm_up_time_s
+from simulations.analysis.simulation import simulate_log
+from simulations.engines.inputs import RunLength
+from simulations.engines.request_log import ABANDONED
+from simulations.model.clients import Clients
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload
 
@@ -115,3 +121,15 @@ def test_the_warm_up_is_known_where_it_has_a_closed_form() -> None:
 def test_what_is_not_possible_is_refused(call: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()  # type: ignore[operator]
+
+
+def test_only_what_the_server_turned_away_counts_as_shed() -> None:
+    """With impatient clients many attempts end without an answer, and hardly any is turned away."""
+    workload = OpenWorkload(45.0, clients=Clients(timeout_s=0.12))
+    log = simulate_log(SLOW, workload, RunLength(20_000), seed=3)
+    window = full_window(log, 0.1)
+    row, plain = metrics_row(log, window), window_metrics(log, window)
+    assert np.count_nonzero(log.outcome == ABANDONED) > 1_000
+    assert row["sheds"] / row["requests"] == pytest.approx(plain["shed_rate"])
+    assert row["p95_s"] == pytest.approx(plain["p95_s"], rel=0.05)
+    assert row["p95_s"] <= 0.12

@@ -102,3 +102,11 @@ def test_completions_at_one_moment_come_in_the_order_of_instances_not_of_arrival
     log = run(arrivals([0.0, 0.25, 1.0], cpu=[2.0, 1.75, 1.0], database=[1.0] * 3, fleet=fleet))
     assert log.instance.tolist() == [0, 1, 0]
     assert log.departure_s.tolist() == [3.0, 5.0, 4.0]
+
+
+def test_all_completions_of_a_moment_come_before_its_first_grant(run: Engine) -> None:
+    """Two workers come free at 2. User 3 is before user 2 in line, but user 2 acts first and takes the connection."""
+    service, database = [[2.0], [2.0], [0.0], [0.0]], [[0.0], [0.0], [1.0], [1.0]]
+    limits = Limits(workers=2, db_pool=1)
+    log = run(users([0.0, 0.0, 1.0, 0.5], [[0.0]] * 4, limits, service=service, database=database))
+    assert dict(zip(log.user.tolist(), log.departure_s.tolist(), strict=True)) == {0: 2.0, 1: 2.0, 2: 3.0, 3: 4.0}

@@ -21,14 +21,15 @@ import numpy as np
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key
+from simulations.analysis.batch_means import RECOMMENDED_BATCHES
 from simulations.analysis.capacity_bounds import load_scale, refuse_if_met, requests_to_overload
 from simulations.analysis.capacity_cause import what_stops
 from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.analysis.capacity_runs import End, JudgedRuns, Question, lower_end, upper_end, value
+from simulations.analysis.cell_metrics import CellWindow, batch_estimates
 from simulations.analysis.load_levels import at_load, quantity_of, steady
 from simulations.analysis.load_roots import Excess, LoadScale, bracket, crossing, known_bracket
 from simulations.analysis.objective import Objective, ObjectiveNotMetError
-from simulations.analysis.output_analysis import BATCHES, batch_intervals
 from simulations.analysis.replications import checked_level
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.model.fleet import Fleet
@@ -160,7 +161,7 @@ class _Search:
         if not self.scale.is_whole and guess > 0:
             workload = at_load(self.question.workload, guess)
             settling_s = warm_up_time_s(self.model, workload, self.question.instances)
-            wanted = max(wanted, _SETTLINGS * BATCHES * guess * settling_s)
+            wanted = max(wanted, _SETTLINGS * RECOMMENDED_BATCHES * guess * settling_s)
         return min(max(_LEAST_REQUESTS, wanted), _MOST_REQUESTS)
 
     def _is_long_enough(self, runs: JudgedRuns, best: float) -> bool:
@@ -229,9 +230,10 @@ class _Search:
 
     def _at_best(self, runs: JudgedRuns, load: float) -> tuple[Interval, Interval]:
         """Logical requests per second and requests inside, in the long run at a load."""
-        found = batch_intervals(*runs.log_at(load), self.question.level)
-        attempts = found["throughput_rps"]
-        return attempts.scaled(runs.at(load).rate_rps / attempts.mid), found["in_flight"]
+        log, window = runs.log_at(load)
+        found = batch_estimates(CellWindow.of(log, window), self.question.level)
+        attempts = found["throughput_rps"].interval
+        return attempts.scaled(runs.at(load).rate_rps / attempts.mid), found["in_flight"].interval
 
     def _refuse(self) -> None:
         least = "One user alone" if self.scale.is_whole else f"Even a load of {self.scale.least:.3g} requests a second"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,10 @@ from simulations.analysis.batch_means import (
     batch_interval_from_series,
     batch_share_interval,
 )
-from simulations.analysis.metrics import QUANTILES
+from simulations.analysis.metrics import QUANTILES, Window
 from simulations.analysis.warm_up import find_warm_up
 from simulations.engines import digest_kernel as column
-from simulations.engines.request_log import OUTCOME_NAMES, SERVED, SHED_AT_GATE, SHED_AT_QUEUE
+from simulations.engines.request_log import OUTCOME_NAMES, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.engines.time_cells import CELLS, TimeCells
 
 Floats = NDArray[np.float64]
@@ -49,10 +48,25 @@ class CellWindow:
         last = min(int(cells.last_arrival_s / cells.cell_s), CELLS)
         return cls(cells, min(first, last), last)
 
+    @classmethod
+    def of(cls, log: RequestLog, window: Window) -> CellWindow:
+        """A window of a log that was kept, in cells that divide it evenly."""
+        latest_s = max(float(np.max(log.departure_s)), float(np.max(log.answered_s)), window.end_s)
+        before = math.floor((CELLS - 1) * window.start_s / latest_s)
+        width_s = window.start_s / before if before else latest_s / (CELLS - 1)
+        cells = TimeCells(width_s, log.waits)
+        cells.add_log(log)
+        return cls.after(cells, window.start_s)
+
     @property
     def length_s(self) -> float:
         """Seconds."""
         return (self.last - self.first) * self.cells.cell_s
+
+    @property
+    def busy_workers(self) -> float:
+        """Mean number over the window."""
+        return float(self.sum_s(column.BUSY_S).sum()) / self.length_s
 
     @property
     def tries_again(self) -> bool:
@@ -136,13 +150,13 @@ def window_row(window: CellWindow) -> dict[str, float]:
         "mean_s": residence_s / served if served else math.nan,
         **dict(zip(QUANTILE_NAMES, quantiles, strict=True)),
         "in_flight": float(window.sum_s(column.IN_FLIGHT_S).sum()) / length,
-        "busy_workers": float(window.sum_s(column.BUSY_S).sum()) / length,
+        "busy_workers": window.busy_workers,
         "completed_rps": int(window.count(column.COMPLETED).sum()) / length, **totals,
         "sheds": float(sheds), "requests": float(answered), "bad": float(bad), "logical": float(logical),
     }  # fmt: skip
 
 
-def batch_estimates(window: CellWindow, level: float, cluster_size: float) -> dict[str, BatchInterval]:
+def batch_estimates(window: CellWindow, level: float, cluster_size: float = 1.0) -> dict[str, BatchInterval]:
     """Every metric over a window of one run, by batch means over stretches of its cells."""
     edges = window.edges(RECOMMENDED_BATCHES)
     length_s = np.diff(edges) * window.cells.cell_s
@@ -181,10 +195,10 @@ def batch_estimates(window: CellWindow, level: float, cluster_size: float) -> di
 
 def _quantile_estimate(window: CellWindow, place: int, level: float, *, logical: bool = False) -> BatchInterval:
     """A quantile of batches that each hold enough requests beyond it, around the whole window's."""
-    share, whole = QUANTILES[place], window.quantiles_s(logical=logical)[place]
+    share = QUANTILES[place]
     enough = int(window.served.sum() * (1.0 - share) / _BEYOND_QUANTILE)
     edges = window.edges(min(max(enough, _LEAST_BATCHES), RECOMMENDED_BATCHES)).tolist()
-    parts = [window.cells.quantiles_s((share,), a, b, logical=logical)[0] for a, b in pairwise(edges)]
+    parts, whole = window.cells.quantile_by_stretch_s(share, edges, logical=logical)
     mid = None if math.isnan(whole) else whole
     return _not_negative(batch_interval_from_series(np.array(parts), level=level, mid=mid))
 

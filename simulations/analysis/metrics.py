@@ -131,18 +131,6 @@ def memory_bytes(found: dict[str, Interval], model: ServerModel, instances: int 
     return Interval(each[0], each[1], each[2], inside.level, inside.kind)
 
 
-def conservation_error(log: RequestLog, window: Window) -> float:
-    """Relative difference of mean in flight and throughput times residence (Little's law), inside a window.
-
-    Exact up to the requests that straddle the window's ends, so small for long windows.
-    """
-    answered_s = log.departure_s
-    inside = (answered_s >= window.start_s) & (answered_s < window.end_s)
-    by_little = float(np.sum((answered_s - log.arrival_s)[inside])) / window.length_s
-    by_time = _mean_inside(log.arrival_s, answered_s, window)
-    return abs(by_little - by_time) / by_time if by_time > 0 else 0.0
-
-
 def _mean_inside(enter_s: Floats, leave_s: Floats, window: Window) -> float:
     """Time average of how many are between entering and leaving."""
     if window.length_s <= 0:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from simulations.analysis.batch_means import batch_share_interval
+from simulations.analysis.batch_means import RECOMMENDED_BATCHES, batch_share_interval
 from simulations.analysis.metrics import Window
-from simulations.analysis.output_analysis import BATCHES
 from simulations.engines.request_log import OUTCOME_NAMES, SERVED, RequestLog
 from simulations.model.server_model import ServerModel
 
@@ -286,7 +285,7 @@ class _Ended:
             total_s = answered_s - log.arrival_s
         inside = (answered_s >= window.start_s) & (answered_s < window.end_s)
         share = (answered_s[inside] - window.start_s) / max(window.length_s, 1e-300)
-        place = np.minimum((share * BATCHES).astype(np.int16), np.int16(BATCHES - 1))
+        place = np.minimum((share * RECOMMENDED_BATCHES).astype(np.int16), np.int16(RECOMMENDED_BATCHES - 1))
         return cls(total_s[inside], outcome[inside], kind[inside], place)
 
     def of_class(self, model: ServerModel, name: str | None) -> Mask:
@@ -300,7 +299,7 @@ class _Ended:
         return _Ended(self.total_s[mask], self.outcome[mask], self.request_class[mask], self.place[mask])
 
     def per_batch(self, mask: Mask) -> Floats:
-        return np.bincount(self.place[mask], minlength=BATCHES).astype(float)
+        return np.bincount(self.place[mask], minlength=RECOMMENDED_BATCHES).astype(float)
 
 
 def _judged(ended: _Ended, limit: Limit, level: float | None) -> Judged:

@@ -16,7 +16,6 @@ from simulations.engines import inputs
 from simulations.engines.inputs import EngineInput, RunLength
 from simulations.engines.request_log import RequestLog
 from simulations.engines.time_cells import CELLS, TimeCells
-from simulations.engines.waits import waits_of
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, Workload
@@ -191,7 +190,7 @@ def _cells(scenario: Scenario, given: EngineInput) -> _WatchedCells:
     """Cells so wide that the shortest expected run fills most of them; they double when it lasts longer."""
     shortest_s = scenario.shortest_s
     width_s = shortest_s / (CELLS - 4) if 0 < shortest_s < math.inf else 1e-3
-    return _WatchedCells(max(width_s, 1e-12), waits_of(given))
+    return _WatchedCells(max(width_s, 1e-12), given.waits)
 
 
 def _run_simpy(scenario: Scenario, seed: int, reason: str, *, keep: bool) -> OneRun:

@@ -257,7 +257,7 @@ def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
     if not scenario.is_stationary:
         without_bound = {name: Interval(0.0, mid, math.inf, level) for name, mid in _named(window).items()}
         return without_bound, (run,), (*findings, _NOT_STATIONARY)
-    estimates = batch_estimates(window, level, _cluster_size(scenario, window_row(window)))
+    estimates = batch_estimates(window, level, _cluster_size(scenario, window.busy_workers))
     too_short = [name for name, item in estimates.items() if item.interval.is_known and not item.is_long_enough]
     said = (_correlated(too_short),) if too_short else ()
     return {name: item.interval for name, item in estimates.items()}, (run,), (*findings, *said, *law_findings(window))
@@ -269,7 +269,7 @@ def _replicated(scenario: Scenario, replications: int, seed: int, level: float, 
     runs, rows = [run for run, _ in read], [row for _, row in read]
     window, findings = _settled_window(scenario, runs[0])
     laws = law_findings(window) if scenario.is_stationary else ()
-    return _intervals(rows, level, _cluster_size(scenario, rows[0])), runs, (*findings, *laws)
+    return _intervals(rows, level, _cluster_size(scenario, rows[0]["busy_workers"])), runs, (*findings, *laws)
 
 
 def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) -> dict[str, Interval]:
@@ -284,8 +284,11 @@ def _until(scenario: Scenario, precision: Precision, seed: int) -> Found:
     runs: list[OneRun] = []
 
     def run_one(number: int) -> dict[str, float]:
-        runs.append(run_once(scenario, derive_key(seed, 9, number) >> 1, keep=False))
-        return window_row(_settled_window(scenario, runs[-1])[0])
+        run = run_once(scenario, derive_key(seed, 9, number) >> 1, keep=False)
+        row = window_row(_settled_window(scenario, run)[0])
+        run.cells.forget_times()
+        runs.append(run)
+        return row
 
     found = until_precise(run_one, precision)
     window, findings = _settled_window(scenario, runs[0])
@@ -320,13 +323,12 @@ def _settled_window(scenario: Scenario, run: OneRun) -> tuple[CellWindow, tuple[
     return window, (_run_too_short(run_s, needed_s),) if is_short else ()
 
 
-def _cluster_size(scenario: Scenario, row: dict[str, float]) -> float:
+def _cluster_size(scenario: Scenario, busy_workers: float) -> float:
     """Sheds come in clusters: their mean size at this utilization, for the bound where none was seen."""
     workers = scenario.model.limits.workers * scenario.fleet.instances
     if math.isinf(workers):
         return 1.0
-    busy = row["busy_workers"] / workers
-    return min(shed_cluster_size(min(busy, 0.999)), 1_000.0)
+    return min(shed_cluster_size(min(busy_workers / workers, 0.999)), 1_000.0)
 
 
 _NOT_STATIONARY = Finding(

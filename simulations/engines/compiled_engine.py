@@ -16,7 +16,6 @@ from simulations.engines.kernel_choice import choose_kernel
 from simulations.engines.recursion_engine import Stretch
 from simulations.engines.request_log import RequestLog
 from simulations.engines.time_cells import TimeCells
-from simulations.engines.waits import waits_of
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import OpenWorkload, Workload
@@ -73,7 +72,7 @@ def run_recursion(given: EngineInput) -> RequestLog:
     zeros = np.zeros(rows, np.int64)
     return RequestLog(
         whole.arrival_s, whole.start_s, whole.departure_s, whole.outcome, whole.user, whole.cycle, zeros, zeros,
-        whole.request_class, waits_of(given),
+        whole.request_class, given.waits,
     )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from simulations.engines.inputs import (
     within_memory,
 )
 from simulations.engines.request_log import RequestLog
-from simulations.engines.waits import waits_of
 from simulations.model.fleet import BALANCERS
 
 Records = NDArray[Any]
@@ -53,7 +52,7 @@ class LogColumns:
     def __init__(self, given: EngineInput) -> None:
         wanted = given.length.most_rows
         self._columns = self._empty(int(min(wanted, MOST_REQUESTS)) if math.isfinite(wanted) else _ROWS_AT_FIRST)
-        self._waits = waits_of(given)
+        self._waits = given.waits
 
     def take(self, rows: Records) -> None:
         """Put rows into their places."""

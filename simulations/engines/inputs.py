@@ -21,7 +21,7 @@ from simulations.engines.random_streams import (
     times_s,
     uniforms,
 )
-from simulations.engines.request_log import OUTCOME_NAMES
+from simulations.engines.request_log import OUTCOME_NAMES, Waits
 from simulations.model.clients import Clients
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import Limits, ServerModel
@@ -281,6 +281,14 @@ class EngineInput:
     work: Work = field(default_factory=Work)
     clients: ClientRules = field(default_factory=ClientRules)
     fleet: Fleet = field(default_factory=Fleet)
+
+    @property
+    def waits(self) -> Waits:
+        """What a log has to know of the run, so that durations can be derived from its timestamps."""
+        return Waits(
+            self.network_round_trip_s, self.limits.request_timeout_s, self.clients.timeout_s,
+            len(self.clients.waits_s) + 1, self.clients.is_retried,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         if isinstance(self.times, OpenTimes) and self.times.service_s is not None:

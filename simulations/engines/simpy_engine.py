@@ -45,7 +45,6 @@ from simulations.engines.simpy_stations import (
     SharedCores,
 )
 from simulations.engines.variates import WorkReader
-from simulations.engines.waits import waits_of
 from simulations.model.fleet import LimitChange
 from simulations.model.server_model import Limits
 
@@ -328,7 +327,7 @@ class Simulation:
         return RequestLog(
             column("arrival_s"), column("start_s"), column("departure_s"), column("outcome", np.int8),
             column("user", np.int64), column("cycle", np.int64), column("attempt", np.int64),
-            column("instance", np.int64), column("request_class", np.int64), waits_of(self.given),
+            column("instance", np.int64), column("request_class", np.int64), self.given.waits,
         )  # fmt: skip
 
 

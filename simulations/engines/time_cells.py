@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,14 +100,24 @@ class TimeCells:
 
         The error is that of a straight line inside a bucket 0.8 % wide, and never leaves the range of what was seen.
         """
-        own = logical and self.totals.size > 0
-        shortest, longest = self._range(logical)
-        buckets = (self.totals if own else self.times)[first:last].sum(axis=0)
-        return [_quantile(buckets, share, shortest, longest) for share in probabilities]
+        times = self._times(logical)
+        (buckets,) = times.by_stretch([first, last])
+        return [times.quantile_s(buckets, share) for share in probabilities]
 
-    def _range(self, logical: bool) -> tuple[float, float]:
+    def quantile_by_stretch_s(
+        self, probability: float, edges: Sequence[int], *, logical: bool = False
+    ) -> tuple[list[float], float]:
+        """One quantile of each stretch of cells between two edges, and that of all of them together."""
+        times = self._times(logical)
+        stretches = times.by_stretch(edges)
+        each = [times.quantile_s(buckets, probability) for buckets in stretches]
+        return each, times.quantile_s(stretches.sum(axis=0), probability)
+
+    def _times(self, logical: bool) -> _Histograms:
+        own = logical and self.totals.size > 0
         names = (kernel.SHORTEST_TOTAL_S, kernel.LONGEST_TOTAL_S) if logical else (kernel.SHORTEST_S, kernel.LONGEST_S)
-        return float(self.scale[names[0]]), float(self.scale[names[1]])
+        shortest, longest = (float(self.scale[name]) for name in names)
+        return _Histograms.within(self.totals if own else self.times, shortest, longest)
 
     def forget_times(self) -> None:
         """Drop the histograms, nearly all of the memory; counts and sums stay."""
@@ -157,14 +169,37 @@ def bucket_edges_s() -> Floats:
 _EDGES_S = bucket_edges_s()
 
 
-def _quantile(buckets: Whole, share: float, shortest: float, longest: float) -> float:
-    """The value below which a share of the counts lies, linear inside a bucket."""
-    upto = np.cumsum(buckets)
-    if upto[-1] == 0:
-        return math.nan
-    wanted = share * upto[-1]
-    bucket = int(np.searchsorted(upto, wanted, side="left"))
-    below = upto[bucket] - buckets[bucket]
-    left, right = max(_EDGES_S[bucket], shortest), min(_EDGES_S[bucket + 1], longest)
-    inside = (wanted - below) / buckets[bucket] if buckets[bucket] else 0.0
-    return float(min(max(left + inside * (right - left), shortest), longest))
+@dataclass(frozen=True)
+class _Histograms:
+    """A histogram for each cell, cut to the buckets in which anything was seen: most are empty."""
+
+    counts: Whole
+    edges_s: Floats
+    shortest_s: float
+    longest_s: float
+
+    @classmethod
+    def within(cls, counts: Whole, shortest_s: float, longest_s: float) -> _Histograms:
+        if shortest_s > longest_s:  # nothing was seen
+            return cls(counts[:, :0], _EDGES_S[:1], shortest_s, longest_s)
+        low = max(int(np.searchsorted(_EDGES_S, shortest_s, side="right")) - 1, 0)
+        high = min(int(np.searchsorted(_EDGES_S, longest_s, side="right")), kernel.BUCKETS)
+        low = min(low, kernel.BUCKETS - 1)
+        high = max(high, low + 1)
+        return cls(counts[:, low:high], _EDGES_S[low : high + 1], shortest_s, longest_s)
+
+    def by_stretch(self, edges: Sequence[int]) -> Whole:
+        """Counts of each stretch of cells between two edges."""
+        return np.array([self.counts[first:last].sum(axis=0) for first, last in pairwise(edges)])
+
+    def quantile_s(self, buckets: Whole, share: float) -> float:
+        """The value below which a share of the counts lies, linear inside a bucket."""
+        upto = np.cumsum(buckets)
+        if upto.size == 0 or upto[-1] == 0:
+            return math.nan
+        wanted = share * upto[-1]
+        bucket = int(np.searchsorted(upto, wanted, side="left"))
+        below = upto[bucket] - buckets[bucket]
+        left, right = max(self.edges_s[bucket], self.shortest_s), min(self.edges_s[bucket + 1], self.longest_s)
+        inside = (wanted - below) / buckets[bucket] if buckets[bucket] else 0.0
+        return float(min(max(left + inside * (right - left), self.shortest_s), self.longest_s))

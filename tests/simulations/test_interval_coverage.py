@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulations.analysis.metrics import Window
-from simulations.analysis.output_analysis import batch_estimates
 from simulations.analysis.queueing_theory import closed_mmc, mmck
 from simulations.analysis.replicated_runs import ReplicationPlan, run_replication
 
@@ -18,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 
 import capacity_coverage as capacity_study
 import simulation_coverage as study
+import single_run_coverage as single
 
 FRESH_CHUNK = 1_000
 EXPERIMENTS = 130
-NUMBERS = len(study.DESIGNS) * len(study.METRICS)
+NUMBERS = (len(study.DESIGNS) + 1) * len(study.METRICS)
 
 
 def cell_named(name: str) -> study.Cell:
@@ -37,9 +36,10 @@ def test_no_interval_fails_grossly() -> None:
     cells = ("M/M/4/10 at 0.95", "M/M/50/75 at 0.95", "closed, 20 users, 4 workers")
     counts: dict[str, float] = {}
     for cell in map(cell_named, cells):
-        for name, value in study.run_chunk(cell, FRESH_CHUNK, study.kept_truth(cell) or {}, EXPERIMENTS).items():
-            if name.endswith("_held"):
-                counts[name] = counts.get(name, 0.0) + float(str(value))
+        for runner in (study, single):
+            for name, value in runner.run_chunk(cell, FRESH_CHUNK, study.kept_truth(cell) or {}, EXPERIMENTS).items():
+                if name.endswith("_held"):
+                    counts[name] = counts.get(name, 0.0) + float(str(value))
     least = stats.binom.ppf(1e-6 / NUMBERS, len(cells) * EXPERIMENTS, 0.94)
     most = stats.binom.isf(1e-6 / NUMBERS, len(cells) * EXPERIMENTS, 0.96)
     assert len(counts) == NUMBERS
@@ -65,18 +65,6 @@ def test_the_studys_rows_are_the_librarys() -> None:
     plan = ReplicationPlan(requests=cell.requests)
     ours, shipped = study.row(cell, cell.requests, 9), run_replication(cell.model, cell.workload, plan, 9)
     assert ours == pytest.approx({name: shipped[name] for name in ours}, rel=1e-12)
-
-
-def test_the_studys_batches_are_the_librarys() -> None:
-    """Equal but for the weights of the shed rate, which the library takes from rates: the same to rounding."""
-    cell = cell_named("M/M/4/10 at 0.8")
-    ours, _ = study.batch(cell, 9)
-    log, window = study.run_log(cell, study.REPLICATIONS * cell.requests, 9)
-    shipped = batch_estimates(log, Window(window.start_s, window.end_s), study.LEVEL)
-    for name, found in ours.items():
-        assert (found.low, found.mid, found.high) == pytest.approx(
-            (shipped[name].interval.low, shipped[name].interval.mid, shipped[name].interval.high), rel=1e-6
-        )
 
 
 def test_the_capacity_study_counts_what_ships(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from simulations.engines.inputs import EngineInput, RunLength
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.engines.request_log import OUTCOME_NAMES, SERVED, RequestLog, Waits
 from simulations.engines.time_cells import CELLS, TimeCells
-from simulations.engines.waits import waits_of
 from simulations.model.clients import Clients, Retries
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
@@ -69,7 +68,7 @@ def assert_equal(one: TimeCells, other: TimeCells) -> None:
 def test_a_streamed_run_adds_up_to_what_its_kept_log_does(workload: Workload, fleet: Fleet, kernel: str) -> None:
     given = prepared(workload, fleet)
     assert choose_kernel(given).kernel == kernel
-    streamed = TimeCells(1.0, waits_of(given))
+    streamed = TimeCells(1.0, given.waits)
     compiled_engine.stream(given, streamed)
     assert_equal(streamed, of_log(compiled_engine.run(given), 1.0))
 
@@ -77,7 +76,7 @@ def test_a_streamed_run_adds_up_to_what_its_kept_log_does(workload: Workload, fl
 @cases
 def test_the_cells_say_what_the_log_says(workload: Workload, fleet: Fleet, kernel: str) -> None:
     given = prepared(workload, fleet)
-    log, cells = compiled_engine.run(given), TimeCells(5.0, waits_of(given))
+    log, cells = compiled_engine.run(given), TimeCells(5.0, given.waits)
     compiled_engine.stream(given, cells)
     logical = log.logical()
     assert cells.attempts == len(log) == 20_000
@@ -98,7 +97,7 @@ def test_the_cells_say_what_the_log_says(workload: Workload, fleet: Fleet, kerne
 def test_quantiles_are_within_half_a_bucket_of_the_logs(workload: Workload, fleet: Fleet, kernel: str) -> None:
     """A smooth distribution fills a bucket evenly, so the straight line inside it errs by far less than 0.4 %."""
     given = prepared(workload, fleet, 200_000)
-    log, cells = compiled_engine.run(given), TimeCells(50.0, waits_of(given))
+    log, cells = compiled_engine.run(given), TimeCells(50.0, given.waits)
     compiled_engine.stream(given, cells)
     logical = log.logical()
     for times_s, is_logical in ((log.residence_s[log.served], False), (logical.total_s[logical.outcome == 0], True)):

@@ -8,10 +8,10 @@ experiments is appended to the results, so the study resumes where it stopped.
 
     python tests/studies/simulation_coverage.py --experiments 10000 --minutes 40
 
-Designs. `fixed`: 20 replications with seeds of their own. `batch`: one run with as
-many requests as those together, 64 batches. `sequential`: `until_precise` for one metric at a
-time, at least 20 replications, to the half-width that 25 replications have in the
-long run. All leave out the warm-up of `replicated_runs.common_warm_up_s`.
+Designs. `fixed`: 20 replications with seeds of their own. `sequential`: `until_precise` for one
+metric at a time, at least 20 replications, to the half-width that 25 replications have in the
+long run. Both leave out the warm-up of `replicated_runs.common_warm_up_s`. (One long run, as `simulate`
+makes it, has a study of its own: `single_run_coverage.py`.)
 
 Truth. Exponential service: exact, from the states of M/M/c/K (or its closed form)
 and the residence time of a request that finds j inside. Otherwise a reference of
@@ -29,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,6 @@ from loadtests.foundation.distributions import Distribution, parse_distribution
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key
 from loadtests.foundation.versions import versions_of
-from simulations.analysis.batch_means import RECOMMENDED_BATCHES, batch_interval_from_series, batch_share_interval
 from simulations.analysis.metrics import Window
 from simulations.analysis.replicated_runs import common_warm_up_s
 from simulations.analysis.replications import (
@@ -66,7 +64,7 @@ LEVEL = 0.95
 CHUNK = 500
 REPLICATIONS = LEAST_REPLICATIONS
 METRICS = ("mean_s", "p95_s", "shed_rate")
-DESIGNS = ("fixed", "batch", "sequential")
+DESIGNS = ("fixed", "sequential")
 FOLDER = Path(__file__).parent / "results"
 RESULTS = FOLDER / "simulation_coverage.csv"
 TRUTHS = FOLDER / "simulation_coverage_truth.csv"
@@ -165,7 +163,7 @@ def observed(log: RequestLog, window: Window) -> tuple[Floats, NDArray[np.bool_]
 def run_log(cell: Cell, requests: int, seed: int) -> tuple[RequestLog, Window]:
     """One run with about so many requests after its warm-up."""
     warm_up_s = _warm_up_s(cell)
-    length = RunLength(horizon_s=warm_up_s + requests / _rate(cell))
+    length = RunLength(horizon_s=warm_up_s + requests / rate(cell))
     log = simulate_log(cell.model, cell.workload, length, seed=seed)
     return log, Window(warm_up_s, float(log.arrival_s[-1]))
 
@@ -187,7 +185,7 @@ def _warm_up_s(cell: Cell) -> float:
 
 
 @cache
-def _rate(cell: Cell) -> float:
+def rate(cell: Cell) -> float:
     return cell.load * cell.workers if cell.load else min(cell.users / 3.0, cell.workers)
 
 
@@ -202,26 +200,6 @@ def fixed(rows: list[dict[str, float]]) -> dict[str, Interval]:
         "p95_s": mean_interval([item["p95_s"] for item in first], LEVEL),
         "shed_rate": share_interval([item["sheds"] for item in first], [item["requests"] for item in first], LEVEL),
     }
-
-
-def batch(cell: Cell, seed: int) -> tuple[dict[str, Interval], bool]:
-    """One run as long as twenty replications, in 64 batches as `output_analysis.batch_estimates` cuts it."""
-    log, window = run_log(cell, REPLICATIONS * cell.requests, seed)
-    residence_s, served, answered_s = observed(log, window)
-    place = ((answered_s - window.start_s) / window.length_s * RECOMMENDED_BATCHES).astype(np.int64)
-    order = np.argsort(place, kind="stable")
-    edges = np.searchsorted(place[order], np.arange(RECOMMENDED_BATCHES + 1))
-    ordered_s, good = residence_s[order], served[order]
-    parts = [(ordered_s[a:b][good[a:b]], b - a) for a, b in pairwise(edges)]
-    kept = residence_s[served]
-    found = {
-        "mean_s": batch_interval_from_series([part.mean() for part, _ in parts], None, LEVEL, mid=float(kept.mean())),
-        "p95_s": batch_interval_from_series(
-            [np.quantile(part, 0.95) for part, _ in parts], None, LEVEL, mid=float(np.quantile(kept, 0.95))
-        ),
-        "shed_rate": batch_share_interval([1 - part.size / n for part, n in parts], [n for _, n in parts], LEVEL),
-    }
-    return {name: item.interval for name, item in found.items()}, all(item.is_long_enough for item in found.values())
 
 
 def sequential(
@@ -263,7 +241,7 @@ def exact_truth(cell: Cell) -> dict[str, float]:
     """Long-run metrics of M/M/c/K, open or closed, from the state that an admitted request finds [Kleinrock 1975]."""
     room = cell.workers + cell.queue
     level = np.arange(room + 1, dtype=float)
-    births = np.full(room + 1, _rate(cell)) if cell.load else (cell.users - level) / 2.0
+    births = np.full(room + 1, rate(cell)) if cell.load else (cell.users - level) / 2.0
     steps = np.log(births[:-1]) - np.log(np.minimum(level[1:], cell.workers))
     state = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
     arrivals = births * state
@@ -311,7 +289,7 @@ def truth_of(cell: Cell, path: Path = TRUTHS) -> dict[str, float]:
     found = exact_truth(cell) if is_exact else reference_truth(cell)
     found["expected_sheds"] = found["shed_rate"] * REPLICATIONS * cell.requests
     found.update(_targets(cell))
-    _append(path, {"cell": cell.name, "source": "exact" if is_exact else "reference", **found})
+    append(path, {"cell": cell.name, "source": "exact" if is_exact else "reference", **found})
     return found
 
 
@@ -341,20 +319,18 @@ def _targets(cell: Cell, runs: int = 1_000) -> dict[str, float]:
 
 def run_chunk(cell: Cell, chunk: int, truth: dict[str, float], experiments: int = CHUNK) -> dict[str, object]:
     """Counts over a chunk: intervals that held the truth, lay below or above it, and their mean relative width."""
-    judged = [name for name in METRICS if name != "shed_rate" or truth["expected_sheds"] >= FEW_EVENTS]
+    judged = judged_metrics(truth)
     targets = {name: truth[f"target_{name}"] for name in judged}
     counts: dict[str, float] = {}
     for number in range(chunk * CHUNK, chunk * CHUNK + experiments):
         one = Experiment(cell, number)
         stopped, used = sequential(one.run_one, targets)
-        long_run, long_enough = batch(cell, one.first_seed + 1_000_000)
-        _add(counts, "batch_long_enough", float(long_enough))
-        for design, found in (("fixed", fixed(one.rows)), ("batch", long_run), ("sequential", stopped)):
+        for design, found in (("fixed", fixed(one.rows)), ("sequential", stopped)):
             for name in judged:
-                _judge(counts, f"{design}_{name}", found[name], truth[name])
+                judge(counts, f"{design}_{name}", found[name], truth[name])
         for name, replications in used.items():
-            _add(counts, f"replications_{name}", replications)
-    empty = {f"{design}_{name}_{part}": "" for design in DESIGNS for name in METRICS for part in _PARTS}
+            add(counts, f"replications_{name}", replications)
+    empty = {f"{design}_{name}_{part}": "" for design in DESIGNS for name in METRICS for part in PARTS}
     empty.update({f"replications_{name}": "" for name in METRICS})
     return {
         "cell": cell.name, "chunk": chunk, "experiments": experiments, "seed": SEED, **empty, **counts,
@@ -362,27 +338,34 @@ def run_chunk(cell: Cell, chunk: int, truth: dict[str, float], experiments: int 
     }  # fmt: skip
 
 
-_PARTS = ("held", "below", "above", "width")
+def judged_metrics(truth: dict[str, float]) -> list[str]:
+    """The shed rate only where an experiment expects enough sheds."""
+    return [name for name in METRICS if name != "shed_rate" or truth["expected_sheds"] >= FEW_EVENTS]
 
 
-def _judge(counts: dict[str, float], name: str, found: Interval, truth: float) -> None:
-    _add(counts, f"{name}_held", float(found.contains(truth)))
-    _add(counts, f"{name}_below", float(found.high < truth))
-    _add(counts, f"{name}_above", float(found.low > truth))
-    _add(counts, f"{name}_width", (found.high - found.low) / truth)
+PARTS = ("held", "below", "above", "width")
 
 
-def _add(counts: dict[str, float], name: str, amount: float) -> None:
+def judge(counts: dict[str, float], name: str, found: Interval, truth: float) -> None:
+    add(counts, f"{name}_held", float(found.contains(truth)))
+    add(counts, f"{name}_below", float(found.high < truth))
+    add(counts, f"{name}_above", float(found.low > truth))
+    add(counts, f"{name}_width", (found.high - found.low) / truth)
+
+
+def add(counts: dict[str, float], name: str, amount: float) -> None:
     counts[name] = round(counts.get(name, 0.0) + amount, 9)
 
 
-def missing_chunks(experiments: int, path: Path = RESULTS) -> Iterator[tuple[Cell, int]]:
+def missing_chunks(
+    experiments: int, path: Path = RESULTS, cells: tuple[Cell, ...] = CELLS
+) -> Iterator[tuple[Cell, int]]:
     """Cell by cell, what does not stand in the results."""
     done: set[tuple[str, int]] = set()
     if path.exists():
         with path.open(newline="") as stream:
             done = {(item["cell"], int(item["chunk"])) for item in csv.DictReader(stream)}
-    for cell in CELLS:
+    for cell in cells:
         for chunk in range(experiments // CHUNK):
             if (cell.name, chunk) not in done:
                 yield cell, chunk
@@ -394,10 +377,10 @@ def run_study(experiments: int, minutes: float = math.inf) -> None:
     for cell, chunk in missing_chunks(experiments):
         if time.monotonic() > end:
             return
-        _append(RESULTS, run_chunk(cell, chunk, truth_of(cell)))
+        append(RESULTS, run_chunk(cell, chunk, truth_of(cell)))
 
 
-def _append(path: Path, columns: dict[str, object]) -> None:
+def append(path: Path, columns: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(columns))
@@ -422,7 +405,7 @@ def run_none_seen(experiments: int = 10_000) -> None:
             requests = math.ceil(math.log(0.05) / math.log1p(-share) * assumed)
             bound = none_seen_interval(requests, LEVEL, cluster_size=assumed).high
             none = sum(_sheds_none(cell, requests, number) for number in range(experiments))
-            _append(NONE_SEEN, {
+            append(NONE_SEEN, {
                 "cell": cell.name, "cluster_size": assumed, "requests": requests, "experiments": experiments,
                 "bound": bound, "truth": share, "held": experiments - none, "seed": SEED,
             })  # fmt: skip

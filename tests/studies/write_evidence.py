@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import capacity_coverage as capacity
 import simulation_coverage as simulation
+import single_run_coverage as single_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "studies" / "results" / "calibration_coverage.csv"
@@ -105,11 +106,18 @@ class _Share:
         return f"{self.cell}, {self.design}, {self.metric}: {self.share:.2%}"
 
 
+DESIGNS = (*simulation.DESIGNS, single_run.DESIGN)
+
+
+def _totals_of(design: str) -> dict[str, dict[str, float]]:
+    return single_run.totals() if design == single_run.DESIGN else simulation.totals()
+
+
 def _shares() -> list[_Share]:
     return [
         _Share(cell, design, metric, int(found[key]), int(found["experiments"]))
-        for cell, found in simulation.totals().items()
-        for design in simulation.DESIGNS
+        for design in DESIGNS
+        for cell, found in _totals_of(design).items()
         for metric in simulation.METRICS
         if (key := f"{design}_{metric}_held") in found
     ]
@@ -124,8 +132,8 @@ def _simulation() -> list[str]:
         "## Simulation intervals",
         "",
         "How often the 95 % intervals of a simulation hold the long-run value",
-        "(`tests/studies/simulation_coverage.py`).",
-        "`fixed`: 20 replications. `batch`: one run as long as those together, 64 batches (what `simulate` does).",
+        "(`tests/studies/simulation_coverage.py`, `tests/studies/single_run_coverage.py`).",
+        "`fixed`: 20 replications. `single`: one call of `simulate`, as long as those together, by batch means.",
         "`sequential`: replications until a stated precision of the one metric, at least 20. The truth is exact for",
         "exponential service and a reference 2,000 times as long as an experiment otherwise. A replication has 3,000",
         "requests after its warm-up (6,000 in the cell M/G/50/75). The shed rate is judged where an experiment of 20",
@@ -134,10 +142,12 @@ def _simulation() -> list[str]:
         "| Cell | Design | Experiments | mean | P95 | shed rate |",
         "|---|---|---|---|---|---|",
     ]
-    for cell, found in simulation.totals().items():
-        for design in simulation.DESIGNS:
-            numbers = [_percent(shares, cell, design, metric) for metric in simulation.METRICS]
-            lines.append(f"| {cell} | {design} | {found['experiments']:,.0f} | {' | '.join(numbers)} |")
+    for cell in [item.name for item in simulation.CELLS]:
+        for design in DESIGNS:
+            found = _totals_of(design).get(cell)
+            if found is not None:
+                numbers = [_percent(shares, cell, design, metric) for metric in simulation.METRICS]
+                lines.append(f"| {cell} | {design} | {found['experiments']:,.0f} | {' | '.join(numbers)} |")
     lines += [
         "",
         f"{len(inside)} of {len(shares)} numbers lie in 94 to 96 %. Shown to lie outside, with all of them judged",
@@ -153,14 +163,13 @@ def _direction(item: _Share) -> str:
 
 
 def _warnings() -> list[str]:
-    totals = simulation.totals().items()
-    long_enough = {cell: found["batch_long_enough"] / found["experiments"] for cell, found in totals}
-    worst = min(long_enough, key=lambda cell: long_enough[cell])
+    said_short = {cell: found["said_short"] / found["experiments"] for cell, found in single_run.totals().items()}
+    worst = max(said_short, key=lambda cell: said_short[cell])
     return [
         "Not to be trusted: the shed rate below 50 expected sheds (the interval is only made no narrower than for",
-        "independent sheds); quantiles of replications so short that they hold a few dozen slow requests; batch",
-        "intervals of a run that is flagged as too short. The flag rose, at one of three metrics or more, in",
-        f"{1 - long_enough[worst]:.1%} of the runs of the worst cell ({worst}); all runs are counted above.",
+        "independent sheds); quantiles of replications so short that they hold a few dozen slow requests; a single",
+        "run that says that it is short. That was said, of one metric or more, in",
+        f"{said_short[worst]:.1%} of the runs of the worst cell ({worst}); all runs are counted above.",
     ]
 
 

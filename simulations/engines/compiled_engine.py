@@ -41,7 +41,7 @@ def prepare(
 
 def _draw_arrivals(key: int, first: int, now_s: float, gap_table: Floats) -> Floats:
     arrival_s = np.empty(_ARRIVALS_AT_ONCE)
-    recursion_kernels.draw_arrivals(np.uint64(key), first, now_s, gap_table, arrival_s)
+    recursion_kernels.draw_arrivals(np.uint64(key), first, now_s, gap_table, arrival_s, np.empty(_ARRIVALS_AT_ONCE))
     return arrival_s
 
 

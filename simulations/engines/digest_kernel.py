@@ -109,11 +109,52 @@ def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final,
 
 
 @njit(**_COMPILED)
-def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, sums, times, totals, scale):
-    """Add rows of patient clients: every attempt is a logical request."""
+def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, sums, times, scale):
+    """As `_add`, for rows of patient clients, who have the answer a round trip after the departure.
+
+    Every attempt is a logical request; what is kept of those is left to the caller.
+    """
+    latest_s = 0.0
+    for i in range(departure_s.size):
+        latest_s = max(latest_s, departure_s[i])
+    while (latest_s + round_trip_s) * (1.0 / scale[WIDTH_S]) >= counts.shape[0]:
+        halve(counts, sums, times, times[:0], scale)
+    width_s, last_arrival_s, shortest_s, longest_s = (
+        scale[WIDTH_S],
+        scale[LAST_ARRIVAL_S],
+        scale[SHORTEST_S],
+        scale[LONGEST_S],
+    )
+    per_s = 1.0 / width_s
     for i in range(arrival_s.size):
-        _add(arrival_s[i], start_s[i], departure_s[i], departure_s[i] + round_trip_s, outcome[i], arrival_s[i], True,
-             counts, sums, times, totals, scale)  # fmt: skip
+        inside_s, held_s = departure_s[i] - arrival_s[i], departure_s[i] - start_s[i]
+        answered_s = departure_s[i] + round_trip_s
+        came, left, answered = (
+            np.uint64(arrival_s[i] * per_s),
+            np.uint64(departure_s[i] * per_s),
+            np.uint64(answered_s * per_s),
+        )
+        last_arrival_s = max(last_arrival_s, arrival_s[i])
+        counts[came, ARRIVALS] += 1
+        counts[left, DEPARTURES] += 1
+        counts[answered, OUTCOMES + outcome[i]] += 1
+        sums[left, INSIDE_S] += inside_s
+        if outcome[i] == SERVED:
+            counts[left, COMPLETED] += 1
+            sums[left, HELD_S] += held_s
+            if came == left:
+                sums[left, BUSY_S] += held_s
+                sums[left, IN_FLIGHT_S] += inside_s
+            else:
+                first, last = np.int64(came), np.int64(left)
+                _spread(sums, BUSY_S, start_s[i], departure_s[i], np.int64(start_s[i] * per_s), last, width_s)
+                _spread(sums, IN_FLIGHT_S, arrival_s[i], departure_s[i], first, last, width_s)
+            residence_s = answered_s - arrival_s[i]
+            shortest_s, longest_s = min(shortest_s, residence_s), max(longest_s, residence_s)
+            sums[answered, RESIDENCE_S] += residence_s
+            times[answered, _bucket(residence_s)] += 1
+    scale[LAST_ARRIVAL_S] = last_arrival_s
+    scale[SHORTEST_S], scale[LONGEST_S] = shortest_s, longest_s
 
 
 @njit(**_COMPILED)

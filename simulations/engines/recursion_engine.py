@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from loadtests.foundation.errors import InputError
 from simulations.engines import recursion_kernels as kernels
 from simulations.engines.inputs import DrawnArrivals, EngineInput, OpenTimes, UserTimes, arrival_parts
+from simulations.engines.random_streams import times_s
 from simulations.model.server_model import Limits
 
 Floats = NDArray[np.float64]
@@ -19,6 +21,14 @@ Whole = NDArray[np.int64]
 
 _STRETCH = 1 << 14
 _MOST_WORKERS = 1 << 24
+
+# Buckets of a calendar: how many may be passed for a row, by what the width then changes, and its bounds. They decide
+# about speed only.
+_MOST_STEPS = 16
+_NARROWER, _WIDER = 8.0, 4.0
+_FEWEST_BUCKETS = 64
+_LEAST_PER_S, _MOST_PER_S, _MOST_BUCKETS_PAST = 2.0**-60, 2.0**60, 2.0**52
+_ROUGHLY = 1_000
 
 
 @dataclass(frozen=True)
@@ -51,62 +61,131 @@ def stretches(given: EngineInput) -> Iterator[Stretch]:
     return _open(given)
 
 
+def _per_bucket(most: int, is_named: bool) -> float:
+    """How many entries a bucket is meant for; users come in batches, of a sixteenth of a small population."""
+    return min(max(most / 16, 1.0), kernels.NAMED_PLACES / 2) if is_named else 6.0
+
+
+@dataclass
+class _Calendar:
+    """Entries in order of time: the departures to come, or the users' next arrivals; buckets of a kernel and its state.
+
+    Parameters
+    ----------
+    most : int
+        Entries at once.
+    expected_per_s : float
+        Entries that come due per second, roughly: it sets the width at first.
+    is_named : bool, default False
+        Entries have a number, which also orders equal times.
+    """
+
+    most: int
+    expected_per_s: float
+    is_named: bool = False
+    per_s: float = field(init=False)
+    arrays: tuple[NDArray[Any], ...] = field(init=False, repr=False)
+    numbers: Whole = field(init=False, repr=False)
+    late_s: Floats = field(init=False, repr=False)
+    late_who: Whole = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        places = kernels.NAMED_PLACES if self.is_named else kernels.PLACES
+        buckets = max(_power_of_two(self.most // (places // 8)), _FEWEST_BUCKETS)
+        room, late = self.most + 2 * kernels.LANES, self.most if self.is_named else 0
+        self.arrays = (
+            np.empty(places * buckets), np.empty(places * buckets if self.is_named else 0, np.int64),
+            np.zeros(buckets, np.int64), *(np.zeros(room, kind) for kind in (float, np.int64, float, np.int64)),
+        )  # fmt: skip
+        self.late_s, self.late_who = np.empty(late), np.zeros(late, np.int64)
+        self.numbers = np.zeros(10, np.int64)
+        self.numbers[kernels.FAR_DUE], self.numbers[kernels.MOST_OPEN] = kernels.NEVER, 4 * places
+        self.per_s = min(max(self.expected_per_s / _per_bucket(self.most, self.is_named), _LEAST_PER_S), _MOST_PER_S)
+
+    def fill(self, times_s: Floats) -> None:
+        """The first entries, named by their position; who never comes is left out."""
+        (comes,) = np.nonzero(np.isfinite(times_s))
+        self.arrays[5][: len(comes)], self.arrays[6][: len(comes)] = times_s[comes], comes
+        self.numbers[kernels.FAR] = len(comes)
+        self._refile()
+
+    def adapt(self, now_s: float, rows: int) -> None:
+        """After a stretch of so many rows: narrower buckets if some were crowded, wider ones if too short a time."""
+        numbers = self.numbers
+        if numbers[kernels.IS_CROWDED]:
+            self.per_s = min(_NARROWER * self.per_s, _MOST_PER_S)
+            if self.per_s * max(now_s, 1.0) > _MOST_BUCKETS_PAST:  # neighbouring times would not be told apart
+                numbers[kernels.MOST_OPEN] = kernels.NEVER
+        elif (
+            numbers[kernels.STEPS] > _MOST_STEPS * rows + _FEWEST_BUCKETS
+            or 2 * numbers[kernels.FAR] > numbers[kernels.INSIDE] > _FEWEST_BUCKETS
+        ):
+            self.per_s = max(self.per_s / _WIDER, _LEAST_PER_S)
+        else:
+            numbers[kernels.STEPS] = 0
+            return
+        self._refile()
+
+    def _refile(self) -> None:
+        kernels.refile(self.arrays, self.numbers, self.late_s, self.late_who, self.per_s)
+
+
 @dataclass(frozen=True)
 class _Station:
-    """A kernel's view of the limits: worker tree, line, and how many may wait; and its state."""
+    """A kernel's view of the limits and its state: workers, room to wait, the latest starts, the departures to come."""
 
     workers: int
-    gate_room: int
-    queue_room: int
-    node_time: Floats
-    node_leaf: Whole
-    ring: Floats
-    state_s: Floats
-    state: Whole
+    room: int
+    shed_as: int
+    starts: Floats
+    admitted: Whole
+    calendar: _Calendar
 
     @classmethod
-    def build(cls, limits: Limits, most_waiting: float) -> _Station:
+    def build(cls, limits: Limits, most_waiting: float, mean_service_s: float) -> _Station:
         """`most_waiting`: more can never wait (the users, or the requests), however long the line may be."""
         most_served = min(limits.workers, limits.gate)
-        nobody_waits = np.full(1, -np.inf), np.zeros(3, np.int64)
         if math.isinf(most_served):
-            return cls(0, -1, -1, np.empty(1), np.zeros(1, np.int64), np.empty(1), *nobody_waits)
+            return cls(0, -1, 0, np.empty(1), np.zeros(1, np.int64), _Calendar(1, 1.0))
         workers = int(most_served)
         if workers > _MOST_WORKERS:
             raise InputError(
                 f"The model has {workers:,} workers; at most {_MOST_WORKERS:,}, or state them as unlimited."
             )
-        gate_room = -1 if math.isinf(limits.gate) else int(limits.gate) - workers
-        # Behind a gate at or below the workers nobody waits: the gate is what rejects.
-        queue_room = -1 if math.isinf(limits.queue) or limits.gate <= limits.workers else int(limits.queue)
-        room = min((r for r in (gate_room, queue_room) if r >= 0), default=0)
-        room = int(min(room, most_waiting))
-        node_time, node_leaf, _ = _loser_tree(np.full(workers, -np.inf))
-        return cls(workers, gate_room, queue_room, node_time, node_leaf, np.empty(_power_of_two(room + 1)),
-                   *nobody_waits)  # fmt: skip
+        room, shed_as = min(
+            (limits.gate - workers, kernels.SHED_AT_GATE),
+            # Behind a gate at or below the workers nobody waits: the gate is what rejects.
+            (math.inf if limits.gate <= limits.workers else limits.queue, kernels.SHED_AT_QUEUE),
+        )
+        room = -1 if math.isinf(room) else int(room)
+        starts = np.full(_power_of_two(int(min(room, most_waiting)) + 1), -np.inf)
+        calendar = _Calendar(int(min(workers, most_waiting)), workers / max(mean_service_s, 1.0 / _MOST_PER_S))
+        return cls(workers, room, shed_as, starts, np.zeros(1, np.int64), calendar)
 
     @property
-    def arguments(self) -> tuple[int | Floats | Whole, ...]:
+    def arguments(self) -> tuple[object, ...]:
         """In the order of the kernels' parameters."""
         return (
-            self.workers, self.gate_room, self.queue_room, self.node_time, self.node_leaf, self.ring,
-            self.state_s, self.state,
+            self.workers, self.room, self.shed_as, self.starts, self.admitted, self.calendar.arrays,
+            self.calendar.numbers, self.calendar.per_s,
         )  # fmt: skip
 
 
 def _open(given: EngineInput) -> Iterator[Stretch]:
-    station = _Station.build(given.limits, given.length.most_rows)
     start_s, departure_s, outcome = np.empty(_STRETCH), np.empty(_STRETCH), np.empty(_STRETCH, np.int8)
-    zeros, first = np.zeros(_STRETCH, np.int64), 0
+    zeros, first, station = np.zeros(_STRETCH, np.int64), 0, None
     for arrival_s, service_s, kind in _short_parts(given):
         within_horizon = int(np.searchsorted(arrival_s, given.length.horizon_s, side="right"))
         count = int(min(within_horizon, given.length.most_rows - first))
         if count <= 0:
             return
-        kernels.run_open(
-            arrival_s[:count], service_s[:count], *station.arguments, start_s[:count], departure_s[:count],
-            outcome[:count],
-        )  # fmt: skip
+        if station is None:
+            station = _Station.build(given.limits, given.length.most_rows, float(service_s[:count].mean()))
+        done = 0
+        while done < count:
+            began = done
+            done = kernels.serve(done, count, *station.arguments, arrival_s, service_s, start_s, departure_s, outcome)
+            station.calendar.adapt(float(arrival_s[done - 1]), done - began)
         position = np.arange(first, first + count, dtype=np.int64)
         yield Stretch(arrival_s[:count], start_s[:count], departure_s[:count], outcome[:count], zeros[:count], position,
                       kind[:count])  # fmt: skip
@@ -143,41 +222,47 @@ def _services(given: EngineInput, first: int, count: int) -> tuple[Floats, Whole
     if work.is_given:
         return np.ascontiguousarray(work.service_given[0, first : first + count, 0]), kind
     service_s = np.empty(count)
-    kernels.draw_services(np.uint64(work.key), first, work.class_upto, work.service, service_s, kind)
+    kernels.draw_services(np.uint64(work.key), first, work.class_upto, work.service, service_s, kind, np.empty(count))
     return service_s, kind
 
 
-def _closed(given: EngineInput, users: UserTimes) -> Iterator[Stretch]:
+def _closed(given: EngineInput, times: UserTimes) -> Iterator[Stretch]:
     work, rows = given.work, _STRETCH
-    station = _Station.build(given.limits, users.users)
-    user_time, user_leaf, first_user = _loser_tree(users.first_s)
-    next_s, next_user = np.array([users.first_s[first_user]]), np.array([first_user], dtype=np.int64)
-    cycles = np.zeros(users.users, np.int64)
-    floats = [np.empty(rows) for _ in range(3)]
+    service_s, think_s = _mean_times(given, times)
+    station = _Station.build(given.limits, times.users, service_s)
+    users = _Calendar(times.users, times.users / max(service_s + think_s, 1.0 / _MOST_PER_S), is_named=True)
+    users.fill(times.first_s)
+    room = times.users + 2 * kernels.LANES
+    drawn, rank = tuple(np.zeros(room, item) for item in (np.int64, np.int64, float, float)), np.zeros(room, np.int64)
+    cycles = np.zeros(times.users, np.int64)
+    floats = [np.empty(rows) for _ in range(4)]
     outcome, whole = np.empty(rows, np.int8), [np.empty(rows, np.int64) for _ in range(3)]
     left = given.length.most_rows
     while left > 0:
         filled = kernels.run_closed(
-            np.uint64(work.key), work.class_upto, work.service, users.think, work.service_given, users.think_given,
+            np.uint64(work.key), work.class_upto, work.service, times.think, work.service_given, times.think_given,
             given.network_round_trip_s, given.length.horizon_s, int(min(left, rows)),
-            next_s, next_user, user_time, user_leaf, cycles, *station.arguments, *floats, outcome, *whole,
+            users.arrays, users.numbers, users.per_s, cycles, users.late_s, users.late_who, drawn, rank,
+            *station.arguments, *floats, outcome, *whole,
         )  # fmt: skip
-        if filled == 0:
+        is_crowded = users.numbers[kernels.IS_CROWDED] or station.calendar.numbers[kernels.IS_CROWDED]
+        if filled == 0 and not is_crowded:
             return
         left -= filled
-        arrival_s, start_s, departure_s = (item[:filled] for item in floats)
+        arrival_s, _, start_s, departure_s = (item[:filled] for item in floats)
         user, cycle, kind = (item[:filled] for item in whole)
-        yield Stretch(arrival_s, start_s, departure_s, outcome[:filled], user, cycle, kind)
+        if filled:
+            yield Stretch(arrival_s, start_s, departure_s, outcome[:filled], user, cycle, kind)
+        for calendar in (users, station.calendar):
+            calendar.adapt(float(arrival_s[-1]) if filled else 0.0, filled)
 
 
-def _loser_tree(times: Floats) -> tuple[Floats, Whole, int]:
-    """Node times, node leaves and the winner's leaf over `times`, padded with infinity to a power of two."""
-    leaves = _power_of_two(len(times))
-    padded = np.full(leaves, np.inf)
-    padded[: len(times)] = times
-    node_time, node_leaf = np.full(leaves, np.inf), np.zeros(leaves, np.int64)
-    winner = kernels.build_tree(padded, node_time, node_leaf, np.empty(2 * leaves, np.int64))
-    return node_time, node_leaf, int(winner)
+def _mean_times(given: EngineInput, times: UserTimes) -> tuple[float, float]:
+    """Mean service and think time, roughly: of a few uniforms, or of what is given."""
+    if given.work.is_given:
+        return float(given.work.service_given.mean()), float(np.mean(times.think_given))
+    units = (np.arange(_ROUGHLY) + 0.5) / _ROUGHLY
+    return float(times_s(given.work.service[0], units).mean()), float(times_s(times.think, units).mean())
 
 
 def _power_of_two(least: int) -> int:

@@ -61,8 +61,13 @@ class TimeCells:
         """Add finished requests of patient clients."""
         kernel.add_columns(
             arrival_s, start_s, departure_s, outcome, self.waits.network_round_trip_s, self.counts, self.sums,
-            self.times, self.totals, self.scale,
+            self.times, self.scale,
         )  # fmt: skip
+        self.counts[:, kernel.LOGICAL :] = self.counts[:, kernel.OUTCOMES : kernel.LOGICAL]
+        self.sums[:, kernel.TOTAL_S] = self.sums[:, kernel.RESIDENCE_S]
+        self.scale[[kernel.SHORTEST_TOTAL_S, kernel.LONGEST_TOTAL_S]] = self.scale[
+            [kernel.SHORTEST_S, kernel.LONGEST_S]
+        ]
 
     def add_rows(self, rows: NDArray[np.void]) -> None:
         """Add finished rows of the event-driven kernel (`event_kernel.ROW`) or of a log."""

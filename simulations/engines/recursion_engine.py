@@ -27,7 +27,7 @@ _MOST_WORKERS = 1 << 24
 _MOST_STEPS = 16
 _NARROWER, _WIDER = 8.0, 4.0
 _FEWEST_BUCKETS = 64
-_LEAST_PER_S, _MOST_PER_S, _MOST_BUCKETS_PAST = 2.0**-60, 2.0**60, 2.0**52
+_LEAST_PER_S, _MOST_PER_S, _MOST_BUCKETS_PAST = 2.0**-60, 2.0**60, 2.0**50
 _ROUGHLY = 1_000
 
 
@@ -114,13 +114,14 @@ class _Calendar:
         numbers = self.numbers
         if numbers[kernels.IS_CROWDED]:
             self.per_s = min(_NARROWER * self.per_s, _MOST_PER_S)
-            if self.per_s * max(now_s, 1.0) > _MOST_BUCKETS_PAST:  # neighbouring times would not be told apart
+            if self.per_s * now_s > _MOST_BUCKETS_PAST:  # neighbouring times would not be told apart
                 numbers[kernels.MOST_OPEN] = kernels.NEVER
         elif (
             numbers[kernels.STEPS] > _MOST_STEPS * rows + _FEWEST_BUCKETS
             or 2 * numbers[kernels.FAR] > numbers[kernels.INSIDE] > _FEWEST_BUCKETS
+            or self.per_s * now_s > _MOST_BUCKETS_PAST
         ):
-            self.per_s = max(self.per_s / _WIDER, _LEAST_PER_S)
+            self.per_s = max(min(self.per_s / _WIDER, _MOST_BUCKETS_PAST / max(now_s, 1.0)), _LEAST_PER_S)
         else:
             numbers[kernels.STEPS] = 0
             return
@@ -181,6 +182,7 @@ def _open(given: EngineInput) -> Iterator[Stretch]:
             return
         if station is None:
             station = _Station.build(given.limits, given.length.most_rows, float(service_s[:count].mean()))
+        station.calendar.adapt(float(arrival_s[count - 1]), _STRETCH)
         done = 0
         while done < count:
             began = done

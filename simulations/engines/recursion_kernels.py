@@ -211,8 +211,12 @@ def _file(calendar, time_s, per_s, current, is_open, opened, far, far_due):
             bucket_s[slot * _PLACES + np.uint64(filled)] = time_s
             count[slot] = filled + 1
             return opened, far, far_due
+    bucket = _bucket_of(time_s, per_s)
+    if is_open and bucket == current:
+        _insert(open_s, opened, time_s)
+        return opened + 1, far, far_due
     far_s[far] = time_s
-    return opened, far + 1, min(far_due, _bucket_of(time_s, per_s))
+    return opened, far + 1, min(far_due, bucket)
 
 
 @njit(**_INLINED)

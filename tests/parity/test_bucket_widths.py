@@ -45,9 +45,10 @@ def test_closed_runs(odd_width: float, deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize("service", [Constant(0.0), Constant(0.01), Exponential(0.01)])
-def test_a_herd_that_stays_together(service: Distribution) -> None:
+@pytest.mark.parametrize("deployment", [Deployment(), *LINES])
+def test_a_herd_that_stays_together(service: Distribution, deployment: Deployment) -> None:
     """Thousands of users in one bucket, whose times cannot be told apart."""
-    model = ServerModel(Deployment(), service)
+    model = ServerModel(deployment, service)
     same(model, ClosedWorkload(2_000, Constant(1.0)), RunLength(8_000))
 
 

@@ -25,6 +25,9 @@ IN_FLIGHT_S, BUSY_S, RESIDENCE_S, TOTAL_S, INSIDE_S, HELD_S = range(6)
 SUMS = HELD_S + 1
 WIDTH_S, SHORTEST_S, LONGEST_S, LAST_ARRIVAL_S, SHORTEST_TOTAL_S, LONGEST_TOTAL_S = range(6)
 
+_ONE = np.uint64(1)
+"""Unsigned indices spare numba's check for negative ones."""
+
 _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 _INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 
@@ -32,7 +35,7 @@ _INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 @njit(**_INLINED)
 def _bucket(time_s):
     """The bucket of a time: exponent and leading bits of its fraction."""
-    return min(max((np.float64(time_s).view(np.int64) >> (52 - BITS)) - _FIRST, 0), BUCKETS - 1)
+    return np.uint64(min(max((np.float64(time_s).view(np.int64) >> (52 - BITS)) - _FIRST, 0), BUCKETS - 1))
 
 
 @njit(**_COMPILED)
@@ -57,14 +60,24 @@ def halve(counts, sums, times, totals, scale):
 
 
 @njit(**_COMPILED)
-def _spread(sums, column, from_s, until_s, cell, last, width_s):
-    """Add the time from `from_s` to `until_s` to the cells that it covers, from `cell` to `last`."""
+def _spread_wide(sums, column, from_s, cell, last, width_s):
+    """Add the time from `from_s` on to the cells from `cell` to before `last`, which it covers to their ends."""
     while cell < last:
         edge_s = (cell + 1) * width_s
         sums[cell, column] += max(edge_s - from_s, 0.0)
         from_s = edge_s
         cell += 1
-    sums[last, column] += max(until_s - from_s, 0.0)
+
+
+@njit(**_INLINED)
+def _spread(sums, column, from_s, until_s, cell, last, width_s):
+    """Add the time from `from_s` to `until_s` to the cells that it covers, from `cell` to `last`; one or two, mostly."""
+    edge_s = np.float64(last) * width_s
+    sums[last, column] += until_s - max(from_s, edge_s)
+    if cell + _ONE >= last:
+        sums[max(last, _ONE) - _ONE, column] += max(edge_s - from_s, 0.0)
+    else:
+        _spread_wide(sums, column, from_s, np.int64(cell), np.int64(last), width_s)
 
 
 @njit(**_INLINED)
@@ -74,7 +87,7 @@ def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final,
         halve(counts, sums, times, totals, scale)
     width_s = scale[WIDTH_S]
     per_s = 1.0 / width_s
-    came, left, answered = int(arrival_s * per_s), int(departure_s * per_s), int(answered_s * per_s)
+    came, left, answered = np.uint64(arrival_s * per_s), np.uint64(departure_s * per_s), np.uint64(answered_s * per_s)
     counts[came, ARRIVALS] += 1
     counts[left, DEPARTURES] += 1
     counts[answered, OUTCOMES + outcome] += 1
@@ -83,14 +96,8 @@ def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final,
     if departure_s > start_s or outcome == SERVED:
         counts[left, COMPLETED] += 1
         sums[left, HELD_S] += departure_s - start_s
-        if came == left:
-            sums[left, BUSY_S] += departure_s - start_s
-        else:
-            _spread(sums, BUSY_S, start_s, departure_s, int(start_s * per_s), left, width_s)
-    if came == left:
-        sums[left, IN_FLIGHT_S] += departure_s - arrival_s
-    else:
-        _spread(sums, IN_FLIGHT_S, arrival_s, departure_s, came, left, width_s)
+        _spread(sums, BUSY_S, start_s, departure_s, np.uint64(start_s * per_s), left, width_s)
+    _spread(sums, IN_FLIGHT_S, arrival_s, departure_s, came, left, width_s)
     if outcome == SERVED:
         residence_s = answered_s - arrival_s
         sums[answered, RESIDENCE_S] += residence_s
@@ -142,13 +149,8 @@ def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, 
         if outcome[i] == SERVED:
             counts[left, COMPLETED] += 1
             sums[left, HELD_S] += held_s
-            if came == left:
-                sums[left, BUSY_S] += held_s
-                sums[left, IN_FLIGHT_S] += inside_s
-            else:
-                first, last = np.int64(came), np.int64(left)
-                _spread(sums, BUSY_S, start_s[i], departure_s[i], np.int64(start_s[i] * per_s), last, width_s)
-                _spread(sums, IN_FLIGHT_S, arrival_s[i], departure_s[i], first, last, width_s)
+            _spread(sums, BUSY_S, start_s[i], departure_s[i], np.uint64(start_s[i] * per_s), left, width_s)
+            _spread(sums, IN_FLIGHT_S, arrival_s[i], departure_s[i], came, left, width_s)
             residence_s = answered_s - arrival_s[i]
             shortest_s, longest_s = min(shortest_s, residence_s), max(longest_s, residence_s)
             sums[answered, RESIDENCE_S] += residence_s

@@ -30,6 +30,8 @@ References
    gate and the closed population are this library's addition.
 .. [2] R. Brown, "Calendar queues: a fast O(1) priority queue implementation for
    the simulation event set problem", Communications of the ACM 31(10), 1988.
+.. [3] D. E. Knuth, The Art of Computer Programming 3, section 5.3.4: eight entries
+   need 19 comparisons in a network.
 """
 
 from __future__ import annotations
@@ -267,14 +269,57 @@ def _sort_many(times, who, n):
 
 
 @njit(**_INLINED)
+def _in_order(a, b):
+    """The later one first."""
+    is_later = a >= b
+    return (a if is_later else b), (b if is_later else a)
+
+
+@njit(**_INLINED)
+def _sort_eight(from_s, place, n, times):
+    """Put up to eight entries of a bucket in order by a sorting network [3]_: no branch to mispredict."""
+    a = from_s[place + np.uint64(0)] if n > 0 else -np.inf
+    b = from_s[place + np.uint64(1)] if n > 1 else -np.inf
+    c = from_s[place + np.uint64(2)] if n > 2 else -np.inf
+    d = from_s[place + np.uint64(3)] if n > 3 else -np.inf
+    e = from_s[place + np.uint64(4)] if n > 4 else -np.inf
+    f = from_s[place + np.uint64(5)] if n > 5 else -np.inf
+    g = from_s[place + np.uint64(6)] if n > 6 else -np.inf
+    h = from_s[place + np.uint64(7)] if n > 7 else -np.inf
+    a, c = _in_order(a, c)
+    b, d = _in_order(b, d)
+    e, g = _in_order(e, g)
+    f, h = _in_order(f, h)
+    a, e = _in_order(a, e)
+    b, f = _in_order(b, f)
+    c, g = _in_order(c, g)
+    d, h = _in_order(d, h)
+    a, b = _in_order(a, b)
+    c, d = _in_order(c, d)
+    e, f = _in_order(e, f)
+    g, h = _in_order(g, h)
+    c, e = _in_order(c, e)
+    d, f = _in_order(d, f)
+    b, e = _in_order(b, e)
+    d, g = _in_order(d, g)
+    b, c = _in_order(b, c)
+    d, e = _in_order(d, e)
+    f, g = _in_order(f, g)
+    times[0], times[1], times[2], times[3], times[4], times[5], times[6], times[7] = a, b, c, d, e, f, g, h
+
+
+@njit(**_INLINED)
 def _open(calendar, bucket, per_s, far, far_due):
     """Put a bucket in order, the earliest last; how many there are, and the list's numbers."""
     bucket_s, _, count, open_s, open_who, _, _ = calendar
     slot = np.uint64(bucket) & np.uint64(count.size - 1)
     opened = count[slot]
     count[slot] = 0
-    for k in range(opened):
-        _insert(open_s, k, bucket_s[slot * _PLACES + np.uint64(k)])
+    if opened <= 8:
+        _sort_eight(bucket_s, slot * _PLACES, opened, open_s)
+    else:
+        for k in range(opened):
+            _insert(open_s, k, bucket_s[slot * _PLACES + np.uint64(k)])
     if bucket == far_due:
         opened, far, far_due = _take_far(calendar, bucket, per_s, opened, far)
         _sort_many(open_s, open_who, opened)

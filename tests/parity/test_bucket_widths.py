@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,22 @@ from loadtests.foundation.distributions import Constant, Distribution, Exponenti
 from parity.random_runs import assert_same_bits
 from simulations.analysis.simulation import simulate_log
 from simulations.engines import compiled_engine, recursion_engine, simpy_engine
+from simulations.engines import recursion_kernels as kernels
 from simulations.engines.inputs import EngineInput, OpenTimes, RunLength
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.model.server_model import Limits, ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload, Workload
 
 LINES = [Deployment(workers=40, queue_capacity=25), Deployment(workers=40), Deployment(workers=3, queue_capacity=0)]
+
+
+def test_the_sorting_network_sorts_every_pattern() -> None:
+    """A network that sorts all sequences of zeros and ones sorts everything (Knuth, theorem Z)."""
+    for pattern in itertools.product((0.0, 1.0), repeat=8):
+        for count in range(9):
+            found = np.full(8, np.nan)
+            kernels._sort_eight(np.array(pattern), np.uint64(0), count, found)
+            assert found[:count].tolist() == sorted(pattern[:count], reverse=True)
 
 
 def same(model: ServerModel, workload: Workload, length: RunLength) -> None:

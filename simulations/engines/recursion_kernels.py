@@ -489,11 +489,11 @@ def _draw_between(
             service_s[k] = _two_uniforms(key, cycle[k], users[k], 0, STAGE_REQUEST)[0]
             think_s[k] = _two_uniforms(key, cycle[k] + 1, users[k], 0, STAGE_REQUEST)[1]
     else:  # whole vectors: nobody reads what lies beyond the last
-        for left in range(first, last, LANES):
-            for k in range(left, left + LANES):
-                service_s[k] = _two_uniforms(key, cycle[k], users[k], 0, STAGE_REQUEST)[0]
-            for k in range(left, left + LANES):
-                think_s[k] = _two_uniforms(key, cycle[k] + 1, users[k], 0, STAGE_REQUEST)[1]
+        end = first + (last - first + LANES - 1) // LANES * LANES
+        for k in range(first, end):
+            service_s[k] = _two_uniforms(key, cycle[k], users[k], 0, STAGE_REQUEST)[0]
+        for k in range(first, end):
+            think_s[k] = _two_uniforms(key, cycle[k] + 1, users[k], 0, STAGE_REQUEST)[1]
     for k in range(first, last):
         think_s[k] = _time(think_table, think_s[k])
     for k in range(first, last):

@@ -71,7 +71,7 @@ def _spread_wide(sums, column, from_s, cell, last, width_s):
 
 @njit(**_INLINED)
 def _spread(sums, column, from_s, until_s, cell, last, width_s):
-    """Add the time from `from_s` to `until_s` to the cells that it covers, from `cell` to `last`; one or two, mostly."""
+    """Add the time from `from_s` to `until_s` to the cells that it covers, `cell` to `last`; one or two, mostly."""
     edge_s = np.float64(last) * width_s
     sums[last, column] += until_s - max(from_s, edge_s)
     if cell + _ONE >= last:

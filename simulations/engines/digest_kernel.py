@@ -35,7 +35,7 @@ _INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 @njit(**_INLINED)
 def _bucket(time_s):
     """The bucket of a time: exponent and leading bits of its fraction."""
-    return np.uint64(min(max((np.float64(time_s).view(np.int64) >> (52 - BITS)) - _FIRST, 0), BUCKETS - 1))
+    return min(max((np.float64(time_s).view(np.int64) >> (52 - BITS)) - _FIRST, 0), BUCKETS - 1)
 
 
 @njit(**_COMPILED)

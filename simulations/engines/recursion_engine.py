@@ -63,7 +63,7 @@ def stretches(given: EngineInput) -> Iterator[Stretch]:
 
 def _per_bucket(most: int, is_named: bool) -> float:
     """How many entries a bucket is meant for; users come in batches, of a sixteenth of a small population."""
-    return min(max(most / 16, 1.0), kernels.NAMED_PLACES / 2) if is_named else 6.0
+    return min(max(most / 16, 1.0), kernels.NAMED_PLACES / 2) if is_named else 8.0
 
 
 @dataclass

@@ -50,13 +50,15 @@ def open_run(system: System) -> Run:
     times = OpenTimes(system.arrival_s, system.service_s)
     given = EngineInput(_limits(system), times, RunLength(requests=system.requests))
 
+    departure_s = np.full(system.requests, np.nan)
+
     def run() -> Result:
-        departure_s, shed, first = np.empty(system.requests), 0, 0
+        shed = first = 0
         for part in recursion_engine.stretches(given):
             last = first + len(part.arrival_s)
             departure_s[first:last] = part.departure_s
             if part.outcome.any():
-                departure_s[first:last][part.outcome != SERVED] = np.nan
+                np.putmask(departure_s[first:last], part.outcome, np.nan)
                 shed += int(np.count_nonzero(part.outcome))
             first = last
         return Result(departure_s, shed)

@@ -399,13 +399,15 @@ def simulate_log(
     seed: int,
     engine: str = "compiled",
     fleet: Fleet | None = None,
+    server: type[Server] | None = None,
 ) -> RequestLog:
-    """One run's request log, without statistics."""
+    """One run's request log, without statistics. A server of one's own runs on the SimPy engine."""
     refuse_endless(model, workload, fleet or Fleet())
-    if engine == "simpy":
+    if engine == "simpy" or server is not None:
         from simulations.engines import simpy_engine
 
-        return simpy_engine.run(inputs.prepare(model, workload, length, seed, fleet))
+        given = inputs.prepare(model, workload, length, seed, fleet)
+        return simpy_engine.run(given, server or simpy_engine.Server)
     from simulations.engines import compiled_engine
 
     return compiled_engine.run(compiled_engine.prepare(model, workload, length, seed, fleet))

@@ -85,6 +85,37 @@ def test_replications_keep_their_logs_on_request() -> None:
     assert [len(run.log or ()) for run in result.runs] == [500, 500, 500]
 
 
+def test_the_replications_are_there_as_a_table() -> None:
+    result = simulate(SMALL, BUSY, requests=2_000, seed=5, replications=6)
+    table = result.replications_to_frame()
+    assert table.columns.tolist() == [
+        "replication", "seed", "throughput_rps", "goodput_rps", "shed_rate", "bad_fraction", "mean_s", "p50_s", "p95_s",
+        "p99_s", "in_flight", "busy_workers", "completed_rps", "sheds", "requests", "bad", "logical",
+    ]  # fmt: skip
+    assert table["replication"].tolist() == list(range(6))
+    assert table["seed"].is_unique
+    assert table["mean_s"].mean() == pytest.approx(result.metrics["mean_s"].mid, rel=1e-12)
+    assert table["sheds"].sum() / table["requests"].sum() == pytest.approx(result.metrics["shed_rate"].mid, rel=1e-12)
+
+
+def test_a_replications_seed_gives_it_alone() -> None:
+    table = simulate(SMALL, BUSY, requests=2_000, replications=3).replications_to_frame()
+    third = table.iloc[2]
+    alone = simulate(SMALL, BUSY, requests=2_000, seed=third["seed"], keep="requests")
+    same = alone.replications_to_frame().iloc[0]
+    assert same.drop("replication").to_dict() == third.drop("replication").to_dict()
+
+
+def test_replications_up_to_a_precision_are_in_the_table_too() -> None:
+    wanted = Precision(0.05, ("mean_s", "p95_s"))
+    result = simulate(SMALL, OpenWorkload(60.0, clients=Clients(retries=Retries())), requests=500, precision=wanted)
+    table = result.replications_to_frame()
+    assert len(table) == len(result.runs) >= 20
+    assert table["p95_s"].mean() == pytest.approx(result.metrics["p95_s"].mid, rel=1e-12)
+    assert {"total_mean_s", "total_p95_s"} <= set(table.columns)
+    assert (table["requests"] > table["logical"]).all()  # attempts that were tried again
+
+
 def test_a_precision_that_can_be_reached_is_reached() -> None:
     wanted = Precision(0.02, ("mean_s",), 0.9)
     result = simulate(SMALL, BUSY, requests=5_000, precision=wanted)

@@ -31,7 +31,7 @@ from simulations.analysis.replications import (
 )
 from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.running import EngineName, OneRun, Scenario, read_threaded, run_once
-from simulations.analysis.sequential import Precision, until_precise
+from simulations.analysis.sequential import Precision, until_precise_in_batches
 from simulations.engines import inputs
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
@@ -243,7 +243,8 @@ def simulate(
     replications : int, default 1
         Independent runs, over threads. One run gives intervals by batch means, several by Student's t.
     precision : Precision, optional
-        Replicate until its metrics are as precise as it asks, instead of a fixed number; its level counts.
+        Replicate, over threads too, until its metrics are as precise as it asks, instead of a fixed number;
+        its level counts.
     server : subclass of `simulations.engines.simpy_engine.Server`, optional
         A server of your own, which only the SimPy engine can run.
 
@@ -284,6 +285,9 @@ class _Found:
     rows: Sequence[dict[str, float]] = ()
 
 
+_Replication = tuple[OneRun, dict[str, float]]
+
+
 def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> _Found:
     run = run_once(scenario, seed, keep=keep)
     window, findings = _settled_window(scenario, run)
@@ -297,13 +301,22 @@ def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> _Found:
     return _Found(metrics, (run,), (*findings, *said, *law_findings(window)))
 
 
-def _replication_seed(seed: int, number: int) -> int:
-    return derive_key(seed, 9, number) >> 1
+def _replications(
+    scenario: Scenario, numbers: Sequence[int], seed: int, *, keep: bool = False, forget: bool = False
+) -> list[_Replication]:
+    """Over threads, in the order of their numbers; each depends on its own number alone."""
+
+    def row_of(run: OneRun) -> dict[str, float]:
+        row = window_row(_settled_window(scenario, run)[0])
+        if forget:
+            run.cells.forget_times()
+        return row
+
+    return read_threaded(scenario, [derive_key(seed, 9, number) >> 1 for number in numbers], row_of, keep=keep)
 
 
 def _replicated(scenario: Scenario, replications: int, seed: int, level: float, keep: bool) -> _Found:
-    seeds = [_replication_seed(seed, number) for number in range(replications)]
-    read = read_threaded(scenario, seeds, lambda run: window_row(_settled_window(scenario, run)[0]), keep=keep)
+    read = _replications(scenario, range(replications), seed, keep=keep)
     runs, rows = [run for run, _ in read], [row for _, row in read]
     window, findings = _settled_window(scenario, runs[0])
     laws = law_findings(window) if scenario.is_stationary else ()
@@ -320,18 +333,15 @@ def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) 
 
 
 def _until(scenario: Scenario, precision: Precision, seed: int) -> _Found:
-    runs: list[OneRun] = []
-    rows: list[dict[str, float]] = []
+    read: list[_Replication] = []
 
-    def run_one(number: int) -> dict[str, float]:
-        run = run_once(scenario, _replication_seed(seed, number), keep=False)
-        row = window_row(_settled_window(scenario, run)[0])
-        run.cells.forget_times()
-        runs.append(run)
-        rows.append(row)
-        return row
+    def run_many(numbers: Sequence[int]) -> list[dict[str, float]]:
+        batch = _replications(scenario, numbers, seed, forget=True)
+        read.extend(batch)
+        return [row for _, row in batch]
 
-    found = until_precise(run_one, precision)
+    found = until_precise_in_batches(run_many, precision)
+    runs, rows = [run for run, _ in read], [row for _, row in read]
     window, findings = _settled_window(scenario, runs[0])
     missed = () if found.reached else (_not_reached(precision, found.replications),)
     named = {name: item for name, item in found.intervals.items() if name not in COUNTED}

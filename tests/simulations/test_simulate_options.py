@@ -21,7 +21,7 @@ from simulations.analysis import running
 from simulations.analysis.cell_metrics import CellWindow, law_findings
 from simulations.analysis.queueing_theory import mmc
 from simulations.analysis.running import Scenario, run_once
-from simulations.analysis.sequential import Precision, RunOne, SequentialResult, until_precise
+from simulations.analysis.sequential import Precision, RunMany, SequentialResult, until_precise_in_batches
 from simulations.engines.inputs import RunLength
 from simulations.engines.simpy_engine import Server
 from simulations.engines.simpy_stations import COMPLETION, Request
@@ -126,6 +126,20 @@ def test_a_precision_that_can_be_reached_is_reached() -> None:
     assert "precision-not-reached" not in codes(result)
 
 
+def test_replications_up_to_a_precision_do_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, wanted = [], Precision(0.03, ("mean_s", "p95_s"))
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(running, "_cores", lambda count=threads: count)
+        found.append(simulate(SMALL, BUSY, requests=500, seed=5, precision=wanted))
+    assert len(found[0].runs) > 40  # more than one batch after the first stage
+    assert found[0].metrics == found[1].metrics == found[2].metrics
+    assert found[0].rows == found[1].rows == found[2].rows
+    assert [run.seed for run in found[0].runs] == [run.seed for run in found[2].runs]
+    assert found[0].findings == found[1].findings == found[2].findings
+
+
 def test_a_stricter_precision_takes_more_replications() -> None:
     loose, strict = (simulate(SMALL, BUSY, requests=200, precision=Precision(relative, ("mean_s",)))
                      for relative in (0.05, 0.025))  # fmt: skip
@@ -134,7 +148,7 @@ def test_a_stricter_precision_takes_more_replications() -> None:
 
 def test_a_precision_that_the_most_replications_do_not_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """About 46 replications would reach it; 30 are allowed here (1,000 otherwise)."""
-    monkeypatch.setattr("simulations.analysis.simulation.until_precise", _with_at_most_30)
+    monkeypatch.setattr("simulations.analysis.simulation.until_precise_in_batches", _with_at_most_30)
     result = simulate(SMALL, BUSY, requests=200, precision=Precision(0.041, ("mean_s",)))
     (said,) = [item for item in result.findings if item.code == "precision-not-reached"]
     assert said.severity == "warning"
@@ -143,8 +157,8 @@ def test_a_precision_that_the_most_replications_do_not_reach_is_said(monkeypatch
     assert (found.high - found.low) / 2 > 0.041 * found.mid
 
 
-def _with_at_most_30(run_one: RunOne, precision: Precision) -> SequentialResult:
-    return until_precise(run_one, precision, most=30)
+def _with_at_most_30(run_many: RunMany, precision: Precision) -> SequentialResult:
+    return until_precise_in_batches(run_many, precision, most=30)
 
 
 def test_a_hopeless_precision_is_refused_with_what_it_would_take() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +33,8 @@ def attach(package_name: str, exports: Mapping[str, str]) -> tuple[Callable[[str
         module = exports.get(name)
         if module is None:
             raise AttributeError(f"module {package_name!r} has no attribute {name!r}")
-        value = getattr(import_module(module), name)
+        with collector_paused():
+            value = getattr(import_module(module), name)
         setattr(sys.modules[package_name], name, value)
         return value
 
@@ -39,3 +42,15 @@ def attach(package_name: str, exports: Mapping[str, str]) -> tuple[Callable[[str
         return sorted({*vars(sys.modules[package_name]), *exports})
 
     return load, names
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Do not look for garbage while much is loaded that stays: 5 % of a start that loads numba and SciPy."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key
-from simulations.analysis.replicated_runs import ReplicationPlan, common_warm_up_s, run_replication
+from simulations.analysis.replicated_runs import ReplicationPlan, run_replication, settling_time_s
 from simulations.analysis.replications import (
     COUNTS,
     Row,
@@ -37,10 +38,15 @@ from simulations.analysis.replications import (
     mean_interval,
     student_quantile,
 )
+from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import Workload
 
+if TYPE_CHECKING:
+    from simulations.engines.simpy_engine import Server
+
 Floats = NDArray[np.float64]
+Side = TypeVar("Side")
 
 
 @dataclass(frozen=True)
@@ -121,20 +127,29 @@ def compare_models(
     workload: Workload,
     plan: ReplicationPlan | None = None,
     *,
+    fleet: Fleet | tuple[Fleet, Fleet] | None = None,
+    server: type[Server] | tuple[type[Server] | None, type[Server] | None] | None = None,
     seed: int = 1,
     level: float = 0.95,
 ) -> dict[str, PairedComparison]:
-    """Simulate two models under one workload with common random numbers, and compare them.
+    """Simulate two systems under one workload with common random numbers, and compare them.
 
     Parameters
     ----------
     model_a, model_b : ServerModel
+        May be the same, where fleets or servers differ.
     workload : OpenWorkload or ClosedWorkload
     plan : ReplicationPlan, optional
         How many replications and how long. Default: 20 of 10,000 requests each. A warm-up that it leaves
-        open is the longer of the two models'.
+        open is the longer of the two systems'.
+    fleet : Fleet or tuple of two, optional
+        Instances behind a balancer: one fleet for both systems, or one each, to compare balancers or numbers
+        of instances. Default: one instance.
+    server : subclass of `simulations.engines.simpy_engine.Server` or tuple of two, optional
+        A server of your own for both systems, or one each (None: the library's). The SimPy engine runs it; the
+        plan must state ``warm_up_s``, which does not follow from the model then.
     seed : int, default 1
-        Replication i of either model has the seed ``derive_key(seed, i)``.
+        Replication i of either system has the seed ``derive_key(seed, i)``.
     level : float, default 0.95
 
     Returns
@@ -145,14 +160,28 @@ def compare_models(
     Raises
     ------
     InputError
-        As `simulations.analysis.simulation.simulate_log`.
+        As `simulations.analysis.simulation.simulate_log`; for fewer than three replications; for a tuple that
+        is not a pair; or when a server of your own comes without ``warm_up_s``.
     """
     design = plan or ReplicationPlan()
     whole("replications", design.replications, least=3)
-    settled = design.with_warm_up(common_warm_up_s((model_a, model_b), workload))
+    sides = tuple(zip((model_a, model_b), _per_side("fleet", fleet), _per_side("server", server), strict=True))
+    settled = replace(design, warm_up_s=settling_time_s(design, workload, sides))
     seeds = [derive_key(seed, number) >> 1 for number in range(design.replications)]
-    a_rows, b_rows = ([run_replication(model, workload, settled, key) for key in seeds] for model in (model_a, model_b))
+    a_rows, b_rows = (
+        [run_replication(model, workload, settled, key, fleet=instances, server=own) for key in seeds]
+        for model, instances, own in sides
+    )
     return compare_paired(a_rows, b_rows, level)
+
+
+def _per_side(name: str, given: Side | tuple[Side, Side]) -> tuple[Side, Side]:
+    """One for both systems, or one each."""
+    if not isinstance(given, tuple):
+        return given, given
+    if len(given) != 2:
+        raise InputError(f"{name} is a tuple of {len(given)}; give one for both systems, or a pair: (of A, of B).")
+    return given
 
 
 def _compare(name: str, a: Floats, b: Floats, level: float) -> PairedComparison:

@@ -96,11 +96,12 @@ class Scenario:
 
 @dataclass(frozen=True)
 class OneRun:
-    """What one run left: its sums over cells of time, the log where it was kept, and who ran it."""
+    """What one run left: its sums over cells of time, the log where it was kept, who ran it, and from which seed."""
 
     cells: TimeCells
     engine: str
     reason: str
+    seed: int
     log: RequestLog | None = field(default=None, repr=False)
 
 
@@ -142,11 +143,11 @@ def run_once(scenario: Scenario, seed: int, *, keep: bool, stop: threading.Event
     said = f"compiled, {choice.kernel} kernel: {choice.reason}"
     if not keep:
         compiled_engine.stream(given, cells)
-        return OneRun(cells, engine, said)
+        return OneRun(cells, engine, said, seed)
     inputs.within_memory(int(scenario.expected_requests))
     log = compiled_engine.run(given)
     cells.add_log(log)
-    return OneRun(cells, engine, said, log)
+    return OneRun(cells, engine, said, seed, log)
 
 
 def run_threaded(
@@ -206,4 +207,4 @@ def _run_simpy(scenario: Scenario, seed: int, reason: str, *, keep: bool) -> One
     log = simpy_engine.run(given, scenario.server or simpy_engine.Server)
     cells = _cells(scenario, given)
     cells.add_log(log)
-    return OneRun(cells, "simpy", reason, log if keep else None)
+    return OneRun(cells, "simpy", reason, seed, log if keep else None)

@@ -21,7 +21,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,7 @@ from simulations.analysis.replications import (
 
 Floats = NDArray[np.float64]
 RunOne = Callable[[int], Mapping[str, float]]
+RunMany = Callable[[Sequence[int]], Sequence[Mapping[str, float]]]
 
 LEAST_REPLICATIONS = 20
 SHARES = ("shed_rate",)
@@ -109,7 +110,7 @@ class SequentialResult:
 def until_precise(
     run_one: RunOne, precision: Precision, *, least: int = LEAST_REPLICATIONS, most: int = 1_000
 ) -> SequentialResult:
-    """Run replications until every named metric is precise enough (Stein's two stages [1]_).
+    """Run replications one by one until every named metric is precise enough (Stein's two stages [1]_).
 
     Parameters
     ----------
@@ -132,14 +133,44 @@ def until_precise(
         When a named metric is missing, not finite, or 0 on average; or when even a lucky first stage (1 %)
         means more than `most` replications: the message says how many it would take.
     """
+    return until_precise_in_batches(
+        lambda numbers: [run_one(number) for number in numbers], precision, least=least, most=most
+    )
+
+
+def until_precise_in_batches(
+    run_many: RunMany, precision: Precision, *, least: int = LEAST_REPLICATIONS, most: int = 1_000
+) -> SequentialResult:
+    """As `until_precise`, for replications that may run side by side.
+
+    Which numbers are asked for next follows from all rows so far and from nothing else, so the result does not
+    depend on how many run at a time, nor on which ends first.
+
+    Parameters
+    ----------
+    run_many : callable
+        Consecutive numbers of replications to their rows of metrics, in the order of the numbers.
+    precision : Precision
+    least, most : int
+        As for `until_precise`.
+
+    Returns
+    -------
+    SequentialResult
+
+    Raises
+    ------
+    InputError
+        As `until_precise`.
+    """
     first = whole("least", least, least=5)
     limit = whole("most", most, least=first)
-    rows = [run_one(number) for number in range(first)]
+    rows = list(run_many(range(first)))
     stage = {name: _FirstStage.of(name, rows, precision) for name in precision.metrics}
     _refuse_hopeless(stage, limit)
     while (needed := _needed(stage, rows)) > len(rows) and len(rows) < limit:
         target = min(needed, limit, math.ceil(_GROWTH * len(rows)))
-        rows.extend(run_one(number) for number in range(len(rows), target))
+        rows.extend(run_many(range(len(rows), target)))
     found = {name: item.interval(_mean(rows, name), len(rows)) for name, item in stage.items()}
     return SequentialResult(
         {**replication_intervals(rows, precision.level), **found}, len(rows), needed <= len(rows), precision, first

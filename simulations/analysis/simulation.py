@@ -31,7 +31,7 @@ from simulations.analysis.replications import (
 )
 from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.running import EngineName, OneRun, Scenario, read_threaded, run_once
-from simulations.analysis.sequential import Precision, until_precise
+from simulations.analysis.sequential import Precision, until_precise_in_batches
 from simulations.engines import inputs
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
@@ -66,6 +66,9 @@ class SimulationResult:
     wall_s : float
         Our own time.
     findings : tuple of Finding
+    rows : tuple of dict
+        The metrics of each replication, in the order of `runs`; empty for a single run. `replications_to_frame`
+        makes a table of them.
     """
 
     scenario: Scenario
@@ -74,6 +77,7 @@ class SimulationResult:
     runs: tuple[OneRun, ...] = field(repr=False)
     wall_s: float
     findings: tuple[Finding, ...] = ()
+    rows: tuple[dict[str, float], ...] = field(default=(), repr=False)
 
     @property
     def model(self) -> ServerModel:
@@ -143,6 +147,27 @@ class SimulationResult:
             for name, item in (*self.metrics.items(), *self._known_utilization().items())
         ]
         return pd.DataFrame(rows)
+
+    def replications_to_frame(self) -> pd.DataFrame:
+        """One row a replication, in the order in which they count; of a single run, its one row.
+
+        Returns
+        -------
+        DataFrame
+            ``replication`` (from 0); ``seed``, with which `simulate` gives this replication alone, to look at its
+            requests (Python integers: exact in a row beside floats too); the metrics over its settled time in SI
+            units, named as in `metrics`, quantiles freed from their bias of order 1 / n; and the counts in that
+            time: ``requests`` (attempts answered), ``sheds``, ``logical`` (logical requests that ended) and ``bad``
+            (those without an answer).
+        """
+        import pandas as pd
+
+        rows = self.rows or (window_row(_settled_window(self.scenario, self.runs[0])[0]),)
+        numbered = [
+            {"replication": number, "seed": run.seed, **row, **{name: int(row[name]) for name in COUNTED}}
+            for number, (run, row) in enumerate(zip(self.runs, rows, strict=True))
+        ]
+        return pd.DataFrame(numbered).astype({"seed": object})
 
     def _known_utilization(self) -> dict[str, Interval]:
         return {f"utilization_{name}": item for name, item in self.utilization.items() if item is not None}
@@ -218,7 +243,8 @@ def simulate(
     replications : int, default 1
         Independent runs, over threads. One run gives intervals by batch means, several by Student's t.
     precision : Precision, optional
-        Replicate until its metrics are as precise as it asks, instead of a fixed number; its level counts.
+        Replicate, over threads too, until its metrics are as precise as it asks, instead of a fixed number;
+        its level counts.
     server : subclass of `simulations.engines.simpy_engine.Server`, optional
         A server of your own, which only the SimPy engine can run.
 
@@ -239,37 +265,63 @@ def simulate(
     refuse_endless(model, workload, scenario.fleet)
     began = time.perf_counter()
     if precision is not None:
-        found, runs, findings = _until(scenario, precision, seed)
+        found = _until(scenario, precision, seed)
     elif replications > 1:
-        found, runs, findings = _replicated(scenario, replications, seed, checked_level(level), keep is not None)
+        found = _replicated(scenario, replications, seed, checked_level(level), keep is not None)
     else:
-        found, runs, findings = _single(scenario, seed, checked_level(level), keep is not None)
-    said = (*model.findings, *_load_findings(scenario), *findings)
-    return SimulationResult(scenario, found, seed, tuple(runs), time.perf_counter() - began, said)
+        found = _single(scenario, seed, checked_level(level), keep is not None)
+    said = (*model.findings, *_load_findings(scenario), *found.findings)
+    wall_s = time.perf_counter() - began
+    return SimulationResult(scenario, found.metrics, seed, tuple(found.runs), wall_s, said, tuple(found.rows))
 
 
-Found = tuple[dict[str, Interval], Sequence[OneRun], tuple[Finding, ...]]
+@dataclass(frozen=True)
+class _Found:
+    """What one way to intervals gives; a row for each run where there are several."""
+
+    metrics: dict[str, Interval]
+    runs: Sequence[OneRun]
+    findings: tuple[Finding, ...]
+    rows: Sequence[dict[str, float]] = ()
 
 
-def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> Found:
+_Replication = tuple[OneRun, dict[str, float]]
+
+
+def _single(scenario: Scenario, seed: int, level: float, keep: bool) -> _Found:
     run = run_once(scenario, seed, keep=keep)
     window, findings = _settled_window(scenario, run)
     if not scenario.is_stationary:
         without_bound = {name: Interval(0.0, mid, math.inf, level) for name, mid in _named(window).items()}
-        return without_bound, (run,), (*findings, _NOT_STATIONARY)
+        return _Found(without_bound, (run,), (*findings, _NOT_STATIONARY))
     estimates = batch_estimates(window, level, _cluster_size(scenario, window.busy_workers))
     too_short = [name for name, item in estimates.items() if item.interval.is_known and not item.is_long_enough]
     said = (_correlated(too_short),) if too_short else ()
-    return {name: item.interval for name, item in estimates.items()}, (run,), (*findings, *said, *law_findings(window))
+    metrics = {name: item.interval for name, item in estimates.items()}
+    return _Found(metrics, (run,), (*findings, *said, *law_findings(window)))
 
 
-def _replicated(scenario: Scenario, replications: int, seed: int, level: float, keep: bool) -> Found:
-    seeds = [derive_key(seed, 9, number) >> 1 for number in range(replications)]
-    read = read_threaded(scenario, seeds, lambda run: window_row(_settled_window(scenario, run)[0]), keep=keep)
+def _replications(
+    scenario: Scenario, numbers: Sequence[int], seed: int, *, keep: bool = False, forget: bool = False
+) -> list[_Replication]:
+    """Over threads, in the order of their numbers; each depends on its own number alone."""
+
+    def row_of(run: OneRun) -> dict[str, float]:
+        row = window_row(_settled_window(scenario, run)[0])
+        if forget:
+            run.cells.forget_times()
+        return row
+
+    return read_threaded(scenario, [derive_key(seed, 9, number) >> 1 for number in numbers], row_of, keep=keep)
+
+
+def _replicated(scenario: Scenario, replications: int, seed: int, level: float, keep: bool) -> _Found:
+    read = _replications(scenario, range(replications), seed, keep=keep)
     runs, rows = [run for run, _ in read], [row for _, row in read]
     window, findings = _settled_window(scenario, runs[0])
     laws = law_findings(window) if scenario.is_stationary else ()
-    return _intervals(rows, level, _cluster_size(scenario, rows[0]["busy_workers"])), runs, (*findings, *laws)
+    metrics = _intervals(rows, level, _cluster_size(scenario, rows[0]["busy_workers"]))
+    return _Found(metrics, runs, (*findings, *laws), rows)
 
 
 def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) -> dict[str, Interval]:
@@ -280,21 +332,20 @@ def _intervals(rows: list[dict[str, float]], level: float, cluster_size: float) 
     return {name: item for name, item in found.items() if name not in COUNTED}
 
 
-def _until(scenario: Scenario, precision: Precision, seed: int) -> Found:
-    runs: list[OneRun] = []
+def _until(scenario: Scenario, precision: Precision, seed: int) -> _Found:
+    read: list[_Replication] = []
 
-    def run_one(number: int) -> dict[str, float]:
-        run = run_once(scenario, derive_key(seed, 9, number) >> 1, keep=False)
-        row = window_row(_settled_window(scenario, run)[0])
-        run.cells.forget_times()
-        runs.append(run)
-        return row
+    def run_many(numbers: Sequence[int]) -> list[dict[str, float]]:
+        batch = _replications(scenario, numbers, seed, forget=True)
+        read.extend(batch)
+        return [row for _, row in batch]
 
-    found = until_precise(run_one, precision)
+    found = until_precise_in_batches(run_many, precision)
+    runs, rows = [run for run, _ in read], [row for _, row in read]
     window, findings = _settled_window(scenario, runs[0])
     missed = () if found.reached else (_not_reached(precision, found.replications),)
     named = {name: item for name, item in found.intervals.items() if name not in COUNTED}
-    return named, runs, (*findings, *missed, *law_findings(window))
+    return _Found(named, runs, (*findings, *missed, *law_findings(window)), rows)
 
 
 def _named(window: CellWindow) -> dict[str, float]:
@@ -399,13 +450,15 @@ def simulate_log(
     seed: int,
     engine: str = "compiled",
     fleet: Fleet | None = None,
+    server: type[Server] | None = None,
 ) -> RequestLog:
-    """One run's request log, without statistics."""
+    """One run's request log, without statistics. A server of one's own runs on the SimPy engine."""
     refuse_endless(model, workload, fleet or Fleet())
-    if engine == "simpy":
+    if engine == "simpy" or server is not None:
         from simulations.engines import simpy_engine
 
-        return simpy_engine.run(inputs.prepare(model, workload, length, seed, fleet))
+        given = inputs.prepare(model, workload, length, seed, fleet)
+        return simpy_engine.run(given, server or simpy_engine.Server)
     from simulations.engines import compiled_engine
 
     return compiled_engine.run(compiled_engine.prepare(model, workload, length, seed, fleet))

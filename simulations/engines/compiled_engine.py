@@ -1,6 +1,7 @@
 """The compiled engine: the same input and log as the SimPy engine, by whichever kernel fits.
 
-The event-driven kernel is imported where it is used: loading it takes as long as a million requests.
+The event-driven kernel is imported where it is used: loading it takes as long as a million requests. Where it has to be
+compiled first, which takes much longer, that is said.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def run(given: EngineInput) -> RequestLog:
 def stream(given: EngineInput, cells: TimeCells) -> None:
     """Simulate one run into `cells`, without keeping its rows."""
     if choose_kernel(given).kernel == "events":
-        from simulations.engines import event_engine
+        from simulations.engines import compile_notice, event_engine
 
+        compile_notice.announce_event_kernel()
         event_engine.run_rows(given, cells.add_rows)
         return
     for part in recursion_engine.stretches(given):
@@ -78,7 +80,8 @@ def run_recursion(given: EngineInput) -> RequestLog:
 
 def run_events(given: EngineInput) -> RequestLog:
     """Simulate one run with the event-driven kernel, which covers every model."""
-    from simulations.engines import event_engine
+    from simulations.engines import compile_notice, event_engine
 
+    compile_notice.announce_event_kernel()
     columns = event_engine.LogColumns(given)
     return columns.log(event_engine.run_rows(given, columns.take))

@@ -21,6 +21,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
+from simulations.engines.compile_notice import EVENT_KERNEL
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SAVE_TO = os.environ.get("CAPACITY_KEEP_NOTEBOOKS")
 """Folder for the executed notebooks and their images, to look at."""
@@ -115,7 +117,8 @@ class TestExecuted:
     def test_no_cell_fails_or_complains(self, executed: Executed) -> None:
         outputs = [out for cell in executed.cells for out in cell.outputs]
         assert [out for out in outputs if out.output_type == "error"] == []
-        assert [out.text for out in outputs if out.get("name") == "stderr"] == []
+        said = [out.text for out in outputs if out.get("name") == "stderr"]
+        assert [text for text in said if text.strip() != EVENT_KERNEL] == []  # the first run on a machine compiles it
         assert all(cell.execution_count for cell in executed.cells)
 
     def test_the_kernel_is_this_environments_and_never_loads_locust(self, executed: Executed) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 import pytest
+import simpy
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential, LogNormal
@@ -23,13 +26,23 @@ from simulations.analysis.run_length import service_settling_s, warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import ABANDONED
+from simulations.engines.simpy_engine import Server
+from simulations.engines.simpy_stations import COMPLETION, Request
 from simulations.model.clients import Clients
+from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload
 
 SLOW = ServerModel(Deployment(workers=4, queue_capacity=6), Exponential(0.05))
 FAST = ServerModel(Deployment(workers=4, queue_capacity=6), Exponential(0.045))
 PLAN = ReplicationPlan(replications=10, requests=2_000)
+
+
+class TwiceAsSlow(Server):
+    """Every request takes twice its service time."""
+
+    def work(self, request: Request) -> Generator[simpy.Event, Any, None]:
+        yield self.env.at(self.env.now + 2 * request.service_s, COMPLETION, request)
 
 
 def rows(values: list[float]) -> list[dict[str, float]]:
@@ -89,6 +102,42 @@ def test_a_model_does_not_differ_from_itself() -> None:
     assert (found.difference.low, found.difference.high) == (0.0, 0.0)
 
 
+def test_two_balancers_meet_the_same_luck() -> None:
+    """Three instances at 0.75 behind turns taken blindly and behind a look at what is inside."""
+    sides = Fleet(3, "random"), Fleet(3, "least-connections")
+    found = compare_models(SLOW, SLOW, OpenWorkload(180.0), PLAN, fleet=sides, seed=3)
+    assert found["mean_s"].is_significant
+    assert found["mean_s"].difference.high < 0
+    assert found["shed_rate"].difference.high < 0
+    assert found["throughput_rps"].variance_reduction.mid > 10  # the same arrivals
+    assert compare_models(SLOW, SLOW, OpenWorkload(180.0), PLAN, fleet=sides[::-1], seed=3)["mean_s"].a == (
+        found["mean_s"].b
+    )
+
+
+def test_one_fleet_serves_both_sides() -> None:
+    fleet, workload = Fleet(2, "two-choices"), ClosedWorkload(40, Exponential(0.2))
+    once = compare_models(SLOW, FAST, workload, PLAN, fleet=fleet)
+    assert once == compare_models(SLOW, FAST, workload, PLAN, fleet=(fleet, fleet))
+    assert once["busy_workers"].a.mid > 4  # more than one instance has
+
+
+def test_one_more_instance_sheds_less() -> None:
+    found = compare_models(SLOW, SLOW, OpenWorkload(150.0), PLAN, fleet=(Fleet(2), Fleet(3)))
+    assert found["shed_rate"].difference.high < 0
+
+
+def test_a_server_of_ones_own_is_compared_with_the_librarys() -> None:
+    """The library's own, run in SimPy, does not differ by a bit; one that takes twice as long does."""
+    plan = ReplicationPlan(3, 300, warm_up_s=1.0)
+    same = compare_models(SLOW, SLOW, OpenWorkload(30.0), plan, server=(None, Server))
+    assert all((item.difference.low, item.difference.high) == (0.0, 0.0) for item in same.values())
+    found = compare_models(SLOW, SLOW, OpenWorkload(30.0), plan, server=(None, TwiceAsSlow))["mean_s"]
+    assert found.difference.low > 0.03
+    both = compare_models(SLOW, FAST, OpenWorkload(30.0), plan, server=TwiceAsSlow)["mean_s"]
+    assert both.a == found.b
+
+
 def test_a_replication_belongs_to_its_seed_and_counts_what_it_saw() -> None:
     row = run_replication(SLOW, OpenWorkload(100.0), PLAN, 5)
     assert row == run_replication(SLOW, OpenWorkload(100.0), PLAN, 5)
@@ -103,6 +152,8 @@ def test_the_warm_up_is_known_where_it_has_a_closed_form() -> None:
     assert service_settling_s(Constant(3.0)) == pytest.approx(3.0, rel=1e-6)
     assert service_settling_s(LogNormal(1.0, 2.0)) > 50.0
     assert common_warm_up_s((SLOW, FAST), OpenWorkload(10.0)) == warm_up_time_s(SLOW, OpenWorkload(10.0))
+    fleets = Fleet(1), Fleet(2)
+    assert common_warm_up_s((SLOW, SLOW), OpenWorkload(70.0), fleets) == warm_up_time_s(SLOW, OpenWorkload(70.0))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +164,8 @@ def test_the_warm_up_is_known_where_it_has_a_closed_form() -> None:
         (lambda: compare_paired(rows([1.0] * 3), [{"x": 1.0}] * 3), "no metric in common"),
         (lambda: compare_paired(rows([1.0] * 3), rows([1.0] * 3), 0.0), "level"),
         (lambda: compare_models(SLOW, FAST, OpenWorkload(9.0), ReplicationPlan(2)), "replications"),
+        (lambda: compare_models(SLOW, FAST, OpenWorkload(9.0), fleet=(Fleet(), Fleet(), Fleet())), "tuple of 3"),
+        (lambda: compare_models(SLOW, FAST, OpenWorkload(9.0), server=(None, TwiceAsSlow)), "TwiceAsSlow.*warm_up_s"),
         (lambda: ReplicationPlan(1), "replications"),
         (lambda: ReplicationPlan(2, 10), "requests"),
         (lambda: ReplicationPlan(warm_up_s=-1.0), "warm_up_s"),

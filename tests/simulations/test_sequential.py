@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from loadtests.foundation.errors import InputError
 from simulations.analysis.replications import mean_interval
-from simulations.analysis.sequential import Precision, SequentialResult, until_precise
+from simulations.analysis.sequential import (
+    Precision,
+    SequentialResult,
+    until_precise,
+    until_precise_in_batches,
+)
 
 
 def normal_runs(seed: int, mean: float, deviation: float) -> Callable[[int], dict[str, float]]:
@@ -44,6 +49,20 @@ def test_the_variance_is_that_of_the_first_stage() -> None:
 
 def test_what_is_precise_already_costs_the_first_stage_only() -> None:
     assert run(0.5, least=7).replications == 7
+
+
+def test_batches_give_what_one_by_one_gives_whichever_ends_first() -> None:
+    run_one, asked = normal_runs(1, 10.0, 1.0), []
+
+    def backwards(numbers: Sequence[int]) -> list[dict[str, float]]:
+        asked.extend(numbers)
+        done = {number: run_one(number) for number in reversed(numbers)}
+        return [done[number] for number in numbers]
+
+    precision = Precision(0.01, ("mean_s",))
+    found = until_precise_in_batches(backwards, precision)
+    assert found == until_precise(run_one, precision)
+    assert asked == list(range(found.replications))
 
 
 def test_it_stops_at_the_most_and_says_so() -> None:

@@ -21,7 +21,7 @@ from simulations.analysis import running
 from simulations.analysis.cell_metrics import CellWindow, law_findings
 from simulations.analysis.queueing_theory import mmc
 from simulations.analysis.running import Scenario, run_once
-from simulations.analysis.sequential import Precision, RunOne, SequentialResult, until_precise
+from simulations.analysis.sequential import Precision, RunMany, SequentialResult, until_precise_in_batches
 from simulations.engines.inputs import RunLength
 from simulations.engines.simpy_engine import Server
 from simulations.engines.simpy_stations import COMPLETION, Request
@@ -85,6 +85,37 @@ def test_replications_keep_their_logs_on_request() -> None:
     assert [len(run.log or ()) for run in result.runs] == [500, 500, 500]
 
 
+def test_the_replications_are_there_as_a_table() -> None:
+    result = simulate(SMALL, BUSY, requests=2_000, seed=5, replications=6)
+    table = result.replications_to_frame()
+    assert table.columns.tolist() == [
+        "replication", "seed", "throughput_rps", "goodput_rps", "shed_rate", "bad_fraction", "mean_s", "p50_s", "p95_s",
+        "p99_s", "in_flight", "busy_workers", "completed_rps", "sheds", "requests", "bad", "logical",
+    ]  # fmt: skip
+    assert table["replication"].tolist() == list(range(6))
+    assert table["seed"].is_unique
+    assert table["mean_s"].mean() == pytest.approx(result.metrics["mean_s"].mid, rel=1e-12)
+    assert table["sheds"].sum() / table["requests"].sum() == pytest.approx(result.metrics["shed_rate"].mid, rel=1e-12)
+
+
+def test_a_replications_seed_gives_it_alone() -> None:
+    table = simulate(SMALL, BUSY, requests=2_000, replications=3).replications_to_frame()
+    third = table.iloc[2]
+    alone = simulate(SMALL, BUSY, requests=2_000, seed=third["seed"], keep="requests")
+    same = alone.replications_to_frame().iloc[0]
+    assert same.drop("replication").to_dict() == third.drop("replication").to_dict()
+
+
+def test_replications_up_to_a_precision_are_in_the_table_too() -> None:
+    wanted = Precision(0.05, ("mean_s", "p95_s"))
+    result = simulate(SMALL, OpenWorkload(60.0, clients=Clients(retries=Retries())), requests=500, precision=wanted)
+    table = result.replications_to_frame()
+    assert len(table) == len(result.runs) >= 20
+    assert table["p95_s"].mean() == pytest.approx(result.metrics["p95_s"].mid, rel=1e-12)
+    assert {"total_mean_s", "total_p95_s"} <= set(table.columns)
+    assert (table["requests"] > table["logical"]).all()  # attempts that were tried again
+
+
 def test_a_precision_that_can_be_reached_is_reached() -> None:
     wanted = Precision(0.02, ("mean_s",), 0.9)
     result = simulate(SMALL, BUSY, requests=5_000, precision=wanted)
@@ -95,6 +126,20 @@ def test_a_precision_that_can_be_reached_is_reached() -> None:
     assert "precision-not-reached" not in codes(result)
 
 
+def test_replications_up_to_a_precision_do_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, wanted = [], Precision(0.03, ("mean_s", "p95_s"))
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(running, "_cores", lambda count=threads: count)
+        found.append(simulate(SMALL, BUSY, requests=500, seed=5, precision=wanted))
+    assert len(found[0].runs) > 40  # more than one batch after the first stage
+    assert found[0].metrics == found[1].metrics == found[2].metrics
+    assert found[0].rows == found[1].rows == found[2].rows
+    assert [run.seed for run in found[0].runs] == [run.seed for run in found[2].runs]
+    assert found[0].findings == found[1].findings == found[2].findings
+
+
 def test_a_stricter_precision_takes_more_replications() -> None:
     loose, strict = (simulate(SMALL, BUSY, requests=200, precision=Precision(relative, ("mean_s",)))
                      for relative in (0.05, 0.025))  # fmt: skip
@@ -103,7 +148,7 @@ def test_a_stricter_precision_takes_more_replications() -> None:
 
 def test_a_precision_that_the_most_replications_do_not_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """About 46 replications would reach it; 30 are allowed here (1,000 otherwise)."""
-    monkeypatch.setattr("simulations.analysis.simulation.until_precise", _with_at_most_30)
+    monkeypatch.setattr("simulations.analysis.simulation.until_precise_in_batches", _with_at_most_30)
     result = simulate(SMALL, BUSY, requests=200, precision=Precision(0.041, ("mean_s",)))
     (said,) = [item for item in result.findings if item.code == "precision-not-reached"]
     assert said.severity == "warning"
@@ -112,8 +157,8 @@ def test_a_precision_that_the_most_replications_do_not_reach_is_said(monkeypatch
     assert (found.high - found.low) / 2 > 0.041 * found.mid
 
 
-def _with_at_most_30(run_one: RunOne, precision: Precision) -> SequentialResult:
-    return until_precise(run_one, precision, most=30)
+def _with_at_most_30(run_many: RunMany, precision: Precision) -> SequentialResult:
+    return until_precise_in_batches(run_many, precision, most=30)
 
 
 def test_a_hopeless_precision_is_refused_with_what_it_would_take() -> None:

@@ -1,9 +1,12 @@
+import contextlib
+import gc
 import subprocess
 import sys
 
 import pytest
 
 import loadtests
+from loadtests.foundation.lazy import collector_paused
 
 
 def test_every_public_name_loads_and_is_listed():
@@ -26,3 +29,16 @@ def test_importing_the_package_loads_nothing_heavy_and_recording_never_loads_loc
         "assert not {'locust', 'gevent', 'granian', 'starlette'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_collector_is_afterwards_as_it_was_before(is_on):
+    was_on = gc.isenabled()
+    (gc.enable if is_on else gc.disable)()
+    try:
+        with contextlib.suppress(ImportError), collector_paused():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() == is_on
+    finally:
+        (gc.enable if was_on else gc.disable)()

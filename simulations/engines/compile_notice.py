@@ -12,14 +12,9 @@ from typing import Any
 
 from numba.core import event
 
-from simulations.engines import event_kernel
-
 LOG = logging.getLogger("simulations")
 
-EVENT_KERNEL = (
-    "Compiling the event-driven kernel: 20 to 30 seconds, once. The result is kept beside the source, or in "
-    "NUMBA_CACHE_DIR."
-)
+COMPILING = "Compiling the {name} kernel: {seconds}, once. The result is kept beside the source, or in NUMBA_CACHE_DIR."
 
 
 class CompileNotice(event.Listener):
@@ -45,6 +40,6 @@ class CompileNotice(event.Listener):
 
 
 @cache
-def announce_event_kernel() -> None:
-    """From now on, say when the event-driven kernel has to be compiled."""
-    event.register("numba:compile", CompileNotice(event_kernel.run, EVENT_KERNEL))
+def announce(kernel: Any, name: str, seconds: str) -> None:
+    """From now on, say when this kernel has to be compiled."""
+    event.register("numba:compile", CompileNotice(kernel, COMPILING.format(name=name, seconds=seconds)))

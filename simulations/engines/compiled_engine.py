@@ -1,17 +1,20 @@
 """The compiled engine: the same input and log as the SimPy engine, by whichever kernel fits.
 
-The event-driven kernel is imported where it is used: loading it takes as long as a million requests. Where it has to be
-compiled first, which takes much longer, that is said.
+The event-driven kernel is imported where it is used: loading it takes as long as a million requests. Where a kernel has
+to be compiled first, which takes much longer, that is said.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.foundation.seeds import derive_key
+from simulations.engines import compile_notice, recursion_engine, recursion_kernels
 from simulations.engines import inputs as by_numpy
-from simulations.engines import recursion_engine, recursion_kernels
 from simulations.engines.inputs import ClientRules, DrawnArrivals, EngineInput, RunLength, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.engines.recursion_engine import Stretch
@@ -54,12 +57,9 @@ def run(given: EngineInput) -> RequestLog:
 def stream(given: EngineInput, cells: TimeCells) -> None:
     """Simulate one run into `cells`, without keeping its rows."""
     if choose_kernel(given).kernel == "events":
-        from simulations.engines import compile_notice, event_engine
-
-        compile_notice.announce_event_kernel()
-        event_engine.run_rows(given, cells.add_rows)
+        _event_engine().run_rows(given, cells.add_rows)
         return
-    for part in recursion_engine.stretches(given):
+    for part in _stretches(given):
         cells.add_columns(part.arrival_s, part.start_s, part.departure_s, part.outcome)
 
 
@@ -67,7 +67,7 @@ def run_recursion(given: EngineInput) -> RequestLog:
     """Simulate one run with the recursion, which the chooser has found to cover it."""
     parts: list[Stretch] = []
     rows = 0
-    for stretch in recursion_engine.stretches(given):
+    for stretch in _stretches(given):
         parts.append(stretch.copy())
         rows = by_numpy.within_memory(rows + len(stretch.arrival_s))
     whole = parts[0] if len(parts) == 1 else Stretch.join(parts)
@@ -80,8 +80,20 @@ def run_recursion(given: EngineInput) -> RequestLog:
 
 def run_events(given: EngineInput) -> RequestLog:
     """Simulate one run with the event-driven kernel, which covers every model."""
-    from simulations.engines import compile_notice, event_engine
-
-    compile_notice.announce_event_kernel()
+    event_engine = _event_engine()
     columns = event_engine.LogColumns(given)
-    return columns.log(event_engine.run_rows(given, columns.take))
+    log: RequestLog = columns.log(event_engine.run_rows(given, columns.take))
+    return log
+
+
+def _event_engine() -> ModuleType:
+    from simulations.engines import event_engine, event_kernel
+
+    compile_notice.announce(event_kernel.run, "event-driven", "20 to 30 seconds")
+    return event_engine
+
+
+def _stretches(given: EngineInput) -> Iterator[Stretch]:
+    for kernel, name in ((recursion_kernels.serve, "recursion"), (recursion_kernels.run_closed, "closed recursion")):
+        compile_notice.announce(kernel, name, "about 10 seconds")
+    return recursion_engine.stretches(given)

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Distribution, Exponential, Gamma, LogNormal, Uniform
 from parity.random_runs import all_limits, assert_same_bits, client_rules, closed_runs, fleets, full_runs, open_runs
 from simulations.analysis.simulation import simulate_log
-from simulations.engines import compiled_engine, inputs, recursion_engine, simpy_engine
+from simulations.engines import compiled_engine, event_engine, inputs, recursion_engine, simpy_engine
 from simulations.engines.inputs import EngineInput, OpenTimes, RunLength, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.model.clients import Clients, Retries
@@ -52,6 +52,17 @@ def test_closed_runs_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
 @given(full_runs())
 def test_runs_with_every_feature_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
     both(run)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(full_runs(), st.integers(1, 5), st.sampled_from([1, 2, 4]))
+def test_a_run_left_and_entered_again_all_the_time_is_identical(
+    monkeypatch: pytest.MonkeyPatch, run: EngineInput, rows: int, slots: int
+) -> None:
+    """Few finished rows at once and few slots: calendars are entered, adapted and enlarged at every moment."""
+    monkeypatch.setattr(event_engine, "_BUFFER", rows)
+    monkeypatch.setattr(event_engine, "_SLOTS_AT_FIRST", slots)
+    assert_same_bits(simpy_engine.run(run), compiled_engine.run_events(run))
 
 
 SERVICE_TIMES: list[Distribution] = [

@@ -26,7 +26,7 @@ Tree = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[
 Calendar = tuple[Records, NDArray[np.int32], Records, Records]
 
 _SLOTS_AT_FIRST = 1 << 8
-_BUFFER = 1 << 14
+_BUFFER = 1 << 11
 _ROWS_AT_FIRST = 1 << 16
 
 

@@ -39,8 +39,8 @@ COMPLETION, DB_RELEASE, CHANGE, GRANT, TIMEOUT, GIVE_UP, _, RETRY, ARRIVAL = ran
 SERVED, SHED_AT_GATE, SHED_AT_QUEUE, TIMED_OUT, ABANDONED, FAILED = range(6)
 ROUND_ROBIN, RANDOM, TWO_CHOICES, LEAST_CONNECTIONS, PER_CONNECTION = range(5)
 STAGE_REQUEST, STAGE_FIRST_REQUEST, STAGE_WORK, STAGE_ROUTE, STAGE_CLASS, STAGE_RETRY = range(6)
-IN_LINE, GRANTED_WORKER, ON_CPU, AT_POOL, GRANTED_POOL, GRANTED_DATABASE, QUERYING, SERVING = range(8)
-JOBS, CORES, IMPATIENT_JOBS, CLIENTS, IMPATIENT_CLIENTS, ARRIVALS = range(6)
+IN_LINE, GRANTED_WORKER, ON_CPU, AT_POOL, GRANTED_POOL, GRANTED_DATABASE, QUERYING, SERVING, GONE = range(9)
+JOBS, CORES, IMPATIENT_JOBS, IMPATIENT_CLIENTS, CLIENTS, ARRIVALS = range(6)
 ENDED, BUFFER_FULL, NEEDS_JOBS, NEEDS_CLIENTS, NEEDS_ARRIVALS = range(5)
 
 _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
@@ -53,10 +53,10 @@ EVENTS_A_BUCKET = 2
 KIND_SHIFT, INSTANCE_SHIFT = 56, 40
 
 JOB = np.dtype(
-    [(name, np.int64) for name in ("owner", "user", "cycle", "row")]
-    + [(name, np.int32) for name in ("attempt", "instance", "request_class", "stage", "client", "next", "is_gone")]
-    + [(name, np.float64) for name in ("arrival_s", "start_s", "service_s", "cpu_s", "database_s", "give_up_s",
-                                       "sent_s")],
+    [(name, np.int64) for name in ("row", "owner")]
+    + [(name, np.int32) for name in ("next", "stage", "instance", "client")]
+    + [(name, np.float64) for name in ("cpu_s", "database_s", "service_s", "start_s", "arrival_s", "sent_s")]
+    + [("cycle", np.int64), ("attempt", np.int32), ("request_class", np.int32)],
     align=True,
 )  # fmt: skip
 CLIENT = np.dtype(
@@ -186,7 +186,7 @@ def _plan(calendar, slot, at_s, place, row):
     state[0].later += 1
 
 
-@njit(**_COMPILED)
+@njit(**_INLINED)
 def _open_next(calendar, now_s):
     """The open bucket is empty: open the next one that is not. Buckets are used again, for later years."""
     plans, buckets, near, state = calendar
@@ -401,7 +401,7 @@ def _next_in_line(rules, jobs, instances, numbers, free_jobs, calendar, i):
     while instances[i].line_length > 0 and instances[i].busy < instances[i].workers:
         job = instances[i].line_head
         instances[i].line_head = jobs[job].next
-        if jobs[job].is_gone == 0:
+        if jobs[job].stage != GONE:
             instances[i].line_length -= 1
             instances[i].busy += 1
             if rules[0].patience_s < np.inf:
@@ -619,11 +619,12 @@ def _after_database(t, jobs, job):
 
 
 @njit(**_INLINED)
-def _outcome(rules, arrival_s, give_up_s, own, left_s):
+def _outcome(rules, arrival_s, own, left_s):
     """What the client makes of the server's answer `own`: it may come too late for the server's limit or the client's.
 
     Returns the outcome and whether it is the server's own.
     """
+    give_up_s = arrival_s + rules[0].client_timeout_s
     if left_s <= arrival_s + rules[0].request_timeout_s and left_s + rules[0].round_trip_s <= give_up_s:
         return own, True
     if (arrival_s + rules[0].request_timeout_s) + rules[0].round_trip_s <= give_up_s:
@@ -645,8 +646,8 @@ def _write(rows, numbers, row, sent_s, arrival_s, start_s, departure_s, who, ins
 def _leave(t, rules, numbers, jobs, clients, rows, job, own):
     """A job is done at the server; returns the client to conclude with, the outcome, and when it has the answer."""
     start_s = t if own == TIMED_OUT else jobs[job].start_s
-    outcome, is_own = _outcome(rules, jobs[job].arrival_s, jobs[job].give_up_s, own, t)
-    who = (jobs[job].user, jobs[job].cycle, jobs[job].attempt)
+    outcome, is_own = _outcome(rules, jobs[job].arrival_s, own, t)
+    who = (0 if rules[0].is_open else jobs[job].owner, jobs[job].cycle, jobs[job].attempt)
     _write(rows, numbers, jobs[job].row, jobs[job].sent_s, jobs[job].arrival_s, start_s, t, who,
            jobs[job].instance, jobs[job].request_class, outcome)  # fmt: skip
     client = jobs[job].client
@@ -719,15 +720,14 @@ def _send(
         sent_s = clients[client].sent_s
     own = _admit(t, rules, instances, i)
     if own != SERVED:
-        outcome, is_own = _outcome(rules, t, give_up_s, own, t)
+        outcome, is_own = _outcome(rules, t, own, t)
         _write(rows, numbers, row, sent_s, t, t, t, who, i, kind, outcome)
         return NOBODY, client, outcome, t + rules[0].round_trip_s if is_own else give_up_s
     numbers[0].free_jobs -= 1
     job = free_jobs[numbers[0].free_jobs]
-    jobs[job].owner, jobs[job].user, jobs[job].cycle, jobs[job].attempt = owner, user, cycle, attempt
-    jobs[job].instance, jobs[job].request_class, jobs[job].row, jobs[job].client = i, kind, row, client
-    jobs[job].arrival_s, jobs[job].give_up_s, jobs[job].is_gone, jobs[job].next = t, give_up_s, 0, NOBODY
-    jobs[job].sent_s = sent_s
+    jobs[job].row, jobs[job].owner, jobs[job].cycle, jobs[job].attempt = row, owner, cycle, attempt
+    jobs[job].instance, jobs[job].request_class, jobs[job].client, jobs[job].next = i, kind, client, NOBODY
+    jobs[job].arrival_s, jobs[job].sent_s = t, sent_s
     jobs[job].service_s = _draw(rules, service, service_given, kind, user, cycle, attempt, STAGE_REQUEST, 0)
     jobs[job].cpu_s = _draw(rules, cpu, cpu_given, kind, user, cycle, attempt, STAGE_WORK, 0)
     jobs[job].database_s = _draw(rules, database, database_given, kind, user, cycle, attempt, STAGE_WORK, 1)
@@ -872,7 +872,7 @@ def run(
                         _change(change.at_s, rules, jobs, instances, numbers, free_jobs, heap_s, heap_job, core_tree,
                                 calendar, change, i)  # fmt: skip
                 continue
-        if source == ARRIVALS or source == CLIENTS:
+        if source >= CLIENTS:
             if numbers[0].rows >= rules[0].most_rows or t > rules[0].horizon_s:  # nobody sends any more
                 if source == ARRIVALS:
                     numbers[0].next_arrival = numbers[0].first_arrival + arrival_s.size
@@ -889,18 +889,14 @@ def run(
         starts, client, outcome, answered_s = NOBODY, NOBODY, SERVED, t
         goes_on, next_s = NOBODY, np.inf
         if source == JOBS:
-            job = _pop(near, agenda)
-            stage = jobs[job].stage
-            if stage == SERVING:
+            job, kind = _pop(near, agenda), place >> KIND_SHIFT
+            if kind == COMPLETION:
                 i = jobs[job].instance
                 instances[i].in_flight -= 1
                 instances[i].busy -= 1
-                if agenda[0].near == 0 and agenda[0].later > 0:
-                    _open_next(calendar, t)
+                # Who is granted the worker starts at once, where no other event comes before that.
                 if near[0].at_s > t and core_s[1] > t and not _changes_now(t, numbers, changes):
-                    starts = _next_in_line(
-                        rules, jobs, instances, numbers, free_jobs, calendar, i
-                    )  # nothing comes before
+                    starts = _next_in_line(rules, jobs, instances, numbers, free_jobs, calendar, i)
                 else:
                     _grant_workers(t, rules, jobs, instances, numbers, free_jobs, calendar, i)
                 client, outcome, answered_s = _leave(t, rules, numbers, jobs, clients, rows, job, SERVED)
@@ -908,11 +904,11 @@ def run(
                     _lift_deadline(client_calendar, client)
                 free_jobs[numbers[0].free_jobs] = job
                 numbers[0].free_jobs += 1
-            elif stage == QUERYING:
+            elif kind == DB_RELEASE:
                 goes_on, next_s = job, _release_database(t, jobs, instances, numbers, rules, calendar, job)
-            elif stage == GRANTED_WORKER:
+            elif jobs[job].stage == GRANTED_WORKER:
                 starts = job
-            elif stage == GRANTED_POOL:
+            elif jobs[job].stage == GRANTED_POOL:
                 goes_on, next_s = job, _ask_database(t, jobs, numbers, rules, job)
             else:
                 goes_on, next_s = job, _query(t, jobs, job)
@@ -925,7 +921,7 @@ def run(
             i = jobs[job].instance
             instances[i].in_flight -= 1
             instances[i].line_length -= 1
-            jobs[job].is_gone = 1
+            jobs[job].stage = GONE
             client, outcome, answered_s = _leave(t, rules, numbers, jobs, clients, rows, job, TIMED_OUT)
             if client != NOBODY and rules[0].is_watched:
                 _lift_deadline(client_calendar, client)

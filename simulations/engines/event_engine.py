@@ -222,17 +222,19 @@ def _seat_population(state: _State, times: UserTimes, horizon_s: float) -> None:
         kernel.file_events(state.client_calendar, coming[0], 0.0)
 
 
-def _tree(slots: int) -> Tree:
-    leaves = _leaves(slots)
-    time, winner = np.full(2 * leaves, np.inf), np.zeros(2 * leaves, np.int64)
-    place, row = np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
-    kernel.build_tournament(time, winner, place, row)
-    return time, winner, place, row
+def _tree(instances: int) -> Tree:
+    """A tournament in which nobody has an event yet: of two, the first wins."""
+    leaves = _leaves(instances)
+    winner = np.zeros(2 * leaves, np.int64)
+    winner[leaves:] = np.arange(leaves)
+    for node in range(leaves - 1, 0, -1):
+        winner[node] = winner[2 * node]
+    return np.full(2 * leaves, np.inf), winner, np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
 
 
 def _leaves(slots: int) -> int:
-    """The next power of two, at least 2."""
-    return 1 << max(slots - 1, 1).bit_length()
+    """The next power of two."""
+    return 1 << (slots - 1).bit_length()
 
 
 def _calendar(slots: int) -> Calendar:

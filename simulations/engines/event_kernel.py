@@ -48,6 +48,7 @@ _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 _INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 
 NOBODY = -1
+_FIRST, _SECOND = np.uint64(0), np.uint64(1)
 FARTHEST = 1 << 61
 EVENTS_A_BUCKET = 2
 KIND_SHIFT, INSTANCE_SHIFT = 56, 40
@@ -118,11 +119,10 @@ CHANGED = np.dtype(
 @njit(**_INLINED)
 def _is_sooner(a_s, a_place, a_row, b_s, b_place, b_row):
     """The total order of events."""
-    if a_s != b_s:
-        return a_s < b_s
-    if a_place != b_place:
-        return a_place < b_place
-    return a_row < b_row
+    is_sooner = a_s < b_s
+    if a_s == b_s:
+        is_sooner = a_place < b_place or (a_place == b_place and a_row < b_row)
+    return is_sooner
 
 
 @njit(**_COMPILED)
@@ -448,9 +448,10 @@ def _grant_database(t, rules, jobs, numbers, calendar):
 def _read_clock(t, instances, i):
     """Bring the virtual clock of the cores up to now."""
     n, cores = instances[i].on_cpu, instances[i].cpu_cores
-    if n > 0:
-        rate = cores / n if n > cores else 1.0
-        instances[i].clock_s = instances[i].clock_s + (t - instances[i].read_at_s) * rate
+    if n > cores:
+        instances[i].clock_s = instances[i].clock_s + (t - instances[i].read_at_s) * (cores / n)
+    elif n > 0:
+        instances[i].clock_s = instances[i].clock_s + (t - instances[i].read_at_s)
     instances[i].read_at_s = t
 
 
@@ -458,19 +459,14 @@ def _read_clock(t, instances, i):
 def _play(time, winner, place, row, slot, at_s):
     """Give the cores of an instance the time of their next completion and play their matches up the tournament."""
     node = (time.size >> 1) + slot
-    time[node] = at_s
     best = slot
+    time[node] = at_s
     while node > 1:
         other = node ^ 1
         node >>= 1
-        other_s, rival = time[other], winner[other]
-        is_sooner = other_s < at_s
-        if other_s == at_s and at_s < np.inf:
-            is_sooner = place[rival] < place[best] or (place[rival] == place[best] and row[rival] < row[best])
-        at_s = other_s if is_sooner else at_s
-        best = rival if is_sooner else best
-        if best != slot and winner[node] == best and time[node] == at_s:
-            return
+        rival = winner[other]
+        if _is_sooner(time[other], place[rival], row[rival], at_s, place[best], row[best]):
+            at_s, best = time[other], rival
         time[node], winner[node] = at_s, best
 
 
@@ -483,21 +479,34 @@ def _plan_cores(t, jobs, instances, heap_s, heap_job, core_tree, i):
         instances[i].clock_s = 0.0
         _play(time, winner, place, row, i, np.inf)
         return
-    rate = cores / n if n > cores else 1.0
     job = heap_job[i, 0]
     place[i] = (COMPLETION << KIND_SHIFT) | (i << INSTANCE_SHIFT) | jobs[job].owner
     row[i] = jobs[job].row
-    _play(time, winner, place, row, i, t + max(heap_s[i, 0] - instances[i].clock_s, 0.0) / rate)
+    left_s = max(heap_s[i, 0] - instances[i].clock_s, 0.0)
+    if n > cores:
+        left_s = left_s / (cores / n)
+    _play(time, winner, place, row, i, t + left_s)
 
 
 @njit(**_INLINED)
 def _before(jobs, a_s, a, b_s, b):
     """Whether job a is done before job b on shared cores."""
-    if a_s != b_s:
-        return a_s < b_s
-    if jobs[a].owner != jobs[b].owner:
-        return jobs[a].owner < jobs[b].owner
-    return jobs[a].row < jobs[b].row
+    is_before = a_s < b_s
+    if a_s == b_s:
+        is_before = jobs[a].owner < jobs[b].owner or (jobs[a].owner == jobs[b].owner and jobs[a].row < jobs[b].row)
+    return is_before
+
+
+@njit(**_INLINED)
+def _rise_on_cores(jobs, heap_s, heap_job, i, at, finish_s, job):
+    """Let a job rise in the heap from place `at`."""
+    while at > _FIRST:
+        above = (at - _SECOND) >> _SECOND
+        if not _before(jobs, finish_s, job, heap_s[i, above], heap_job[i, above]):
+            break
+        heap_s[i, at], heap_job[i, at] = heap_s[i, above], heap_job[i, above]
+        at = above
+    heap_s[i, at], heap_job[i, at] = finish_s, job
 
 
 @njit(**_INLINED)
@@ -506,16 +515,10 @@ def _join_cores(t, jobs, instances, heap_s, heap_job, core_tree, job):
     i = jobs[job].instance
     _read_clock(t, instances, i)
     finish_s = instances[i].clock_s + jobs[job].cpu_s
-    at = instances[i].on_cpu
+    at = np.uint64(instances[i].on_cpu)
     instances[i].on_cpu += 1
     jobs[job].stage = ON_CPU
-    while at > 0:
-        above = (at - 1) >> 1
-        if not _before(jobs, finish_s, job, heap_s[i, above], heap_job[i, above]):
-            break
-        heap_s[i, at], heap_job[i, at] = heap_s[i, above], heap_job[i, above]
-        at = above
-    heap_s[i, at], heap_job[i, at] = finish_s, job
+    _rise_on_cores(jobs, heap_s, heap_job, i, at, finish_s, job)
     _plan_cores(t, jobs, instances, heap_s, heap_job, core_tree, i)
 
 
@@ -525,19 +528,14 @@ def _finish_on_cores(t, jobs, instances, heap_s, heap_job, core_tree, i):
     job = heap_job[i, 0]
     instances[i].clock_s, instances[i].read_at_s = heap_s[i, 0], t
     instances[i].on_cpu -= 1
-    n = instances[i].on_cpu
-    last_s, last = heap_s[i, n], heap_job[i, n]
-    at = 0
-    while 2 * at + 1 < n:
-        below = 2 * at + 1
-        if below + 1 < n and _before(jobs, heap_s[i, below + 1], heap_job[i, below + 1], heap_s[i, below],
-                                     heap_job[i, below]):  # fmt: skip
-            below += 1
-        if not _before(jobs, heap_s[i, below], heap_job[i, below], last_s, last):
-            break
+    n = np.uint64(instances[i].on_cpu)
+    at, below = _FIRST, _SECOND
+    while below < n:  # the hole goes down to the end, then the last job up from there: fewer surprises for the processor
+        other = below + np.uint64(below + _SECOND < n)
+        below += np.uint64(_before(jobs, heap_s[i, other], heap_job[i, other], heap_s[i, below], heap_job[i, below]))
         heap_s[i, at], heap_job[i, at] = heap_s[i, below], heap_job[i, below]
-        at = below
-    heap_s[i, at], heap_job[i, at] = last_s, last
+        at, below = below, below + below + _SECOND
+    _rise_on_cores(jobs, heap_s, heap_job, i, at, heap_s[i, n], heap_job[i, n])
     _plan_cores(t, jobs, instances, heap_s, heap_job, core_tree, i)
     return job
 
@@ -791,22 +789,6 @@ def _change(t, rules, jobs, instances, numbers, free_jobs, heap_s, heap_job, cor
 def _changes_now(t, numbers, changes):
     """Whether limits change at this very moment."""
     return numbers[0].next_change < changes.size and changes[numbers[0].next_change].at_s == t
-
-
-@njit(**_COMPILED)
-def build_tournament(time, winner, place, row):
-    """Play all matches of a tournament whose leaves (the second half) hold times."""
-    leaves = time.size >> 1
-    for slot in range(leaves):
-        winner[leaves + slot] = slot
-    for node in range(leaves - 1, 0, -1):
-        a, b = winner[2 * node], winner[2 * node + 1]
-        a_s, b_s = time[2 * node], time[2 * node + 1]
-        is_b = b_s < a_s
-        if a_s == b_s and a_s < np.inf:
-            is_b = place[b] < place[a] or (place[b] == place[a] and row[b] < row[a])
-        winner[node] = b if is_b else a
-        time[node] = b_s if is_b else a_s
 
 
 @njit(**_COMPILED)

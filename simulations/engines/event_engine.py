@@ -32,7 +32,7 @@ _ROWS_AT_FIRST = 1 << 16
 
 @dataclass
 class _State:
-    """All that changes during a run. The tree holds (time, winner, place, row), a calendar (plans, buckets, near, state)."""
+    """All that changes during a run. A tree is (time, winner, place, row), a calendar (plans, buckets, near, state)."""
 
     numbers: Records
     jobs: Records
@@ -200,7 +200,7 @@ def _clients_at_first(given: EngineInput) -> int:
 
 def _instances(given: EngineInput) -> Records:
     instances = np.zeros(given.fleet.instances, kernel.INSTANCE)
-    for name in ("line_head", "line_tail", "pool_head", "pool_tail"):
+    for name in ("line_head", "line_second", "line_tail", "pool_head", "pool_tail"):
         instances[name] = kernel.NOBODY
     for name in ("gate", "workers", "queue", "db_pool", "cpu_cores"):
         instances[name] = getattr(given.limits, name)

@@ -41,6 +41,7 @@ ROUND_ROBIN, RANDOM, TWO_CHOICES, LEAST_CONNECTIONS, PER_CONNECTION = range(5)
 STAGE_REQUEST, STAGE_FIRST_REQUEST, STAGE_WORK, STAGE_ROUTE, STAGE_CLASS, STAGE_RETRY = range(6)
 IN_LINE, GRANTED_WORKER, ON_CPU, AT_POOL, GRANTED_POOL, GRANTED_DATABASE, QUERYING, SERVING, GONE = range(9)
 JOBS, CORES, IMPATIENT_JOBS, IMPATIENT_CLIENTS, CLIENTS, ARRIVALS = range(6)
+"""Where the first event comes from."""
 ENDED, BUFFER_FULL, NEEDS_JOBS, NEEDS_CLIENTS, NEEDS_ARRIVALS = range(5)
 
 _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
@@ -48,10 +49,11 @@ _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 _INLINED: dict[str, Any] = {**_COMPILED, "inline": "always"}
 
 NOBODY = -1
-_FIRST, _SECOND = np.uint64(0), np.uint64(1)
-FARTHEST = 1 << 61
-EVENTS_A_BUCKET = 2
+FARTHEST, EVENTS_A_BUCKET = 1 << 61, 2
+"""The last bucket of a calendar, which holds all that is beyond; how full a bucket should be."""
 KIND_SHIFT, INSTANCE_SHIFT = 56, 40
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+"""Unsigned places in the busiest loop: of signed ones the compiled code asks whether they count from the end."""
 
 JOB = np.dtype(
     [(name, np.int64) for name in ("row", "owner")]
@@ -67,8 +69,8 @@ CLIENT = np.dtype(
     align=True,
 )
 INSTANCE = np.dtype(
-    [(name, np.int64) for name in ("in_flight", "forgotten", "busy", "line_head", "line_tail", "line_length",
-                                   "pool_used", "pool_head", "pool_tail", "on_cpu")]
+    [(name, np.int64) for name in ("in_flight", "forgotten", "busy", "line_head", "line_second", "line_tail",
+                                   "line_length", "pool_used", "pool_head", "pool_tail", "on_cpu")]
     + [(name, np.float64) for name in ("forgot_at_s", "clock_s", "read_at_s",
                                        "gate", "workers", "queue", "db_pool", "cpu_cores")],
     align=True,
@@ -237,7 +239,7 @@ def adapt_buckets(calendar, now_s):
     spent_s = now_s - state[0].since_s
     if spent_s > 0 and state[0].happened > 0:
         per_s = state[0].happened / (spent_s * EVENTS_A_BUCKET)
-        if not 0.5 < per_s / state[0].per_s < 2.0 and per_s < FARTHEST:
+        if not 0.5 < per_s / state[0].per_s < 2.0 and 0.0 < per_s < FARTHEST:
             first = gather_events(calendar)
             state[0].per_s = per_s
             file_events(calendar, first, now_s)
@@ -287,19 +289,19 @@ def _set_deadline(calendar, slot, at_s, place, row):
     while before != NOBODY and _is_sooner(at_s, place, row, plans[before].at_s, plans[before].place, plans[before].row):
         before, after = plans[before].before, before
     plans[slot].at_s, plans[slot].place, plans[slot].row = at_s, place, row
-    _join(plans, state, before, slot)
-    _join(plans, state, slot, after)
+    _link(plans, state, before, slot)
+    _link(plans, state, slot, after)
 
 
 @njit(**_INLINED)
 def _lift_deadline(calendar, slot):
     """A deadline is met, or has passed."""
     plans, _, _, state = calendar
-    _join(plans, state, plans[slot].before, plans[slot].after)
+    _link(plans, state, plans[slot].before, plans[slot].after)
 
 
 @njit(**_INLINED)
-def _join(plans, state, before, after):
+def _link(plans, state, before, after):
     """Make two deadlines neighbours; `NOBODY` stands for the end."""
     if before == NOBODY:
         state[0].first = after
@@ -400,7 +402,10 @@ def _next_in_line(rules, jobs, instances, numbers, free_jobs, calendar, i):
     """A free worker takes the head of the line; who has left the line is passed over. `NOBODY` without either."""
     while instances[i].line_length > 0 and instances[i].busy < instances[i].workers:
         job = instances[i].line_head
-        instances[i].line_head = jobs[job].next
+        second = instances[i].line_second
+        instances[i].line_head = second
+        if second != NOBODY:  # this also fetches the next head from memory in good time
+            instances[i].line_second = jobs[second].next
         if jobs[job].stage != GONE:
             instances[i].line_length -= 1
             instances[i].busy += 1
@@ -500,8 +505,8 @@ def _before(jobs, a_s, a, b_s, b):
 @njit(**_INLINED)
 def _rise_on_cores(jobs, heap_s, heap_job, i, at, finish_s, job):
     """Let a job rise in the heap from place `at`."""
-    while at > _FIRST:
-        above = (at - _SECOND) >> _SECOND
+    while at > _ZERO:
+        above = (at - _ONE) >> _ONE
         if not _before(jobs, finish_s, job, heap_s[i, above], heap_job[i, above]):
             break
         heap_s[i, at], heap_job[i, at] = heap_s[i, above], heap_job[i, above]
@@ -529,12 +534,12 @@ def _finish_on_cores(t, jobs, instances, heap_s, heap_job, core_tree, i):
     instances[i].clock_s, instances[i].read_at_s = heap_s[i, 0], t
     instances[i].on_cpu -= 1
     n = np.uint64(instances[i].on_cpu)
-    at, below = _FIRST, _SECOND
-    while below < n:  # the hole goes down to the end, then the last job up from there: fewer surprises for the processor
-        other = below + np.uint64(below + _SECOND < n)
+    at, below = _ZERO, _ONE
+    while below < n:  # the hole goes down to a leaf (no branch to predict), then the last job rises from there
+        other = below + np.uint64(below + _ONE < n)
         below += np.uint64(_before(jobs, heap_s[i, other], heap_job[i, other], heap_s[i, below], heap_job[i, below]))
         heap_s[i, at], heap_job[i, at] = heap_s[i, below], heap_job[i, below]
-        at, below = below, below + below + _SECOND
+        at, below = below, below + below + _ONE
     _rise_on_cores(jobs, heap_s, heap_job, i, at, heap_s[i, n], heap_job[i, n])
     _plan_cores(t, jobs, instances, heap_s, heap_job, core_tree, i)
     return job
@@ -759,6 +764,8 @@ def _stand_in_line(t, rules, jobs, instances, calendar, job):
         instances[i].line_head = job
     else:
         jobs[instances[i].line_tail].next = job
+        if instances[i].line_second == NOBODY:
+            instances[i].line_second = job
     instances[i].line_tail = job
     instances[i].line_length += 1
     jobs[job].stage = IN_LINE
@@ -791,6 +798,35 @@ def _changes_now(t, numbers, changes):
     return numbers[0].next_change < changes.size and changes[numbers[0].next_change].at_s == t
 
 
+@njit(**_INLINED)
+def _first_event(numbers, arrival_s, core_tree, calendar, client_calendar):
+    """What happens next: where it comes from, when, and its place among simultaneous events."""
+    plans, _, near, agenda = calendar
+    client_plans, _, client_near, client_agenda = client_calendar
+    core_s, core_winner, core_place, core_row = core_tree
+    source, t, place = JOBS, near[0].at_s, near[0].place
+    if core_s[1] <= t:
+        i = core_winner[1]
+        if _is_sooner(core_s[1], core_place[i], core_row[i], t, place, near[0].row):
+            source, t, place = CORES, core_s[1], core_place[i]
+    if agenda[0].first_s <= t:
+        first = agenda[0].first
+        if agenda[0].first_s < t or plans[first].place < place:
+            source, t, place = IMPATIENT_JOBS, agenda[0].first_s, plans[first].place
+    if client_near[0].at_s < t or (client_near[0].at_s == t and client_near[0].place < place):
+        source, t, place = CLIENTS, client_near[0].at_s, client_near[0].place
+    if client_agenda[0].first_s <= t:
+        first = client_agenda[0].first
+        if client_agenda[0].first_s < t or client_plans[first].place < place:
+            source, t, place = IMPATIENT_CLIENTS, client_agenda[0].first_s, client_plans[first].place
+    upcoming = numbers[0].next_arrival - numbers[0].first_arrival
+    if upcoming < arrival_s.size:
+        arrival_place = (ARRIVAL << KIND_SHIFT) | numbers[0].next_arrival
+        if arrival_s[upcoming] < t or (arrival_s[upcoming] == t and arrival_place < place):
+            source, t, place = ARRIVALS, arrival_s[upcoming], arrival_place
+    return source, t, place
+
+
 @njit(**_COMPILED)
 def place_rows(rows, arrival_s, start_s, departure_s, outcome, user, cycle, attempt, instance, request_class):
     """Put finished rows into the columns of a log, in the order of arrival."""
@@ -807,9 +843,8 @@ def run(
     jobs, instances, clients, free_jobs, free_clients, heap_s, heap_job, core_tree, calendar, client_calendar, rows,
 ):  # fmt: skip
     """Go on until the run has ended, the buffer of rows is full, or slots run out; the code says which."""
-    plans, _, near, agenda = calendar
-    client_plans, _, client_near, client_agenda = client_calendar
-    core_s, core_winner, core_place, core_row = core_tree
+    (near, agenda), (client_near, client_agenda) = calendar[2:], client_calendar[2:]
+    core_s, core_winner = core_tree[:2]
     adapt_buckets(calendar, numbers[0].now_s)
     adapt_buckets(client_calendar, numbers[0].now_s)
     while numbers[0].written < rows.size:
@@ -818,30 +853,9 @@ def run(
         if client_agenda[0].near == 0 and client_agenda[0].later > 0:
             _open_next(client_calendar, numbers[0].now_s)
 
-        source, t, place = JOBS, near[0].at_s, near[0].place
-        if core_s[1] <= t:
-            first = core_winner[1]
-            if _is_sooner(core_s[1], core_place[first], core_row[first], t, place, near[0].row):
-                source, t, place = CORES, core_s[1], core_place[first]
-        if agenda[0].first_s <= t:
-            first = agenda[0].first
-            if agenda[0].first_s < t or plans[first].place < place:
-                source, t, place = IMPATIENT_JOBS, agenda[0].first_s, plans[first].place
-        if client_near[0].at_s <= t:
-            if client_near[0].at_s < t or client_near[0].place < place:
-                source, t, place = CLIENTS, client_near[0].at_s, client_near[0].place
-        if client_agenda[0].first_s <= t:
-            first = client_agenda[0].first
-            if client_agenda[0].first_s < t or client_plans[first].place < place:
-                source, t, place = IMPATIENT_CLIENTS, client_agenda[0].first_s, client_plans[first].place
-        upcoming = numbers[0].next_arrival - numbers[0].first_arrival
-        if upcoming < arrival_s.size:
-            arrives_s = arrival_s[upcoming]
-            arrival_place = (ARRIVAL << KIND_SHIFT) | numbers[0].next_arrival
-            if arrives_s < t or (arrives_s == t and arrival_place < place):
-                source, t, place = ARRIVALS, arrives_s, arrival_place
-        elif numbers[0].more_to_come:
+        if numbers[0].next_arrival - numbers[0].first_arrival >= arrival_s.size and numbers[0].more_to_come:
             return NEEDS_ARRIVALS
+        source, t, place = _first_event(numbers, arrival_s, core_tree, calendar, client_calendar)
         if t == np.inf and numbers[0].next_change == changes.size:
             return ENDED
         if numbers[0].next_change < changes.size:
@@ -854,7 +868,7 @@ def run(
                         _change(change.at_s, rules, jobs, instances, numbers, free_jobs, heap_s, heap_job, core_tree,
                                 calendar, change, i)  # fmt: skip
                 continue
-        if source >= CLIENTS:
+        if source >= CLIENTS:  # somebody sends
             if numbers[0].rows >= rules[0].most_rows or t > rules[0].horizon_s:  # nobody sends any more
                 if source == ARRIVALS:
                     numbers[0].next_arrival = numbers[0].first_arrival + arrival_s.size
@@ -926,7 +940,7 @@ def run(
             else:
                 client = _pop(client_near, client_agenda)
                 owner = clients[client].owner
-                who = (clients[client].user, clients[client].cycle, np.int64(clients[client].attempt))
+                who = (clients[client].user, clients[client].cycle, clients[client].attempt)
             starts, client, outcome, answered_s = _send(
                 t, rules, numbers, work, jobs, instances, clients, free_jobs, calendar, client_calendar, rows, client,
                 owner, who,

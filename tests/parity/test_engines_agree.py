@@ -140,6 +140,25 @@ def test_large_crowds_need_more_slots_and_stay_identical(rules: inputs.ClientRul
     assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
 
 
+@settings(max_examples=60)
+@given(client_rules(), all_limits(), fleets(), st.integers(0, 2**32))
+def test_bursts_gaps_and_heavy_tails_are_identical(
+    rules: inputs.ClientRules, limit: Limits, fleet: Fleet, seed: int
+) -> None:
+    """Times from nothing to 30,000 years: no width of a calendar's buckets fits for long."""
+    rng = np.random.default_rng(seed)
+    count = 1_000
+    scales = rng.choice([0.0, 1e-9, 1e-3, 1.0, 1e6, 1e12], (4, 20), p=[0.2, 0.2, 0.25, 0.25, 0.05, 0.05])
+    gaps, *stages = (rng.exponential(np.repeat(row, count // 20)) for row in scales)
+    run = EngineInput(
+        limit, OpenTimes(np.cumsum(gaps)), RunLength(2 * count), 0.001,
+        Work.given(*(stage[None, :] for stage in stages), key=seed), rules, fleet,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_engine, "_BUFFER", 100)
+        assert_same_bits(simpy_engine.run(run), compiled_engine.run_events(run))
+
+
 @pytest.mark.parametrize("load", [0.8, 1.2])
 def test_the_guides_instance_at_real_scale_is_identical(load: float) -> None:
     model = ServerModel(Deployment.guide(), LogNormal(0.0054, 1.0))

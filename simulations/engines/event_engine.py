@@ -195,7 +195,7 @@ def _slots_at_first(given: EngineInput) -> int:
 def _clients_at_first(given: EngineInput) -> int:
     if not isinstance(given.times, UserTimes):
         return _SLOTS_AT_FIRST if given.clients.waits_s.size else 1
-    return _SLOTS_AT_FIRST if given.times.are_sessions else given.times.users
+    return _SLOTS_AT_FIRST if given.times.are_sessions else max(given.times.users, 1)
 
 
 def _instances(given: EngineInput) -> Records:
@@ -208,14 +208,14 @@ def _instances(given: EngineInput) -> Records:
 
 
 def _seat_population(state: _State, times: UserTimes, horizon_s: float) -> None:
-    """Every user has a slot for good, and its first request planned."""
+    """Every user who comes at all has a slot for good, and its first request planned."""
     state.numbers["free_clients"] = 0
     users = np.arange(times.users)
-    state.clients["owner"] = state.clients["user"] = users
+    state.clients["owner"][users] = state.clients["user"][users] = users
     state.clients["job"] = state.clients["instance"] = kernel.NOBODY
     plans = state.client_calendar[0]
     comes = times.first_s <= np.minimum(horizon_s, np.finfo(float).max)
-    plans["at_s"], plans["place"] = times.first_s, (kernel.ARRIVAL << kernel.KIND_SHIFT) | users
+    plans["at_s"][users], plans["place"][users] = times.first_s, (kernel.ARRIVAL << kernel.KIND_SHIFT) | users
     coming = users[comes]
     plans["after"][coming] = np.append(coming[1:], kernel.NOBODY)
     if len(coming):

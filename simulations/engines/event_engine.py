@@ -38,10 +38,10 @@ class _State:
     jobs: Records
     instances: Records
     clients: Records
-    free_jobs: NDArray[np.int64]
-    free_clients: NDArray[np.int64]
+    free_jobs: NDArray[np.uint32]
+    free_clients: NDArray[np.uint32]
     heap_s: NDArray[np.float64]
-    heap_job: NDArray[np.int64]
+    heap_job: NDArray[np.uint32]
     core_tree: Tree
     calendar: Calendar
     client_calendar: Calendar
@@ -175,9 +175,9 @@ def _first_state(given: EngineInput) -> _State:
     numbers = np.zeros(1, kernel.NUMBERS)
     numbers["free_jobs"], numbers["database_head"] = jobs, kernel.NOBODY
     state = _State(
-        numbers, np.zeros(jobs, kernel.JOB), instances, np.zeros(clients, kernel.CLIENT), np.arange(jobs)[::-1].copy(),
-        np.arange(clients)[::-1].copy(), np.zeros((len(instances), jobs if has_cpu else 0)),
-        np.zeros((len(instances), jobs if has_cpu else 0), np.int64), _tree(len(instances)), _calendar(jobs),
+        numbers, np.zeros(jobs, kernel.JOB), instances, np.zeros(clients, kernel.CLIENT), _freed(0, jobs),
+        _freed(0, clients), np.zeros((len(instances), jobs if has_cpu else 0)),
+        np.zeros((len(instances), jobs if has_cpu else 0), np.uint32), _tree(len(instances)), _calendar(jobs),
         _calendar(clients), np.zeros(_BUFFER, kernel.ROW),
     )  # fmt: skip
     numbers["free_clients"] = clients
@@ -268,9 +268,9 @@ def _more_clients(state: _State) -> None:
     state.client_calendar = _grown(state.client_calendar, 2 * old, state.numbers)
 
 
-def _freed(old: int, new: int) -> NDArray[np.int64]:
+def _freed(old: int, new: int) -> NDArray[np.uint32]:
     """The new slots on a stack that has room for all."""
-    return np.concatenate([np.arange(old, old + new)[::-1], np.zeros(old, np.int64)])
+    return np.concatenate([np.arange(old, old + new)[::-1], np.zeros(old)]).astype(np.uint32)
 
 
 def _grown(calendar: Calendar, slots: int, numbers: Records) -> Calendar:

@@ -53,11 +53,11 @@ FARTHEST, EVENTS_A_BUCKET = 1 << 61, 2
 """The last bucket of a calendar, which holds all that is beyond; how full a bucket should be."""
 KIND_SHIFT, INSTANCE_SHIFT = 56, 40
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-"""Unsigned places in the busiest loop: of signed ones the compiled code asks whether they count from the end."""
+"""Places are unsigned where it counts: of signed ones the compiled code asks whether they count from the end."""
 
 JOB = np.dtype(
     [(name, np.int64) for name in ("row", "owner")]
-    + [(name, np.int32) for name in ("next", "stage", "instance", "client")]
+    + [("next", np.int32), ("stage", np.int32), ("instance", np.uint32), ("client", np.int32)]
     + [(name, np.float64) for name in ("cpu_s", "database_s", "service_s", "start_s", "arrival_s", "sent_s")]
     + [("cycle", np.int64), ("attempt", np.int32), ("request_class", np.int32)],
     align=True,
@@ -81,7 +81,7 @@ ROW = np.dtype(
      ("request_class", np.int32), ("outcome", np.int32)],
     align=True,
 )  # fmt: skip
-EVENT = np.dtype([("at_s", np.float64), ("place", np.int64), ("row", np.int64), ("slot", np.int64)], align=True)
+EVENT = np.dtype([("at_s", np.float64), ("place", np.int64), ("row", np.int64), ("slot", np.uint32)], align=True)
 """An event of the open bucket."""
 PLAN = np.dtype(
     [("at_s", np.float64), ("place", np.int64), ("row", np.int64), ("after", np.int32), ("before", np.int32)],
@@ -182,7 +182,7 @@ def _plan(calendar, slot, at_s, place, row):
         _push(near, state, at_s, place, row, slot)
         return
     plans[slot].at_s, plans[slot].place, plans[slot].row = at_s, place, row
-    at = bucket & (buckets.size - 1)
+    at = np.uint32(bucket & (buckets.size - 1))
     plans[slot].after = buckets[at]
     buckets[at] = slot
     state[0].later += 1
@@ -202,8 +202,9 @@ def _open_next(calendar, now_s):
             bucket = _first_bucket(calendar)
             last = bucket + buckets.size
         state[0].looked += 1
-        slot = buckets[bucket & mask]
-        buckets[bucket & mask] = NOBODY
+        at = np.uint32(bucket & mask)
+        slot = buckets[at]
+        buckets[at] = NOBODY
         while slot != NOBODY:
             after = plans[slot].after
             if _bucket_of(state, plans[slot].at_s) == bucket:
@@ -211,8 +212,8 @@ def _open_next(calendar, now_s):
                 state[0].later -= 1
                 state[0].taken += 1
             else:
-                plans[slot].after = buckets[bucket & mask]
-                buckets[bucket & mask] = slot
+                plans[slot].after = buckets[at]
+                buckets[at] = slot
                 state[0].looked += 1
             slot = after
     state[0].open = bucket

@@ -23,26 +23,28 @@ from simulations.model.fleet import BALANCERS
 
 Records = NDArray[Any]
 Tree = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Calendar = tuple[Records, NDArray[np.int32], Records, Records]
 
 _SLOTS_AT_FIRST = 1 << 8
-_BUFFER = 1 << 14
+_BUFFER = 1 << 11
 _ROWS_AT_FIRST = 1 << 16
 
 
 @dataclass
 class _State:
-    """All that changes during a run. Trees hold (time, winner, place, row)."""
+    """All that changes during a run. A tree is (time, winner, place, row), a calendar (plans, buckets, near, state)."""
 
     numbers: Records
     jobs: Records
     instances: Records
     clients: Records
-    free_jobs: NDArray[np.int64]
-    free_clients: NDArray[np.int64]
+    free_jobs: NDArray[np.uint32]
+    free_clients: NDArray[np.uint32]
     heap_s: NDArray[np.float64]
-    heap_job: NDArray[np.int64]
-    job_tree: Tree
-    client_tree: Tree
+    heap_job: NDArray[np.uint32]
+    core_tree: Tree
+    calendar: Calendar
+    client_calendar: Calendar
     rows: Records
 
 
@@ -102,8 +104,8 @@ def run_rows(given: EngineInput, take: Callable[[Records], None]) -> int:
     while True:
         code = kernel.run(
             rules, state.numbers, *fixed[:3], arrival_s, *fixed[3:], state.jobs, state.instances, state.clients,
-            state.free_jobs, state.free_clients, state.heap_s, state.heap_job, state.job_tree, state.client_tree,
-            state.rows,
+            state.free_jobs, state.free_clients, state.heap_s, state.heap_job, state.core_tree,
+            state.calendar, state.client_calendar, state.rows,
         )  # fmt: skip
         if code == kernel.NEEDS_JOBS:
             _more_jobs(state)
@@ -134,6 +136,7 @@ def _rules(given: EngineInput) -> Records:
         "is_open": not isinstance(users, UserTimes), "is_population": is_population,
         # Clients of open arrivals matter only where they try again.
         "has_clients": isinstance(users, UserTimes) or (waits and given.clients.waits_s.size > 0),
+        "is_watched": math.isfinite(min(limits.request_timeout_s, clients.timeout_s)),
     }  # fmt: skip
     for name, value in values.items():
         rules[name] = value
@@ -172,10 +175,10 @@ def _first_state(given: EngineInput) -> _State:
     numbers = np.zeros(1, kernel.NUMBERS)
     numbers["free_jobs"], numbers["database_head"] = jobs, kernel.NOBODY
     state = _State(
-        numbers, np.zeros(jobs, kernel.JOB), instances, np.zeros(clients, kernel.CLIENT), np.arange(jobs)[::-1].copy(),
-        np.arange(clients)[::-1].copy(), np.zeros((len(instances), jobs if has_cpu else 0)),
-        np.zeros((len(instances), jobs if has_cpu else 0), np.int64), _tree(len(instances) + jobs), _tree(clients),
-        np.zeros(_BUFFER, kernel.ROW),
+        numbers, np.zeros(jobs, kernel.JOB), instances, np.zeros(clients, kernel.CLIENT), _freed(0, jobs),
+        _freed(0, clients), np.zeros((len(instances), jobs if has_cpu else 0)),
+        np.zeros((len(instances), jobs if has_cpu else 0), np.uint32), _tree(len(instances)), _calendar(jobs),
+        _calendar(clients), np.zeros(_BUFFER, kernel.ROW),
     )  # fmt: skip
     numbers["free_clients"] = clients
     if isinstance(given.times, UserTimes) and not given.times.are_sessions:
@@ -184,21 +187,20 @@ def _first_state(given: EngineInput) -> _State:
 
 
 def _slots_at_first(given: EngineInput) -> int:
-    """Few job slots at first, as they grow: a small tournament is quicker. They fill its leaves, with the cores'."""
+    """Few job slots at first, as they grow."""
     inside = given.limits.most_in_flight * given.fleet.instances
-    wanted = _SLOTS_AT_FIRST if given.fleet.changes or math.isinf(inside) else int(min(inside + 1, _SLOTS_AT_FIRST))
-    return _leaves(given.fleet.instances + wanted) - given.fleet.instances
+    return _SLOTS_AT_FIRST if given.fleet.changes or math.isinf(inside) else int(min(inside + 1, _SLOTS_AT_FIRST))
 
 
 def _clients_at_first(given: EngineInput) -> int:
     if not isinstance(given.times, UserTimes):
         return _SLOTS_AT_FIRST if given.clients.waits_s.size else 1
-    return _SLOTS_AT_FIRST if given.times.are_sessions else given.times.users
+    return _SLOTS_AT_FIRST if given.times.are_sessions else max(given.times.users, 1)
 
 
 def _instances(given: EngineInput) -> Records:
     instances = np.zeros(given.fleet.instances, kernel.INSTANCE)
-    for name in ("line_head", "line_tail", "pool_head", "pool_tail"):
+    for name in ("line_head", "line_second", "line_tail", "pool_head", "pool_tail"):
         instances[name] = kernel.NOBODY
     for name in ("gate", "workers", "queue", "db_pool", "cpu_cores"):
         instances[name] = getattr(given.limits, name)
@@ -206,43 +208,55 @@ def _instances(given: EngineInput) -> Records:
 
 
 def _seat_population(state: _State, times: UserTimes, horizon_s: float) -> None:
-    """Every user has a slot for good, and its first request planned."""
+    """Every user who comes at all has a slot for good, and its first request planned."""
     state.numbers["free_clients"] = 0
     users = np.arange(times.users)
-    state.clients["owner"] = state.clients["user"] = users
+    state.clients["owner"][users] = state.clients["user"][users] = users
     state.clients["job"] = state.clients["instance"] = kernel.NOBODY
-    state.clients["awaits"] = kernel.ARRIVAL
-    time, winner, place, row = state.client_tree
-    leaves = len(time) // 2
-    time[leaves : leaves + times.users] = np.where(times.first_s <= horizon_s, times.first_s, np.inf)
-    place[: times.users] = (kernel.ARRIVAL << kernel.KIND_SHIFT) | users
-    kernel.build_tournament(time, winner, place, row)
+    plans = state.client_calendar[0]
+    comes = times.first_s <= np.minimum(horizon_s, np.finfo(float).max)
+    plans["at_s"][users], plans["place"][users] = times.first_s, (kernel.ARRIVAL << kernel.KIND_SHIFT) | users
+    coming = users[comes]
+    plans["after"][coming] = np.append(coming[1:], kernel.NOBODY)
+    if len(coming):
+        kernel.file_events(state.client_calendar, coming[0], 0.0)
 
 
-def _tree(slots: int) -> Tree:
-    leaves = _leaves(slots)
-    time, winner = np.full(2 * leaves, np.inf), np.zeros(2 * leaves, np.int64)
-    place, row = np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
-    kernel.build_tournament(time, winner, place, row)
-    return time, winner, place, row
+def _tree(instances: int) -> Tree:
+    """A tournament in which nobody has an event yet: of two, the first wins."""
+    leaves = _leaves(instances)
+    winner = np.zeros(2 * leaves, np.int64)
+    winner[leaves:] = np.arange(leaves)
+    for node in range(leaves - 1, 0, -1):
+        winner[node] = winner[2 * node]
+    return np.full(2 * leaves, np.inf), winner, np.zeros(leaves, np.int64), np.zeros(leaves, np.int64)
 
 
 def _leaves(slots: int) -> int:
-    """The next power of two, at least 2."""
-    return 1 << max(slots - 1, 1).bit_length()
+    """The next power of two."""
+    return 1 << (slots - 1).bit_length()
+
+
+def _calendar(slots: int) -> Calendar:
+    """An empty calendar, with as many buckets as slots or more."""
+    state = np.zeros(1, kernel.CALENDAR)
+    state["first"] = state["last"] = kernel.NOBODY
+    state["first_s"], state["per_s"] = math.inf, 1.0
+    near = np.zeros(slots, kernel.EVENT)
+    near["at_s"] = math.inf
+    return np.zeros(slots, kernel.PLAN), np.full(_leaves(slots), kernel.NOBODY, np.int32), near, state
 
 
 def _more_jobs(state: _State) -> None:
-    """A tournament twice as large, its new leaves for jobs."""
-    old, leaves = len(state.jobs), 2 * len(state.job_tree[2])
-    new = leaves - len(state.instances) - old
-    state.jobs = np.concatenate([state.jobs, np.zeros(new, kernel.JOB)])
-    state.free_jobs = _freed(old, new)
-    state.numbers["free_jobs"] = new
+    """Twice as many job slots."""
+    old = len(state.jobs)
+    state.jobs = np.concatenate([state.jobs, np.zeros(old, kernel.JOB)])
+    state.free_jobs = _freed(old, old)
+    state.numbers["free_jobs"] = old
     if state.heap_s.shape[1]:
-        more = ((0, 0), (0, new))
+        more = ((0, 0), (0, old))
         state.heap_s, state.heap_job = np.pad(state.heap_s, more), np.pad(state.heap_job, more)
-    state.job_tree = _grown(state.job_tree, leaves)
+    state.calendar = _grown(state.calendar, 2 * old, state.numbers)
 
 
 def _more_clients(state: _State) -> None:
@@ -251,19 +265,19 @@ def _more_clients(state: _State) -> None:
     state.clients = np.concatenate([state.clients, np.zeros(old, kernel.CLIENT)])
     state.free_clients = _freed(old, old)
     state.numbers["free_clients"] = old
-    state.client_tree = _grown(state.client_tree, 2 * old)
+    state.client_calendar = _grown(state.client_calendar, 2 * old, state.numbers)
 
 
-def _freed(old: int, new: int) -> NDArray[np.int64]:
+def _freed(old: int, new: int) -> NDArray[np.uint32]:
     """The new slots on a stack that has room for all."""
-    return np.concatenate([np.arange(old, old + new)[::-1], np.zeros(old, np.int64)])
+    return np.concatenate([np.arange(old, old + new)[::-1], np.zeros(old)]).astype(np.uint32)
 
 
-def _grown(tree: Tree, slots: int) -> Tree:
-    time, _, place, row = tree
-    grown = _tree(slots)
-    leaves, kept = len(grown[0]) // 2, len(time) // 2
-    grown[0][leaves : leaves + kept] = time[kept:]
-    grown[2][:kept], grown[3][:kept] = place, row
-    kernel.build_tournament(*grown)
-    return grown
+def _grown(calendar: Calendar, slots: int, numbers: Records) -> Calendar:
+    first = kernel.gather_events(calendar)
+    plans, _, _, state = calendar
+    larger = _calendar(slots)
+    larger[0][: len(plans)] = plans
+    larger[3][:] = state
+    kernel.file_events(larger, first, numbers["now_s"][0])
+    return larger

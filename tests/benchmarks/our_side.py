@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 from benchmarks.systems import (
     CAP,
@@ -28,9 +30,9 @@ from loadtests import Deployment, Exponential, LogNormal
 from simulations import ClosedWorkload, OpenWorkload, ServerModel, simulate
 from simulations.analysis.running import Scenario, run_threaded
 from simulations.analysis.simulation import SimulationResult, simulate_log
-from simulations.engines import compiled_engine, recursion_engine
+from simulations.engines import compiled_engine, event_engine, recursion_engine
 from simulations.engines.inputs import NOTHING, ClientRules, EngineInput, OpenTimes, RunLength, UserTimes, Work
-from simulations.engines.request_log import ABANDONED, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
+from simulations.engines.request_log import ABANDONED, OUTCOME_NAMES, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.model.clients import Clients, Retries
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import Limits
@@ -88,11 +90,11 @@ def _limits(system: System | ClosedSystem) -> Limits:
     )  # fmt: skip
 
 
-# ---- event-driven features: the kernel that covers everything, its rows put in order of arrival
+# ---- event-driven features: the kernel that covers everything
 
 
 def events_run(system: System) -> Run:
-    """Given variates through the event-driven kernel, into a whole log."""
+    """Given variates through the event-driven kernel; what the peers keep is kept: departures, and counts."""
     shape = np.shape(np.atleast_2d(system.service_s))
     stages = (_stage(system.service_s), _stage(system.cpu and system.cpu.time_s),
               _stage(system.database and system.database.time_s))  # fmt: skip
@@ -109,7 +111,22 @@ def events_run(system: System) -> Run:
         Work.given(*stages), clients, Fleet(system.instances, "least-connections"),
     )  # fmt: skip
 
-    return partial(compiled_engine.run_events, given)
+    def run() -> Result:
+        departure_s, ended = np.full(np.shape(system.service_s), np.nan), np.zeros(len(OUTCOME_NAMES), np.int64)
+        by_attempt = np.atleast_2d(departure_s)
+        event_engine.run_rows(given, lambda rows: _keep(rows, by_attempt, ended))
+        return Result(departure_s, int(ended[SHED_AT_GATE] + ended[SHED_AT_QUEUE]), int(ended[ABANDONED]))
+
+    return run
+
+
+@njit(cache=True)
+def _keep(rows: NDArray[Any], departure_s: Floats, ended: NDArray[np.int64]) -> None:
+    """Add finished rows: when those that entered departed, and how many ended how."""
+    for row in rows:
+        ended[row.outcome] += 1
+        if row.outcome not in (SHED_AT_GATE, SHED_AT_QUEUE):
+            departure_s[row.attempt, row.cycle] = row.departure_s
 
 
 def _stage(time_s: Floats | None) -> Floats:

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Distribution, Exponential, Gamma, LogNormal, Uniform
 from parity.random_runs import all_limits, assert_same_bits, client_rules, closed_runs, fleets, full_runs, open_runs
 from simulations.analysis.simulation import simulate_log
-from simulations.engines import compiled_engine, inputs, recursion_engine, simpy_engine
+from simulations.engines import compiled_engine, event_engine, inputs, recursion_engine, simpy_engine
 from simulations.engines.inputs import EngineInput, OpenTimes, RunLength, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.model.clients import Clients, Retries
@@ -52,6 +52,17 @@ def test_closed_runs_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
 @given(full_runs())
 def test_runs_with_every_feature_on_a_grid_of_ties_are_identical(run: EngineInput) -> None:
     both(run)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(full_runs(), st.integers(1, 5), st.sampled_from([1, 2, 4]))
+def test_a_run_left_and_entered_again_all_the_time_is_identical(
+    monkeypatch: pytest.MonkeyPatch, run: EngineInput, rows: int, slots: int
+) -> None:
+    """Few finished rows at once and few slots: calendars are entered, adapted and enlarged at every moment."""
+    monkeypatch.setattr(event_engine, "_BUFFER", rows)
+    monkeypatch.setattr(event_engine, "_SLOTS_AT_FIRST", slots)
+    assert_same_bits(simpy_engine.run(run), compiled_engine.run_events(run))
 
 
 SERVICE_TIMES: list[Distribution] = [
@@ -127,6 +138,25 @@ def test_large_crowds_need_more_slots_and_stay_identical(rules: inputs.ClientRul
         Work.given(service, service[:, ::-1], key=seed), rules, Fleet(instances),
     )  # fmt: skip
     assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
+
+
+@settings(max_examples=60)
+@given(client_rules(), all_limits(), fleets(), st.integers(0, 2**32))
+def test_bursts_gaps_and_heavy_tails_are_identical(
+    rules: inputs.ClientRules, limit: Limits, fleet: Fleet, seed: int
+) -> None:
+    """Times from nothing to 30,000 years: no width of a calendar's buckets fits for long."""
+    rng = np.random.default_rng(seed)
+    count = 1_000
+    scales = rng.choice([0.0, 1e-9, 1e-3, 1.0, 1e6, 1e12], (4, 20), p=[0.2, 0.2, 0.25, 0.25, 0.05, 0.05])
+    gaps, *stages = (rng.exponential(np.repeat(row, count // 20)) for row in scales)
+    run = EngineInput(
+        limit, OpenTimes(np.cumsum(gaps)), RunLength(2 * count), 0.001,
+        Work.given(*(stage[None, :] for stage in stages), key=seed), rules, fleet,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_engine, "_BUFFER", 100)
+        assert_same_bits(simpy_engine.run(run), compiled_engine.run_events(run))
 
 
 @pytest.mark.parametrize("load", [0.8, 1.2])

@@ -174,7 +174,8 @@ class _Station:
 
 def _open(given: EngineInput) -> Iterator[Stretch]:
     start_s, departure_s, outcome = np.empty(_STRETCH), np.empty(_STRETCH), np.empty(_STRETCH, np.int8)
-    zeros, first, station = np.zeros(_STRETCH, np.int64), 0, None
+    zeros, places, positions = np.zeros(_STRETCH, np.int64), np.arange(_STRETCH), np.empty(_STRETCH, np.int64)
+    first, station = 0, None
     for arrival_s, service_s, kind in _short_parts(given):
         within_horizon = int(np.searchsorted(arrival_s, given.length.horizon_s, side="right"))
         count = int(min(within_horizon, given.length.most_rows - first))
@@ -188,7 +189,7 @@ def _open(given: EngineInput) -> Iterator[Stretch]:
             began = done
             done = kernels.serve(done, count, *station.arguments, arrival_s, service_s, start_s, departure_s, outcome)
             station.calendar.adapt(float(arrival_s[done - 1]), done - began)
-        position = np.arange(first, first + count, dtype=np.int64)
+        position = np.add(places[:count], first, out=positions[:count])
         yield Stretch(arrival_s[:count], start_s[:count], departure_s[:count], outcome[:count], zeros[:count], position,
                       kind[:count])  # fmt: skip
         first += count
@@ -199,10 +200,11 @@ def _short_parts(given: EngineInput) -> Iterator[tuple[Floats, Floats, Whole]]:
     if isinstance(given.times, DrawnArrivals):
         yield from _drawn_parts(given, given.times)
         return
+    kind = np.zeros(_STRETCH, np.int64)
     for part in arrival_parts(given):
         for first in range(0, len(part), _STRETCH):
             arrival_s = part[first : first + _STRETCH]
-            yield arrival_s, *_services(given, first, len(arrival_s))
+            yield arrival_s, *_services(given, first, len(arrival_s), kind[: len(arrival_s)])
 
 
 def _drawn_parts(given: EngineInput, arrivals: DrawnArrivals) -> Iterator[tuple[Floats, Floats, Whole]]:
@@ -216,9 +218,9 @@ def _drawn_parts(given: EngineInput, arrivals: DrawnArrivals) -> Iterator[tuple[
         first, now_s = first + _STRETCH, float(arrival_s[-1])
 
 
-def _services(given: EngineInput, first: int, count: int) -> tuple[Floats, Whole]:
-    """Service times and classes of `count` arrivals from position `first` on."""
-    kind, work = np.zeros(count, np.int64), given.work
+def _services(given: EngineInput, first: int, count: int, kind: Whole) -> tuple[Floats, Whole]:
+    """Service times and classes of `count` arrivals from position `first` on; `kind` has room for them, and zeros."""
+    work = given.work
     if isinstance(given.times, OpenTimes) and given.times.service_s is not None:
         return given.times.service_s[first : first + count], kind
     if work.is_given:

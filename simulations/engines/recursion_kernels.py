@@ -315,11 +315,9 @@ def _open(calendar, bucket, per_s, far, far_due):
     slot = np.uint64(bucket) & np.uint64(count.size - 1)
     opened = count[slot]
     count[slot] = 0
-    if opened <= 8:
-        _sort_eight(bucket_s, slot * _PLACES, opened, open_s)
-    else:
-        for k in range(opened):
-            _insert(open_s, k, bucket_s[slot * _PLACES + np.uint64(k)])
+    _sort_eight(bucket_s, slot * _PLACES, opened, open_s)
+    for k in range(8, opened):
+        _insert(open_s, k, bucket_s[slot * _PLACES + np.uint64(k)])
     if bucket == far_due:
         opened, far, far_due = _take_far(calendar, bucket, per_s, opened, far)
         _sort_many(open_s, open_who, opened)

@@ -51,21 +51,27 @@ def open_run(system: System) -> Run:
     """The open kernel on given variates, stretch by stretch as in a streamed run; departures and sheds are kept."""
     times = OpenTimes(system.arrival_s, system.service_s)
     given = EngineInput(_limits(system), times, RunLength(requests=system.requests))
-
     departure_s = np.full(system.requests, np.nan)
 
     def run() -> Result:
         shed = first = 0
         for part in recursion_engine.stretches(given):
             last = first + len(part.arrival_s)
-            departure_s[first:last] = part.departure_s
-            if part.outcome.any():
-                np.putmask(departure_s[first:last], part.outcome, np.nan)
-                shed += int(np.count_nonzero(part.outcome))
+            shed += _keep_part(part.departure_s, part.outcome, departure_s[first:last])
             first = last
         return Result(departure_s, shed)
 
     return run
+
+
+@njit(cache=True)
+def _keep_part(left_s: Floats, outcome: NDArray[np.int8], departure_s: Floats) -> int:
+    """When those that entered departed; how many were shed."""
+    shed = 0
+    for i in range(left_s.size):
+        departure_s[i] = left_s[i] if outcome[i] == SERVED else np.nan
+        shed += outcome[i] != SERVED
+    return shed
 
 
 def closed_run(system: ClosedSystem) -> Run:

@@ -158,8 +158,9 @@ class _Station:
             # Behind a gate at or below the workers nobody waits: the gate is what rejects.
             (math.inf if limits.gate <= limits.workers else limits.queue, kernels.SHED_AT_QUEUE),
         )
-        room = -1 if math.isinf(room) else int(room)
-        starts = np.full(_power_of_two(int(min(room, most_waiting)) + 1), -np.inf)
+        room = int(room) if room < most_waiting else -1  # so many can never wait
+        # Zeros: before the first start nobody waits.
+        starts = np.zeros(_power_of_two(room + 1))
         calendar = _Calendar(int(min(workers, most_waiting)), workers / max(mean_service_s, 1.0 / _MOST_PER_S))
         return cls(workers, room, shed_as, starts, np.zeros(1, np.int64), calendar)
 

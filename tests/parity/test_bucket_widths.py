@@ -111,3 +111,20 @@ def test_times_so_late_that_buckets_have_no_number_of_their_own() -> None:
     service_s[0] = 1e-14
     run = EngineInput(Limits(workers=20.0, queue=5.0), OpenTimes(arrival_s, service_s), RunLength(len(arrival_s)))
     assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
+
+
+@pytest.mark.parametrize("queue", [48.0, 49.0, 50.0, 10_000.0])
+@pytest.mark.parametrize("gate", [49.0, 50.0, 5_000.0])
+def test_a_line_with_room_for_more_than_there_are(queue: float, gate: float) -> None:
+    """One worker and fifty users: nobody is shed where the line has room for 49."""
+    model = ServerModel(Deployment(workers=1, queue_capacity=int(queue), gate_limit=int(gate)), Exponential(0.01))
+    same(model, ClosedWorkload(50, Exponential(0.02)), RunLength(3_000))
+    log = simulate_log(model, ClosedWorkload(50, Exponential(0.02)), RunLength(3_000), seed=11)
+    assert bool(log.served.all()) == (min(queue, gate - 1) >= 49)
+
+
+@pytest.mark.parametrize("queue", [10, 10_000_000])
+def test_an_open_run_shorter_than_its_line(queue: int) -> None:
+    model = ServerModel(Deployment(workers=1, queue_capacity=queue), Exponential(0.01))
+    same(model, OpenWorkload(300.0), RunLength(2_000))
+    same(model, OpenWorkload(300.0), RunLength(horizon_s=5.0))

@@ -240,10 +240,11 @@ def test_a_locust_that_is_killed_midway_is_a_run_error_without_a_manifest(tmp_pa
 
     def kill_locust(_seen):
         if not killed and (out / "locust/journal.csv").stat().st_size > 1000:
-            killed.extend(child for child in psutil.Process().children() if child.pid != server.pid)
+            killed.extend(set(psutil.Process().children()) - before)
             killed[0].kill()
 
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        before = set(psutil.Process().children())  # the server, and what other tests have left running
         with pytest.raises(RunError, match=r"exit code -9\); its last messages:\n.*Starting Locust"):
             record(server.host, plan(step_time_s=30.0), out, on_progress=kill_locust)
         assert len(killed) == 1

@@ -139,7 +139,7 @@ class _Station:
     room: int
     shed_as: int
     starts: Floats
-    admitted: Whole
+    waited: Whole
     calendar: _Calendar
 
     @classmethod
@@ -168,7 +168,7 @@ class _Station:
     def arguments(self) -> tuple[object, ...]:
         """In the order of the kernels' parameters."""
         return (
-            self.workers, self.room, self.shed_as, self.starts, self.admitted, self.calendar.arrays,
+            self.workers, self.room, self.shed_as, self.starts, self.waited, self.calendar.arrays,
             self.calendar.numbers, self.calendar.per_s,
         )  # fmt: skip
 

@@ -8,8 +8,8 @@ before it alone, so no departure events are needed [1]_:
     else:  start = the earliest departure that nobody has taken yet
     departure = start + service
 
-Starts ascend, so `room` requests wait exactly when the start of the one admitted
-`room` requests ago is later than t: one comparison, no line to keep.
+Starts ascend, so `room` requests wait exactly when, of those that ever had to wait, the
+one admitted `room` requests ago starts later than t: one comparison, no line to keep.
 
 Departures to come, and the next arrivals of a closed population, stand in a
 calendar queue [2]_: time is cut into buckets of a few entries each, and only a
@@ -387,14 +387,14 @@ def refile(calendar, numbers, late_s, late_who, per_s):
 
 @njit(**_COMPILED)
 def serve(
-    first, last, workers, room, shed_as, starts, admitted, calendar, numbers, per_s, arrival_s, service_s, start_s,
+    first, last, workers, room, shed_as, starts, waited, calendar, numbers, per_s, arrival_s, service_s, start_s,
     departure_s, outcome,
 ):  # fmt: skip
     """Serve the arrivals from place `first` to before `last`; return the place reached, an earlier one when crowded.
 
     `workers` 0 stands for no limit at all. `room`: how many may wait, -1 for no limit; who finds no room is shed as
     `shed_as`. `starts` has a power of two of places, more than `room`. The state from call to call: `starts`,
-    `admitted` (how many), the departures to come in `calendar` and `numbers`; buckets are `1 / per_s` wide.
+    `waited` (how many have had to), the departures to come in `calendar` and `numbers`; buckets are `1 / per_s` wide.
     """
     if workers == 0:
         for k in range(first, last):
@@ -404,7 +404,7 @@ def serve(
     current, is_open, opened, inside = numbers[CURRENT], numbers[IS_OPEN], numbers[OPEN], numbers[INSIDE]
     far, far_due, steps, most_open = numbers[FAR], numbers[FAR_DUE], numbers[STEPS], numbers[MOST_OPEN]
     is_crowded = 0
-    upto, mask, starts_mask = admitted[0], np.uint64(count.size - 1), np.uint64(starts.size - 1)
+    so_far, mask, starts_mask = waited[0], np.uint64(count.size - 1), np.uint64(starts.size - 1)
     i, end = np.uint64(first), np.uint64(last)
     while i < end and is_crowded == 0:
         free_from = i
@@ -428,10 +428,6 @@ def serve(
             i += _ONE
         for k in range(free_from, i):
             start_s[k], outcome[k] = arrival_s[k], SERVED
-        if room >= 0:
-            for k in range(max(free_from, i - min(i, starts_mask)), i):
-                starts[(np.uint64(upto) + (k - free_from)) & starts_mask] = arrival_s[k]
-            upto += np.int64(i - free_from)
         if i < end and not is_open:
             opened, far, far_due = _open(calendar, current, per_s, far, far_due)
             is_open = 1
@@ -444,7 +440,7 @@ def serve(
                     break
             elif current < _bucket_of(t, per_s):
                 break
-            if room >= 0 and (room == 0 or starts[np.uint64(upto - room) & starts_mask] > t):
+            if room >= 0 and (room == 0 or starts[np.uint64(so_far - room) & starts_mask] > t):
                 start_s[i], departure_s[i], outcome[i] = t, t, shed_as
                 i += _ONE
                 continue
@@ -459,13 +455,13 @@ def serve(
             start_s[i], outcome[i] = begun_s, SERVED
             left_s = begun_s + service_s[i]
             departure_s[i] = left_s
-            starts[np.uint64(upto) & starts_mask] = begun_s
-            upto += 1
+            starts[np.uint64(so_far) & starts_mask] = begun_s
+            so_far += 1
             opened, far, far_due = _file(calendar, left_s, per_s, current, 1, opened, far, far_due)
             i += _ONE
     numbers[CURRENT], numbers[IS_OPEN], numbers[OPEN], numbers[INSIDE] = current, is_open, opened, inside
     numbers[FAR], numbers[FAR_DUE], numbers[STEPS], numbers[IS_CROWDED] = far, far_due, steps, is_crowded
-    admitted[0] = upto
+    waited[0] = so_far
     return np.int64(i)
 
 
@@ -503,7 +499,7 @@ def _draw_between(
 def run_closed(
     key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, horizon_s, most_rows,
     users, user_numbers, users_per_s, cycles, late_s, late_user, drawn, rank,
-    workers, room, shed_as, starts, admitted, calendar, numbers, per_s,
+    workers, room, shed_as, starts, waited, calendar, numbers, per_s,
     arrival_s, service_s, start_s, departure_s, outcome, user_of, cycle_of, kind_of,
 ):  # fmt: skip
     """A stretch of a run of a closed population; returns the number of rows written.
@@ -553,7 +549,7 @@ def run_closed(
             rows += 1
         if rows == n:
             break
-        rows = serve(n, rows, workers, room, shed_as, starts, admitted, calendar, numbers, per_s, arrival_s, service_s,
+        rows = serve(n, rows, workers, room, shed_as, starts, waited, calendar, numbers, per_s, arrival_s, service_s,
                      start_s, departure_s, outcome)  # fmt: skip
         for k in range(n, rows):
             opened -= 1

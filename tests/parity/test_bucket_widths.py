@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from loadtests.deployment import Deployment
-from loadtests.foundation.distributions import Constant, Distribution, Exponential, LogNormal, Pareto
+from loadtests.foundation.distributions import Exponential, LogNormal, Pareto
 from parity.random_runs import assert_same_bits
 from simulations.analysis.simulation import simulate_log
 from simulations.engines import compiled_engine, recursion_engine, simpy_engine
 from simulations.engines import recursion_kernels as kernels
-from simulations.engines.inputs import EngineInput, OpenTimes, RunLength
+from simulations.engines.inputs import EngineInput, OpenTimes, RunLength, UserTimes, Work
 from simulations.engines.kernel_choice import choose_kernel
 from simulations.model.server_model import Limits, ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload, Workload
@@ -56,12 +56,16 @@ def test_closed_runs(odd_width: float, deployment: Deployment) -> None:
     same(model, ClosedWorkload(300, Exponential(0.03), spawn_rate_per_s=3_000.0), RunLength(4_000))
 
 
-@pytest.mark.parametrize("service", [Constant(0.0), Constant(0.01), Exponential(0.01)])
-@pytest.mark.parametrize("deployment", [Deployment(), *LINES])
-def test_a_herd_that_stays_together(service: Distribution, deployment: Deployment) -> None:
-    """Thousands of users in one bucket, whose times cannot be told apart."""
-    model = ServerModel(deployment, service)
-    same(model, ClosedWorkload(2_000, Constant(1.0)), RunLength(8_000))
+@pytest.mark.parametrize("service_s", [(0.0,), (0.01,), (0.01, 0.02, 0.03, 0.01)])
+@pytest.mark.parametrize("limits", [Limits(), Limits(workers=40.0, queue=25.0), Limits(workers=3.0, queue=0.0)])
+def test_a_herd_that_stays_together(service_s: tuple[float, ...], limits: Limits) -> None:
+    """Two thousand users who send at the same moments, whom only their numbers tell apart."""
+    users, cycles = 2_000, 4
+    work = Work.given(np.resize(np.array(service_s), (users, cycles)))
+    times = UserTimes.given(np.zeros(users), np.ones((users, cycles)))
+    run = EngineInput(limits, times, RunLength(users * cycles), 0.0, work)
+    assert choose_kernel(run).kernel == "recursion"
+    assert_same_bits(simpy_engine.run(run), compiled_engine.run(run))
 
 
 def test_tails_that_reach_beyond_the_ring() -> None:

@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from loadtests.recording import REQUEST_COLUMNS, Outcome
+from loadtests.tables import REQUEST_COLUMNS, Outcome
 
 MarkEvent = Literal["asked", "reached", "ended"]
 

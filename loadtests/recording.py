@@ -1,24 +1,6 @@
 """A recording: what real requests did on a real server, step by step.
 
-The requests table has one row a finished request. Times are seconds on the
-load generator's monotonic clock, counted from the start of the recording.
-
-============== ======= ==========================================================
-column         dtype   meaning
-============== ======= ==========================================================
-sent_at        float64 sending time, seconds since the epoch (wall clock)
-start_s        float64 sending time, monotonic
-finish_s       float64 last byte of the response read, monotonic
-worker_id      str     load generator process
-user_id        int64   simulated user, unique within its worker
-cycle          int64   how many requests this user had sent before (0, 1, ...)
-method         str     HTTP method
-endpoint       str     request name as Locust reports it
-status         int64   HTTP status, 0 when there was no response
-outcome        str     one of `OUTCOMES`
-users          int64   users running when the request finished
-response_bytes int64   length of the response body
-============== ======= ==========================================================
+Its tables are described in `loadtests.tables`.
 """
 
 from __future__ import annotations
@@ -26,28 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-
-Outcome = Literal[
-    "served", "shed", "rate_limited", "client_error", "server_error", "timeout", "refused", "reset", "failed"
-]
-OUTCOMES: tuple[Outcome, ...] = (
-    "served", "shed", "rate_limited", "client_error", "server_error", "timeout", "refused", "reset", "failed",
-)  # fmt: skip
-
-REQUEST_COLUMNS: dict[str, str] = {
-    "sent_at": "float64", "start_s": "float64", "finish_s": "float64", "worker_id": "str", "user_id": "int64",
-    "cycle": "int64", "method": "str", "endpoint": "str", "status": "int64", "outcome": "str", "users": "int64",
-    "response_bytes": "int64",
-}  # fmt: skip
+from loadtests.gaps import Gaps, gap_table, gaps_between
+from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
 STEP_METRICS: tuple[str, ...] = (
     "throughput_rps", "goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s",
@@ -133,73 +102,6 @@ class LoadStep:
         )
 
 
-@dataclass(frozen=True)
-class Gaps:
-    """Times between a response and the same user's next request.
-
-    Parameters
-    ----------
-    observed_s : array of float
-        Complete gaps.
-    censored_s : array of float
-        Lower bounds of the gaps that were still open at the end.
-    """
-
-    observed_s: NDArray[np.float64]
-    censored_s: NDArray[np.float64]
-
-
-def gap_table(requests: pd.DataFrame) -> pd.DataFrame:
-    """When each request finished, when its user sent the next one, and until when one could have been seen.
-
-    Parameters
-    ----------
-    requests : pandas.DataFrame
-        A requests table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `finish_s`, `next_s` (NaN for a user's last request) and `seen_until_s` (the last sending
-        of the same worker), seconds, one row a request.
-    """
-    keys = ["worker_id", "user_id"]
-    rows = requests.sort_values([*keys, "cycle"], kind="stable")
-    return pd.DataFrame(
-        {
-            "finish_s": rows["finish_s"],
-            "next_s": rows.groupby(keys, sort=False)["start_s"].shift(-1),
-            "seen_until_s": rows.groupby("worker_id", sort=False)["start_s"].transform("max"),
-        }
-    )
-
-
-def gaps_between(table: pd.DataFrame, start_s: float, end_s: float, *, is_ramp_down_ahead: bool) -> Gaps:
-    """The gaps that began from `start_s` up to `end_s`.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As by `gap_table`.
-    start_s, end_s : float
-        A steady window.
-    is_ramp_down_ahead : bool
-        Whether fewer users run later: an open gap may then be that of a user who was stopped
-        at `end_s`.
-
-    Returns
-    -------
-    Gaps
-    """
-    rows = table[(table["finish_s"] >= start_s) & (table["finish_s"] < end_s)]
-    finish, following, until = (rows[name].to_numpy(dtype=float) for name in ("finish_s", "next_s", "seen_until_s"))
-    if is_ramp_down_ahead:
-        until = np.minimum(until, end_s)
-    is_open = np.isnan(following)
-    observed = np.maximum((following - finish)[~is_open], 0.0)
-    return Gaps(observed, np.maximum((until - finish)[is_open], 0.0))
-
-
 @dataclass(frozen=True, repr=False)
 class Recording:
     """Requests, steady steps and the deployment that they were measured on.
@@ -217,6 +119,11 @@ class Recording:
         Versions, command, hashes of the source files, seed.
     path : Path or None
         The folder that it was read from.
+    latency_bins : pandas.DataFrame
+        Interval-censored residence times, columns `LATENCY_BIN_COLUMNS`, of steps whose requests
+        are not known one by one; empty when every step has its requests.
+    generator : pandas.DataFrame
+        State of the load generator's processes, columns `GENERATOR_COLUMNS` (may be empty).
     """
 
     deployment: Deployment
@@ -225,6 +132,8 @@ class Recording:
     gauges: pd.DataFrame = field(default_factory=pd.DataFrame)
     manifest: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    latency_bins: pd.DataFrame = field(default_factory=lambda: empty_table(LATENCY_BIN_COLUMNS))
+    generator: pd.DataFrame = field(default_factory=lambda: empty_table(GENERATOR_COLUMNS))
 
     def step(self, number: int) -> LoadStep:
         """The step with this number.

@@ -24,8 +24,9 @@ from loadtests.block_bootstrap import (
 from loadtests.foundation.checks import positive
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
+from loadtests.gaps import Gaps, gap_table, gaps_between
 from loadtests.journal import Mark
-from loadtests.recording import Gaps, LoadStep, gap_table, gaps_between
+from loadtests.recording import LoadStep
 
 LEVEL = 0.9
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CYCLES_PER_BLOCK = 6, 60, 2.0

@@ -25,9 +25,11 @@ from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import count_rows, marks_path
-from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, STEP_METRICS, LoadStep, Recording
+from loadtests.recording import STEP_METRICS, LoadStep, Recording
+from loadtests.tables import ANY_OUTCOME, GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, empty_table
 
 MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
+LATENCY_BINS, GENERATOR = "latency_bins.parquet", "generator.parquet"
 LOCUST = "locust"
 JOURNAL = f"{LOCUST}/journal.csv"
 _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
@@ -68,6 +70,12 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
     """
     _write_table(folder / REQUESTS, recording.requests.astype(REQUEST_COLUMNS)[list(REQUEST_COLUMNS)])
     _write_table(folder / GAUGES, recording.gauges)
+    for name, table, columns in (
+        (LATENCY_BINS, recording.latency_bins, LATENCY_BIN_COLUMNS),
+        (GENERATOR, recording.generator, GENERATOR_COLUMNS),
+    ):
+        if not table.empty:
+            _write_table(folder / name, table.astype(columns)[list(columns)])
     steps = [step.to_dict() for step in recording.steps]
     write_json(folder / STEPS, {"schema_version": SCHEMA_VERSION, "steps": steps})
     journal = folder / JOURNAL
@@ -123,14 +131,19 @@ def read_recording(path: str | Path) -> Recording:
     problems = _malformed_keys(manifest) + _changed_files(folder, manifest)
     requests = _tried(problems, lambda: _read_requests(folder / REQUESTS))
     gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
+    bins = _tried(problems, lambda: _read_latency_bins(folder / LATENCY_BINS))
+    generator = _tried(problems, lambda: _read_optional(folder / GENERATOR, GENERATOR_COLUMNS))
     steps = _tried(problems, lambda: _read_steps(folder / STEPS))
     deployment = _tried(problems, lambda: Deployment.from_dict(manifest.get("deployment", {})))
     if requests is not None and isinstance(manifest.get("requests"), int) and len(requests) != manifest["requests"]:
         problems.append(f"{REQUESTS} has {len(requests)} rows where {MANIFEST} says {manifest['requests']}")
-    if problems or requests is None or gauges is None or steps is None or deployment is None:
+    if (
+        problems or requests is None or gauges is None or bins is None or generator is None
+        or steps is None or deployment is None
+    ):  # fmt: skip
         listed = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise InputError(f"The recording {folder} cannot be used; restore it from a copy or record again:\n{listed}")
-    return Recording(deployment, steps, requests, gauges, manifest, folder)
+    return Recording(deployment, steps, requests, gauges, manifest, folder, bins, generator)
 
 
 def _incomplete(folder: Path) -> str:
@@ -202,6 +215,22 @@ def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         return table.astype(columns)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path.name} holds values of a wrong type ({error})") from None
+
+
+def _read_optional(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """A table that is only written where it has rows."""
+    return _read_table(path, columns) if path.is_file() else empty_table(columns)
+
+
+def _read_latency_bins(path: Path) -> pd.DataFrame:
+    table = _read_optional(path, LATENCY_BIN_COLUMNS)
+    low, high, count = (table[name].to_numpy(dtype=float) for name in ("low_s", "high_s", "count"))
+    if not (np.all(low >= 0) and np.all(high >= low) and np.all(count >= 0) and np.all(np.isfinite(count))):
+        raise InputError(f"{path.name} has bins that end before they begin, or counts that are no numbers from 0")
+    unknown = sorted(set(table["outcome"].unique()) - {*OUTCOMES, ANY_OUTCOME})
+    if unknown:
+        raise InputError(f"{path.name} has the outcomes {', '.join(unknown)}; known are {', '.join(OUTCOMES)}, any")
+    return table
 
 
 def _read_requests(path: Path) -> pd.DataFrame:

@@ -15,8 +15,9 @@ from loadtests import Deployment, Exponential, Interval, LogNormal
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS
-from loadtests.recording import OUTCOMES, REQUEST_COLUMNS, STEP_METRICS, LoadStep
+from loadtests.recording import STEP_METRICS, LoadStep
 from loadtests.staging.service_log import HEADER
+from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS
 from simulations import (
     CalibrationResult,
     CapacityCurve,
@@ -55,7 +56,8 @@ def test_every_finding_about_the_guide_is_explained(guide_plan: CapacityPlan) ->
 
 
 def test_every_column_of_a_recording_is_described() -> None:
-    columns = {*REQUEST_COLUMNS, *GAUGE_COLUMNS, *MARK_COLUMNS, *STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
+    tables = (REQUEST_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
+    columns = {name for table in tables for name in table} | {*STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
     assert columns - names_on("files.md") == set()
 
 

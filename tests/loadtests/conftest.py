@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loadtests.recording import REQUEST_COLUMNS
+from loadtests.tables import REQUEST_COLUMNS
 
 
 def _request_table(finish_s, residence_s, outcome="served", users=10):

@@ -3,8 +3,8 @@ from dataclasses import fields
 import pytest
 
 from loadtests.journal import Journal, RequestRow, classify, count_rows, read_marks
-from loadtests.recording import REQUEST_COLUMNS
 from loadtests.store import read_journal
+from loadtests.tables import REQUEST_COLUMNS
 
 
 def wrapping(inner):

@@ -15,11 +15,11 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.plan import LoadPlan
-from loadtests.recording import REQUEST_COLUMNS
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_journal, read_recording
+from loadtests.tables import REQUEST_COLUMNS
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 

@@ -11,8 +11,9 @@ from loadtests.block_bootstrap import (
     widening,
 )
 from loadtests.deployment import Deployment
+from loadtests.gaps import Gaps
 from loadtests.journal import Mark
-from loadtests.recording import STEP_METRICS, Gaps, Recording
+from loadtests.recording import STEP_METRICS, Recording
 from loadtests.steady_state import Window, mean_gap_s, number_of_blocks, steady_windows, summarise, summarise_steps
 
 MARKS = (

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,16 @@ from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import Journal, RequestRow
 from loadtests.recording import Recording
 from loadtests.steady_state import Window, summarise_steps
-from loadtests.store import JOURNAL, MANIFEST, check_new_folder, read_recording, write_recording
+from loadtests.store import (
+    GENERATOR,
+    JOURNAL,
+    LATENCY_BINS,
+    MANIFEST,
+    check_new_folder,
+    read_recording,
+    write_recording,
+)
+from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS
 
 
 @pytest.fixture
@@ -44,6 +54,35 @@ def test_a_recording_comes_back_as_it_was_written(folder):
     assert recording.gauges["ccu_utilization"].tolist() == [10.0]
     assert recording.path == folder
     assert "10 users" in recording.summary()
+
+
+def test_latency_bins_and_the_generator_s_rows_come_back_and_no_file_stands_for_none(folder, tmp_path):
+    plain = read_recording(folder)
+    assert plain.latency_bins.empty
+    assert plain.generator.empty
+    assert not (folder / LATENCY_BINS).exists()
+    assert not (folder / GENERATOR).exists()
+    bins = pd.DataFrame([[1, "", "any", 0.1, np.inf, 2.5]], columns=list(LATENCY_BIN_COLUMNS))
+    generator = pd.DataFrame([[1.0, "0", 5, 10, 0.5, 0.01, 30, 1024, 1e9]], columns=list(GENERATOR_COLUMNS))
+    write_recording(tmp_path / "with", replace(plain, latency_bins=bins, generator=generator, manifest={"seed": 3}))
+    again = read_recording(tmp_path / "with")
+    pd.testing.assert_frame_equal(again.latency_bins, bins.astype(LATENCY_BIN_COLUMNS))
+    pd.testing.assert_frame_equal(again.generator, generator.astype(GENERATOR_COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ([1, "", "any", 0.2, 0.1, 1.0], "end before they begin"),
+        ([1, "", "any", 0.1, 0.2, np.nan], "no numbers from 0"),
+        ([1, "", "lost", 0.1, 0.2, 1.0], "the outcomes lost"),
+    ],
+)
+def test_impossible_latency_bins_are_refused(folder, tmp_path, row, problem):
+    bins = pd.DataFrame([row], columns=list(LATENCY_BIN_COLUMNS))
+    write_recording(tmp_path / "with", replace(read_recording(folder), latency_bins=bins, manifest={}))
+    with pytest.raises(InputError, match=problem):
+        read_recording(tmp_path / "with")
 
 
 def test_a_step_counts_once(folder):

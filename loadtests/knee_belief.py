@@ -89,11 +89,6 @@ class KneeBelief:
         weights = self.weights * np.where(self.levels >= users, met, 1.0 - met)
         return replace(self, weights=weights / weights.sum())
 
-    def quantile(self, probability: float) -> int:
-        """The smallest level that the knee does not exceed with this probability."""
-        place = int(np.searchsorted(np.cumsum(self.weights), probability * (1.0 - 1e-12)))
-        return int(self.levels[min(place, len(self.levels) - 1)])
-
     @property
     def halving_level(self) -> int:
         """The level of users, from 1, that the knee is below as likely as not."""
@@ -113,8 +108,9 @@ class KneeBelief:
             Its middle is the median.
         """
         tail = (1.0 - level) / 2.0
-        low, mid, high = (float(self.quantile(p)) for p in (tail, 0.5, 1.0 - tail))
-        return Interval(low, mid, high, level, "confidence")
+        low, mid, high = (self._place(p) for p in (tail, 0.5, 1.0 - tail))
+        last = np.append(self.levels[1:] - 1, self.levels[-1])  # a level stands for all up to the next one
+        return Interval(float(self.levels[low]), float(self.levels[mid]), float(last[high]), level, "confidence")
 
     @property
     def probability_beyond(self) -> float:
@@ -125,3 +121,8 @@ class KneeBelief:
     def probability_none(self) -> float:
         """That no level keeps it."""
         return float(self.weights[0])
+
+    def _place(self, probability: float) -> int:
+        """Of the first level up to which the belief adds up to `probability`."""
+        place = int(np.searchsorted(np.cumsum(self.weights), probability * (1.0 - 1e-12)))
+        return min(place, len(self.levels) - 1)

@@ -147,9 +147,8 @@ def test_the_result_says_what_it_rests_on():
     assert [item["users"] for item in document["steps"]] == result.to_frame()["users"].tolist()
     assert "meet the objective" in result.summary()
     assert result.summary() in repr(result)
-    assert next_users(result.steps, LIMIT, KneeOptions()) == belief_after(result.steps, LIMIT, KneeOptions()).quantile(
-        0.5
-    )
+    belief = belief_after(result.steps, LIMIT, KneeOptions())
+    assert next_users(result.steps, LIMIT, KneeOptions()) == belief.halving_level
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 import pandas as pd
@@ -82,6 +83,8 @@ class KneeResult:
         The limit that stops a larger load; None when no level broke one.
     steps : tuple of KneeStep
         In the order of time.
+    belief : KneeBelief
+        Where the knee may be, by all steps.
     """
 
     objective: KneeObjective
@@ -89,6 +92,7 @@ class KneeResult:
     reason: StopReason
     bound_by: Bound | None
     steps: tuple[KneeStep, ...]
+    belief: KneeBelief
 
     @property
     def is_met(self) -> bool:
@@ -102,8 +106,7 @@ class KneeResult:
             {
                 **step.to_dict(),
                 "bad_fraction": step.bad_interval(dispersion).to_dict(),
-                "probability_met": step.probability_met(self.objective, dispersion),
-                "bound_by": step.bound_by(self.objective, dispersion),
+                "probability_kept": self.belief.probability_kept(step.users),
             }
             for step in self.steps
         ]
@@ -119,7 +122,7 @@ class KneeResult:
             row = {name: step[name] for name in ("users", "window_s", "requests")}
             for name in ("p95_s", "bad_fraction"):
                 row |= {f"{name}_{end}": step[name][end] for end in ("low", "mid", "high")}
-            rows.append(row | {name: step[name] for name in ("probability_met", "bound_by")})
+            rows.append(row | {name: step[name] for name in ("probability_kept",)})
         return pd.DataFrame(rows)
 
     def summary(self) -> str:
@@ -173,7 +176,8 @@ def search_knee(
         steps.append(measure(next_users(steps, objective, options)))
         belief = belief_after(steps, objective, options)
         reason = _reason_to_stop(belief, steps, options, is_time_left=is_time_left())
-    return KneeResult(objective, belief.interval(options.level), reason, _bound_by(steps, objective), tuple(steps))
+    bound_by = _bound_by(steps, objective, options)
+    return KneeResult(objective, belief.interval(options.level), reason, bound_by, tuple(steps), belief)
 
 
 def belief_after(steps: Sequence[KneeStep], objective: KneeObjective, options: KneeOptions) -> KneeBelief:
@@ -189,10 +193,15 @@ def belief_after(steps: Sequence[KneeStep], objective: KneeObjective, options: K
     -------
     KneeBelief
     """
-    belief, dispersion = KneeBelief.before_any_step(options.most_users), usual_dispersion(steps)
-    for step in steps:
-        belief = belief.updated(step.users, step.probability_met(objective, dispersion))
-    return belief
+    return reduce(KneeBelief.first_of, _beliefs_by_limit(steps, objective, options).values())
+
+
+def _beliefs_by_limit(
+    steps: Sequence[KneeStep], objective: KneeObjective, options: KneeOptions
+) -> dict[Bound, KneeBelief]:
+    before, dispersion = KneeBelief.before_any_step(options.most_users), usual_dispersion(steps)
+    evidence = [step.evidence(objective, dispersion) for step in steps]
+    return {limit: before.after([item[limit] for item in evidence]) for limit in objective.limits}
 
 
 def next_users(steps: Sequence[KneeStep], objective: KneeObjective, options: KneeOptions) -> int:
@@ -212,10 +221,10 @@ def next_users(steps: Sequence[KneeStep], objective: KneeObjective, options: Kne
     """
     if not steps:
         return options.start_users
-    dispersion = usual_dispersion(steps)
-    kept = [step.users for step in steps if step.probability_met(objective, dispersion) >= 0.5]
+    belief = belief_after(steps, objective, options)
+    kept = [step.users for step in steps if belief.probability_kept(step.users) >= 0.5]
     farthest = math.ceil(options.growth * max(kept)) if kept else min(step.users for step in steps)
-    return min(belief_after(steps, objective, options).halving_level, farthest, options.most_users)
+    return min(belief.halving_level, farthest, options.most_users)
 
 
 def _reason_to_stop(
@@ -233,10 +242,10 @@ def _reason_to_stop(
     return None if is_time_left else "time"
 
 
-def _bound_by(steps: Sequence[KneeStep], objective: KneeObjective) -> Bound | None:
-    """What the lightest level that broke the objective broke."""
-    dispersion = usual_dispersion(steps)
-    broken = [step for step in steps if step.probability_met(objective, dispersion) < 0.5]
-    if not broken:
+def _bound_by(steps: Sequence[KneeStep], objective: KneeObjective, options: KneeOptions) -> Bound | None:
+    """The limit whose knee comes first; None when no level was likely to break one."""
+    beliefs = _beliefs_by_limit(steps, objective, options)
+    together = reduce(KneeBelief.first_of, beliefs.values())
+    if all(together.probability_kept(step.users) >= 0.5 for step in steps):
         return None
-    return min(broken, key=lambda step: step.users).bound_by(objective, dispersion)
+    return min(beliefs, key=lambda limit: beliefs[limit].interval().mid)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights
 from loadtests.foundation.checks import positive
@@ -27,7 +27,7 @@ _RUN_TO_RUN_CV = 0.01
 _P95 = 0.95
 _FEWEST_SERVED = 20
 _USUAL_DISPERSION = 3.0
-_GRID = 200
+_FAR_BEYOND = 50.0
 
 Bound = Literal["p95", "bad"]
 
@@ -63,9 +63,83 @@ class KneeObjective:
                 "No test of finite length can show a share of exactly 0."
             )
 
+    @property
+    def limits(self) -> tuple[Bound, ...]:
+        """What is limited."""
+        given: dict[Bound, float | None] = {"p95": self.p95_s, "bad": self.max_bad_fraction}
+        return tuple(limit for limit, most in given.items() if most is not None)
+
     def to_dict(self) -> dict[str, float | None]:
         """JSON form."""
         return {"p95_s": self.p95_s, "max_bad_fraction": self.max_bad_fraction}
+
+
+@dataclass(frozen=True)
+class P95Evidence:
+    """A measured percentile: its logarithm is taken as Student's t around the true one.
+
+    Parameters
+    ----------
+    users : int
+    excess : float
+        Logarithm of the percentile over its limit; NaN where hardly any request was served, which
+        counts as far beyond any limit.
+    spread : float
+        Standard error of the logarithm.
+    blocks : int
+        Blocks of time that the standard error was estimated from.
+    """
+
+    users: int
+    excess: float
+    spread: float
+    blocks: int
+    clear: float = 0.1
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.excess):
+            object.__setattr__(self, "excess", _FAR_BEYOND)
+            object.__setattr__(self, "spread", 1.0)
+
+    def likelihood(self, excess: Floats) -> Floats:
+        """Of the measurement if the true excess were that, relative to the likeliest."""
+        distance = (self.excess - excess) / self.spread
+        degrees = self.blocks - 1
+        return np.asarray((1.0 + distance**2 / degrees) ** (-(degrees + 1) / 2))
+
+
+@dataclass(frozen=True)
+class BadEvidence:
+    """A measured share of bad requests: binomial over as many as are worth independent ones.
+
+    Parameters
+    ----------
+    users : int
+    share : float
+    worth : float
+        Number of independent requests that would tell as much.
+    limit : float
+    """
+
+    users: int
+    share: float
+    worth: float
+    limit: float
+    clear: float = math.log(2.0)
+
+    @property
+    def excess(self) -> float:
+        """Logarithm of the share over its limit; minus infinity without a bad request."""
+        return math.log(self.share / self.limit) if self.share > 0 else -math.inf
+
+    def likelihood(self, excess: Floats) -> Floats:
+        """Of the measurement if the true excess were that, relative to the likeliest."""
+        true = np.minimum(self.limit * np.exp(np.minimum(excess, 50.0)), 1.0 - 1e-9)
+        return np.asarray(np.exp(self.worth * (self._log_likelihood(true) - self._log_likelihood(self.share))))
+
+    def _log_likelihood(self, true: Floats | float) -> Floats:
+        """Of one request; a share of 0 or 1 loses its impossible term."""
+        return np.asarray(special.xlogy(self.share, true) + special.xlog1py(1.0 - self.share, -np.asarray(true)))
 
 
 @dataclass(frozen=True)
@@ -134,44 +208,28 @@ class KneeStep:
         low, high = float(posterior.ppf(tail)), float(posterior.ppf(1.0 - tail))
         return Interval(min(low, share), share, max(high, share), level, "confidence")
 
-    def probability_p95_met(self, objective: KneeObjective) -> float:
-        """How likely the percentile keeps its limit in the long run; 1 where it has none."""
-        if objective.p95_s is None:
-            return 1.0
-        if math.isnan(self.p95_s):
-            return 0.0
-        distance = math.log(objective.p95_s / max(self.p95_s, 1e-9))
-        return float(stats.t.cdf(distance / self.p95_log_spread, self.blocks - 1))
+    def evidence(self, objective: KneeObjective, dispersion: float) -> dict[Bound, P95Evidence | BadEvidence]:
+        """What the step says about each limit of the objective; nothing where it shows nothing.
 
-    def probability_bad_met(self, objective: KneeObjective, dispersion: float) -> float:
-        """How likely the share of bad requests keeps its limit in the long run; 1 where it has none.
+        Parameters
+        ----------
+        objective : KneeObjective
+        dispersion : float
+            As in `bad_interval`.
 
-        Before the step, shares below and above the limit are as likely as each other, every order of
-        magnitude alike up to a factor of 30; so a step too short for a bad request speaks, a little,
-        for the level and never against it.
+        Returns
+        -------
+        dict
+            By limit, ``p95`` and ``bad``, as far as they are set.
         """
-        limit = objective.max_bad_fraction
-        if limit is None:
-            return 1.0
-        if self.requests == 0:
-            return 0.0
-        share, worth = self.bad / self.requests, self._worth(dispersion)
-        likelihoods = [
-            _log_likelihoods(share, worth, np.geomspace(limit, end, _GRID))
-            for end in (limit / 30.0, min(30.0 * limit, 0.999))
-        ]
-        largest = max(float(values.max()) for values in likelihoods)
-        below, above = (float(np.exp(values - largest).sum()) for values in likelihoods)
-        return below / (below + above)
-
-    def probability_met(self, objective: KneeObjective, dispersion: float) -> float:
-        """How likely the level keeps the whole objective."""
-        return self.probability_p95_met(objective) * self.probability_bad_met(objective, dispersion)
-
-    def bound_by(self, objective: KneeObjective, dispersion: float) -> Bound:
-        """The limit that is closer to being broken."""
-        is_slow = self.probability_p95_met(objective) < self.probability_bad_met(objective, dispersion)
-        return "p95" if is_slow else "bad"
+        found: dict[Bound, P95Evidence | BadEvidence] = {}
+        if objective.p95_s is not None:
+            excess = math.log(max(self.p95_s, 1e-9) / objective.p95_s)
+            found["p95"] = P95Evidence(self.users, excess, self.p95_log_spread, self.blocks)
+        if objective.max_bad_fraction is not None:
+            share = self.bad / self.requests if self.requests else 1.0
+            found["bad"] = BadEvidence(self.users, share, self._worth(dispersion), objective.max_bad_fraction)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form of what was measured."""
@@ -186,13 +244,10 @@ class KneeStep:
         return stats.beta(0.5 + share * worth, 0.5 + (1.0 - share) * worth)
 
     def _worth(self, dispersion: float) -> float:
-        """How many independent requests tell as much."""
+        """How many independent requests tell as much; where none finished, every user waited in vain."""
+        if self.requests == 0:
+            return float(self.users)
         return float(self.requests / np.fmax(dispersion, self.dispersion))
-
-
-def _log_likelihoods(share: float, worth: float, true: Floats) -> Floats:
-    """Log-likelihood of a share among `worth` independent requests, for each true share."""
-    return np.asarray(worth * (share * np.log(true) + (1.0 - share) * np.log1p(-true)))
 
 
 def usual_dispersion(steps: Sequence[KneeStep]) -> float:

@@ -15,7 +15,8 @@ log(metric) over log(users) between the recording's own levels,
 
     d log(metric) / d log(service) = 1 + e Z / (R + Z),
 
-which is 1 at light load and (R + Z) / R at saturation. With a single level e is not known and
+which is 1 at light load and (R + Z) / R at saturation, and within 5 % of the exact closed M/M/c
+at any load (an arriving user meets the queue of one user fewer). With a single level e is not known and
 that largest value is taken. Goodput never answers by more than the factor itself; the share
 shed beyond the gate by its complement.
 
@@ -237,7 +238,7 @@ def _run_to_run(stated: tuple[bool, ...], rule: ComparisonRule, levels: Sequence
     sides = [name for name, is_stated in zip("AB", stated, strict=True) if is_stated]
     if not sides:
         return []
-    single = " With one load level only, latencies are taken to answer to it as at saturation."
+    single = " With one load level only, latencies are taken to answer to it as at saturation: compare two or more."
     return [
         Finding(
             "run-to-run-stated", "info",

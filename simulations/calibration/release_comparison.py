@@ -256,10 +256,11 @@ def _poor_fits(a: CalibrationResult, b: CalibrationResult) -> Iterator[Finding]:
 def _lightest_steps(a: Recording, b: Recording, problems: Sequence[str]) -> Finding:
     """The residence time at the lightest load holds the service time: an upper bound of it."""
     sides = [min(item.steps, key=lambda step: step.users) for item in (a, b)]
+    why = "; ".join(item.rstrip(".") for item in problems)
     said = " and ".join(f"{name} at most {_bound(step)}" for name, step in zip("AB", sides, strict=True))
     return Finding(
         "service-time-not-compared", "info",
-        f"The service time was not compared: {'; '.join(item.rstrip('.') for item in problems)}. By the residence time of its lightest step it is in "
+        f"The service time was not compared: {why}. By the residence time of its lightest step it is in "
         f"{said}.",
         "Import or record the requests one by one, at two load levels or more.",
         {"upper_bound_s": {name: step.metrics["mean_s"].high for name, step in zip("AB", sides, strict=True)}},

@@ -10,6 +10,7 @@ from loadtests.comparison.rule import ComparisonRule
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, LogNormal
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
 from loadtests.recording import Recording
 from simulations import CalibrationResult, ServerModel, calibrate, compare_fits, compare_recordings
 from support.synthetic_recordings import record_model
@@ -93,12 +94,18 @@ def test_models_with_other_limits_and_without_a_common_range_say_so(
         compare_fits(fits[0], light)
 
 
-def test_limits_that_were_searched_are_compared_as_parameters() -> None:
-    sides = []
-    for seed in (1, 2):
-        made = recorded(0.08, seed, (16, 40, 60))
-        sides.append(replace(made, deployment=Deployment(queue_capacity=12)))
-    found = compare_recordings(*sides)
-    workers = found.of("workers")
-    assert workers.a.mid == pytest.approx(8, abs=1)
-    assert workers.verdict == "not judged"
+def test_limits_that_were_searched_are_compared_as_parameters(
+    fits: tuple[CalibrationResult, CalibrationResult],
+) -> None:
+    def searched(fit: CalibrationResult, workers: float) -> CalibrationResult:
+        told = Interval(workers - 1, workers, workers + 1, kind="parameter")
+        return replace(fit, parameters={**fit.parameters, "workers": told})
+
+    workers = compare_fits(searched(fits[0], 8), searched(fits[1], 12), users=[16]).of("workers")
+    assert (workers.a.mid, workers.verdict) == (pytest.approx(8), "not judged")
+    assert workers.change.mid == pytest.approx(0.5)
+    assert 0.2 < workers.change.low < 0.45
+    untold = replace(fits[1], identified={**fits[1].identified, "service_mean_s": False})
+    found = compare_fits(fits[0], untold, users=[16])
+    assert "service_mean_s" in next(item.message for item in found.findings if item.code == "parameters-not-told")
+    assert "service_mean_s" not in {item.metric for item in found.differences}

@@ -279,7 +279,7 @@ def _comparison() -> list[str]:
         "",
         f"The mean change of P95 over all steps is known to {half:.1%} (half an interval, mean). Four steps of 30 s",
         "tell a release that is 20 % slower from an equal one. They are too short to show that nothing changed by more",
-        "than 5 % anywhere, at any load: the verdict on equal releases is *unclear*, with how much longer would decide.",
+        "than 5 % at any load: the verdict on equal releases is *unclear*, with how much longer would decide.",
         "",
         *_cells_not_measured([name for cell, name in _CELLS.items() if not rows[cell]]),
     ]

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from loadtests.comparison.compare import compare_steps
+    from loadtests.comparison.result import RecordingComparison
+    from loadtests.comparison.rule import ComparisonRule
     from loadtests.deployment import Deployment, read_deployment
     from loadtests.foundation.distributions import (
         Constant,
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
     from loadtests.store import read_recording
 
 __all__ = [
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep",
+    "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform",
+    "Weibull", "compare_steps", "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -44,13 +47,16 @@ _DISTRIBUTIONS = (
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "ComparisonRule": "loadtests.comparison.rule",
         "Deployment": "loadtests.deployment",
         "Interval": "loadtests.foundation.intervals",
         "LoadPlan": "loadtests.plan",
         "LoadStep": "loadtests.recording",
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
+        "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
+        "compare_steps": "loadtests.comparison.compare",
         "read_deployment": "loadtests.deployment",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",

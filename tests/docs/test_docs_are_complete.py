@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
-from loadtests import Deployment, Exponential, Interval, LogNormal
+from loadtests import ComparisonRule, Deployment, Exponential, Interval, LogNormal, RecordingComparison
+from loadtests.comparison.result import Difference
+from loadtests.comparison.rule import SHARES
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS
@@ -74,6 +76,13 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
     written = (STEP, fit, model, comparison, checked, report, ONE)
     keys = {key for item in written for key in item.to_dict()}
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_key_of_a_comparison_is_described() -> None:
+    item = Difference("p95_s", "step", 1, ONE, ONE, ONE, ONE, 0.05, "unclear")
+    document = RecordingComparison((item,), ComparisonRule(), (), "", "", 1).to_dict()
+    keys = {key for part in (document, document["rule"], document["differences"][0]) for key in part} | {*SHARES}
     assert keys - names_on("files.md") == set()
 
 

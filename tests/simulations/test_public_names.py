@@ -9,17 +9,18 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep",
+    "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform",
+    "Weibull", "compare_steps", "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
-    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",
-    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange", "LoadPrediction",
-    "LoadStep", "LogNormal", "Mixture", "Objective", "OpenWorkload", "PairedComparison", "Pareto", "Precision",
-    "ProfileWorkload", "Quantity", "Recording", "ReplicationPlan", "RequestClass", "ResourceUse", "Retries",
-    "ServerModel", "SessionWorkload", "SimulationResult", "SweepSize", "TraceWorkload", "Uniform", "ValidationReport",
-    "Weibull", "calibrate", "capacity_of_fit", "compare_models", "find_capacity", "judge", "model_draws",
+    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "ComparisonRule", "Constant", "CurveFeature",
+    "Deployment", "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange",
+    "LoadPrediction", "LoadStep", "LogNormal", "Mixture", "ModelComparison", "Objective", "OpenWorkload",
+    "PairedComparison", "Pareto", "Precision", "ProfileWorkload", "Quantity", "Recording", "RecordingComparison",
+    "ReplicationPlan", "RequestClass", "ResourceUse", "Retries", "ServerModel", "SessionWorkload", "SimulationResult",
+    "SweepSize", "TraceWorkload", "Uniform", "ValidationReport", "Weibull", "calibrate", "capacity_of_fit",
+    "compare_fits", "compare_models", "compare_recordings", "find_capacity", "judge", "model_draws",
     "parse_distribution", "predict_curve", "predict_load", "predict_window", "read_deployment", "read_recording",
     "record", "simulate", "sweep_load", "validate_model",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import capacity_coverage as capacity
+import comparison_errors as comparison
 import simulation_coverage as simulation
 import single_run_coverage as single_run
 
@@ -46,7 +47,7 @@ def page_text() -> str:
         "`./run python tests/studies/write_evidence.py` from the results under `tests/studies/results`.",
         "",
     ]
-    parts = (_calibration(), _simulation(), _none_seen(), _capacity(), _not_measured())
+    parts = (_calibration(), _simulation(), _none_seen(), _capacity(), _comparison(), _not_measured())
     return "\n".join([*opening, *(line for part in parts for line in part)])
 
 
@@ -230,6 +231,72 @@ def _capacity() -> list[str]:
         f"Versions: {versions}.",
         "",
     ]
+
+
+_CELLS = {
+    "same": "the same server",
+    "at_margin": "all times 5 % longer: exactly at the margin",
+    "slower_10": "service times 10 % longer",
+    "slower_20": "service times 20 % longer",
+    "restless": "the same server; speeds vary by 3 % from run to run where 1 % is stated",
+    "same_with_service_time": "the same server, service time judged too",
+    "at_margin_with_service_time": "exactly at the margin, service time judged too",
+    "slower_10_with_service_time": "service times 10 % longer, service time judged too",
+}
+
+
+def _comparison() -> list[str]:
+    rows = comparison.rows_by_cell()
+    lines = [
+        "## Comparisons of two recordings",
+        "",
+        "Pairs of simulated load tests of one server, four steps of 30 s each, compared with a margin of 5 % and",
+        "intervals at 90 % (`tests/studies/comparison_errors.py` says which server and loads). Each recording has its",
+        "own speed, with a coefficient of variation of 1 %. The rows share their recordings A. What is claimed: where",
+        "no difference lies beyond the margin, *worse* is said in at most 5 % of the pairs. In brackets the 95 %",
+        "Clopper-Pearson interval.",
+        "",
+        "| B is | Pairs | worse | unclear | not worse |",
+        "|---|---|---|---|---|",
+    ]
+    for cell, name in _CELLS.items():
+        if rows[cell]:
+            shares = [_verdict_share(rows[cell], verdict) for verdict in ("worse", "unclear", "not worse")]
+            lines.append(f"| {name} | {len(rows[cell])} | {' | '.join(shares)} |")
+    lines += [
+        "",
+        "How often the 90 % interval of a step's own change holds the true change:",
+        "",
+        "| B is | goodput | mean | P95 |",
+        "|---|---|---|---|",
+    ]
+    for cell in ("same", "at_margin"):
+        held = [_held_share(rows[cell], metric) for metric in ("goodput_rps", "mean_s", "p95_s")]
+        lines.append(f"| {_CELLS[cell]} | {' | '.join(held)} |")
+    half = sum(float(row["half_width_p95_all_steps"]) for row in rows["same"]) / len(rows["same"])
+    return [
+        *lines,
+        "",
+        f"The mean change of P95 over all steps is known to {half:.1%} (half an interval, mean). Four steps of 30 s",
+        "tell a release that is 20 % slower from an equal one. They are too short to show that nothing changed by more",
+        "than 5 % at any load: the verdict on equal releases is *unclear*, with how much longer would decide.",
+        "",
+        *_cells_not_measured([name for cell, name in _CELLS.items() if not rows[cell]]),
+    ]
+
+
+def _cells_not_measured(names: list[str]) -> list[str]:
+    return ["Not measured yet, though the study has them:", "", *(f"- {name}" for name in names), ""] if names else []
+
+
+def _verdict_share(rows: list[dict[str, str]], verdict: str) -> str:
+    hits = sum(row["verdict"] == verdict for row in rows)
+    bounds = stats.binomtest(hits, len(rows)).proportion_ci(0.95)
+    return f"{hits / len(rows):.1%} ({bounds.low:.1%} to {bounds.high:.1%})"
+
+
+def _held_share(rows: list[dict[str, str]], metric: str) -> str:
+    return f"{sum(int(row[f'{metric}_held']) for row in rows) / (len(rows) * len(comparison.USERS)):.1%}"
 
 
 def _not_measured() -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib as mpl
 import pytest
 
 from capacity import charts
 from capacity.output.charts.style import new_figure
+from loadtests import compare_steps
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError
@@ -60,3 +62,23 @@ def test_without_axes_a_chart_opens_a_pyplot_figure(recording: Recording) -> Non
     axes = draw(CapacityCurve.from_steps(recording.steps))
     assert pyplot.gcf() is axes.figure  # type: ignore[attr-defined]
     pyplot.close("all")
+
+
+def test_a_comparison_shows_harm_to_the_right_and_every_judged_difference(recording: Recording) -> None:
+    slower = ServerModel(Deployment(workers=8, queue_capacity=8), Exponential(0.1), 0.001)
+    found = compare_steps(recording, record_model(slower, (10, 30, 80), Exponential(0.2), window_s=5.0))
+    _, (axes,) = new_figure()
+    assert charts.plot_comparison(found, ax=axes) is axes
+    labels = [item.get_text() for item in axes.get_yticklabels()]
+    assert len(labels) == len(found.judged)
+    assert {"goodput, 80 users", "P95, all steps"} <= set(labels)
+    assert axes.get_title(loc="left") == "Two recordings: worse"
+    middles = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert middles
+    assert min(middles) > 5
+
+
+def test_a_comparison_in_which_nothing_was_judged_is_not_drawn(recording: Recording) -> None:
+    nothing = replace(compare_steps(recording, recording), differences=())
+    with pytest.raises(InputError, match="Nothing was judged"):
+        charts.plot_comparison(nothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import stat
 import struct
 from contextlib import suppress
 
@@ -55,7 +56,15 @@ def _connections() -> list[tuple[Peer, int]]:
 
 
 def _opened(number: int) -> socket.socket:
-    return socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM)
+    """A second file of the same socket (`socket.fromfd` would leak one for each file that is no socket)."""
+    if not stat.S_ISSOCK(os.fstat(number).st_mode):
+        raise OSError("no socket")
+    copy = os.dup(number)
+    try:
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def _peer_of(number: int) -> Peer | None:

@@ -9,9 +9,10 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Constant", "Deployment", "Empirical", "Exponential", "Fault", "Gamma", "Interval", "LoadPlan", "LoadStep",
+    "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull",
+    "parse_distribution", "parse_fault", "read_deployment", "read_fault_log", "read_fault_script", "read_recording",
+    "read_service_log", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",

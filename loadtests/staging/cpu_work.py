@@ -19,6 +19,7 @@ MOST_THREADS = 1_024
 _NICENESS = 5
 _CALIBRATION_ROUNDS = 20_000
 _LONGEST_CHUNK_S = 0.05  # so that a server that ends does not wait for long work
+_FIRST_SHARE = 0.8
 _CLOSE_ENOUGH = 0.01  # of what was planned; what was used is logged
 _FEWEST_ROUNDS = 16
 
@@ -90,11 +91,14 @@ class CpuWork:
         return CpuUse(planned_s, consumed, time.monotonic() - asked)
 
     def _burn(self, planned_s: float) -> float:
-        """Hash until the planned time is used, in as few calls as possible: each needs Python's lock to come back."""
-        begun, used = time.thread_time(), 0.0
+        """Hash until the planned time is used, in as few calls as possible: each needs Python's lock to come back.
+
+        The first call stops short of the plan, so that a core slower than the last one measured does not overdo it.
+        """
+        begun, used, share = time.thread_time(), 0.0, _FIRST_SHARE
         while planned_s - used > _CLOSE_ENOUGH * planned_s and not self._closing:
-            rounds = max(int(min(planned_s - used, _LONGEST_CHUNK_S) * self._rounds_per_s), _FEWEST_ROUNDS)
-            before = used
+            rounds = max(int(min(share * (planned_s - used), _LONGEST_CHUNK_S) * self._rounds_per_s), _FEWEST_ROUNDS)
+            before, share = used, 1.0
             _hash(rounds)
             used = time.thread_time() - begun
             if rounds > _CALIBRATION_ROUNDS:

@@ -19,7 +19,7 @@ from loadtests.staging import cpu_work
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
-SMALL_S, LARGE_S = 0.008, 0.032
+SMALL_S, LARGE_S = 0.008, 0.048
 CLIENTS, REQUESTS_EACH = 8, 20
 BATCHES = 8
 FALSE_ALARM = 0.001  # of calling a line processor sharing, or the other way round

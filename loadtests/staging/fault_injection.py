@@ -72,7 +72,7 @@ class FaultInjector:
     def begin(self) -> None:
         """The server is ready: the script's clock starts."""
         self._origin_s = time.monotonic()
-        self.log.add("ready")
+        self.log.add("ready", at_s=self._origin_s)
 
     async def follow_script(self) -> None:
         """Log beginnings and ends, freeze the loop, crash; returns when nothing more is to happen."""

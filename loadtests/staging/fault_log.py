@@ -30,11 +30,15 @@ class FaultLog:
             raise RunError(f"The fault log {path} cannot be written ({error.strerror}); choose another path.") from None
         self._file.write(FAULT_LOG_HEADER)
 
-    def add(self, event: str, fault: Fault | None = None, endpoint: str = "", client: str = "") -> None:
-        """Write one row with the time of now."""
+    def add(
+        self, event: str, fault: Fault | None = None, endpoint: str = "", client: str = "", at_s: float | None = None
+    ) -> None:
+        """Write one row with the time of now, or of `at_s` on the monotonic clock."""
         if self._file is not None:
+            now_s = time.monotonic()
+            moment_s = now_s if at_s is None else at_s
             kind, text = ("", "") if fault is None else (fault.kind, fault.text())
-            times = f"{time.time():.6f},{time.monotonic():.6f}"
+            times = f"{time.time() - now_s + moment_s:.6f},{moment_s:.6f}"
             self._file.write(f"{event},{kind},{text},{times},{endpoint},{client}\n")
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ def visit(folder, deployment, hang_up, stall_s):
             time.sleep(0.05)
         metrics = fetch(f"{server.host}/api/metrics").json_object()
     faults = read_fault_log(options.fault_log)
-    thawed_s = faults.loc[faults["event"] == "begin", "monotonic_s"].item() + stall_s
+    thawed_s = faults.loc[faults["event"] == "ready", "monotonic_s"].item() + stall_s
     return SimpleNamespace(**seen, metrics=metrics, thawed_s=thawed_s, log=read_service_log(options.service_log))
 
 

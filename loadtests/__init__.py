@@ -29,14 +29,17 @@ if TYPE_CHECKING:
     from loadtests.progress import Progress
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
+    from loadtests.staging.faults import Fault, parse_fault, read_fault_script
     from loadtests.staging.options import StagingOptions
     from loadtests.staging.process import start_staging
+    from loadtests.staging.truth import read_fault_log, read_service_log
     from loadtests.store import read_recording
 
 __all__ = [
-    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep",
-    "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform",
-    "Weibull", "compare_steps", "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
+    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault", "Gamma", "Interval", "LoadPlan",
+    "LoadStep", "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions",
+    "Uniform", "Weibull", "compare_steps", "parse_distribution", "parse_fault", "read_deployment", "read_fault_log",
+    "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -49,6 +52,7 @@ __getattr__, __dir__ = attach(
     {
         "ComparisonRule": "loadtests.comparison.rule",
         "Deployment": "loadtests.deployment",
+        "Fault": "loadtests.staging.faults",
         "Interval": "loadtests.foundation.intervals",
         "LoadPlan": "loadtests.plan",
         "LoadStep": "loadtests.recording",
@@ -57,8 +61,12 @@ __getattr__, __dir__ = attach(
         "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
         "compare_steps": "loadtests.comparison.compare",
+        "parse_fault": "loadtests.staging.faults",
         "read_deployment": "loadtests.deployment",
+        "read_fault_log": "loadtests.staging.truth",
+        "read_fault_script": "loadtests.staging.faults",
         "read_recording": "loadtests.store",
+        "read_service_log": "loadtests.staging.truth",
         "record": "loadtests.runner",
         "start_staging": "loadtests.staging.process",
         **dict.fromkeys(_DISTRIBUTIONS, "loadtests.foundation.distributions"),

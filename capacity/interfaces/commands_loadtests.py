@@ -61,9 +61,17 @@ def staging(
     db_pool: Annotated[int, typer.Option(help="Database connections.")] = 20,
     service_log: Annotated[Path | None, typer.Option(help="CSV for planned and realised service times.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the service times.")] = 1,
+    cpu_time: Annotated[str, typer.Option(help="CPU time of a request, before its service time.")] = "none",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND:AT:DURATION[:VALUE], such as stall:5s:2s or slow-database:10s:30s:5; may be repeated."),
+    ] = None,
+    fault_script: Annotated[Path | None, typer.Option(help="JSON file with a list of faults.")] = None,
+    fault_log: Annotated[Path | None, typer.Option(help="CSV for what the faults did, and when.")] = None,
 ) -> None:
     """Run the bundled staging server: a real gate, line, workers and database pool. Ctrl-C ends it."""
     from loadtests.deployment import Deployment, read_deployment
+    from loadtests.staging.faults import parse_faults, read_fault_script
     from loadtests.staging.options import StagingOptions
     from loadtests.staging.server import run_staging
 
@@ -75,7 +83,13 @@ def staging(
         chosen = Deployment.from_utilization(max_ccu, utilization).with_limits(**given)
     else:
         chosen = read_deployment(deployment)
-    run_staging(StagingOptions(chosen, service_time, db_time, port, seed, service_log))
+    faults = parse_faults(fault or ()) + (() if fault_script is None else read_fault_script(fault_script))
+    run_staging(
+        StagingOptions(
+            chosen, service_time, db_time, port, seed, service_log, cpu_time=cpu_time, faults=faults,
+            fault_log=fault_log,
+        )
+    )  # fmt: skip
 
 
 def record(

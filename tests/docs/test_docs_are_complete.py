@@ -18,6 +18,8 @@ from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS
 from loadtests.recording import STEP_METRICS, LoadStep
+from loadtests.staging.fault_log import FAULT_LOG_HEADER
+from loadtests.staging.faults import KINDS
 from loadtests.staging.service_log import HEADER
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS
 from simulations import (
@@ -60,7 +62,12 @@ def test_every_finding_about_the_guide_is_explained(guide_plan: CapacityPlan) ->
 def test_every_column_of_a_recording_is_described() -> None:
     tables = (REQUEST_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
     columns = {name for table in tables for name in table} | {*STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
+    columns |= set(FAULT_LOG_HEADER.strip().split(","))
     assert columns - names_on("files.md") == set()
+
+
+def test_every_kind_of_fault_is_described() -> None:
+    assert set(KINDS) - names_on("how-it-works.md") == set()
 
 
 def test_every_limit_of_a_deployment_is_described() -> None:

@@ -88,21 +88,7 @@ def format_change(change: Interval, *, is_share: bool) -> str:
 
 @dataclass(frozen=True, repr=False)
 class _Comparison:
-    """Differences of two sides and what follows from them.
-
-    Parameters
-    ----------
-    differences : tuple of Difference
-        Of every step and metric, over all steps, and of fitted parameters.
-    rule : ComparisonRule
-        Margins and level, stated beforehand.
-    findings : tuple of Finding
-        What else differs, what was left out, what could not be known.
-    a_source, b_source : str
-        Where the two sides were read from.
-    seed : int
-        Of the resampling.
-    """
+    """Differences of two sides and what follows from them; fields as of `RecordingComparison`."""
 
     differences: tuple[Difference, ...]
     rule: ComparisonRule
@@ -210,7 +196,18 @@ class _Comparison:
 class RecordingComparison(_Comparison):
     """What changed from recording A to recording B (`loadtests.comparison.compare.compare_steps`).
 
-    Its fields, and `verdict`, `reason`, `summary()`, `to_frame()`, `to_dict()`, are those of every comparison.
+    Parameters
+    ----------
+    differences : tuple of Difference
+        Of every step and metric, over all steps, and of fitted parameters.
+    rule : ComparisonRule
+        Margins and level, stated beforehand.
+    findings : tuple of Finding
+        What else differs, what was left out, what could not be known.
+    a_source, b_source : str
+        Where the two sides were read from.
+    seed : int
+        Of the resampling.
     """
 
     compared: ClassVar[str] = "recordings"
@@ -220,7 +217,18 @@ class RecordingComparison(_Comparison):
 class ModelComparison(_Comparison):
     """What changed from calibrated model A to calibrated model B (`simulations.compare_fits`).
 
-    Its fields, and `verdict`, `reason`, `summary()`, `to_frame()`, `to_dict()`, are those of every comparison.
+    Parameters
+    ----------
+    differences : tuple of Difference
+        Of every step and metric, over all steps, and of fitted parameters.
+    rule : ComparisonRule
+        Margins and level, stated beforehand.
+    findings : tuple of Finding
+        What else differs, what was left out, what could not be known.
+    a_source, b_source : str
+        Where the two sides were read from.
+    seed : int
+        Of the resampling.
     """
 
     compared: ClassVar[str] = "models"

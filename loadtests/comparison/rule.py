@@ -96,7 +96,18 @@ class ComparisonRule:
         return self.margin if self.share_margin is None else self.share_margin
 
     def margin_of(self, metric: str) -> float:
-        """The margin on the scale on which the metric is compared, as it is stated (always positive)."""
+        """The margin on the scale on which the metric is compared, as it is stated (always positive).
+
+        Parameters
+        ----------
+        metric : str
+            Of `STEP_METRICS`, or a parameter of the model.
+
+        Returns
+        -------
+        float
+            A share of A's value; of shares, points of all requests.
+        """
         return self.margin_of_shares if metric in SHARES else self.margin
 
     def to_dict(self) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class PlannedShape(LoadTestShape):
         self._current += 1
         if self._current == len(self._stretches):
             self._mark("ended", self.get_current_user_count())
+            self._target = (self._stretches[-1].end_users, self._target[1])
         elif self._current < len(self._stretches):
             self._begin(self._stretches[self._current])
 
@@ -95,14 +96,18 @@ class PlannedShape(LoadTestShape):
             self._mark("reached", users)
 
     def _follow_ramp(self) -> None:
-        """On a ramp, the users of half a second from now, at once: Locust starts users in bursts of a second anyway."""
+        """On a ramp, the users of the middle of the time until the next change, at once.
+
+        The next change is a second away, or the stretch's end where that is nearer than two.
+        """
         if self._current >= len(self._stretches):
             return
         stretch = self._stretches[self._current]
         if stretch.begin_users == stretch.end_users:
             return
-        since_s = self.get_run_time() - (self._ends_s[self._current] - stretch.seconds)
-        users, before = stretch.users_after(since_s + _TICK_S / 2), self._target[0]
+        left_s = self._ends_s[self._current] - self.get_run_time()
+        until_change_s = left_s if left_s < 2 * _TICK_S else _TICK_S
+        users, before = stretch.users_after(stretch.seconds - left_s + until_change_s / 2), self._target[0]
         if users != before:
             self._target = (users, float(max(abs(users - self.get_current_user_count()), 1)))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from loadtests.abort import AbortCondition, parse_abort
     from loadtests.deployment import Deployment, read_deployment
     from loadtests.foundation.distributions import (
         Constant,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
+    from loadtests.foundation.server_access import Access, Header
+    from loadtests.load_shapes import LoadShape, parse_shape
+    from loadtests.pacing import Pacing, parse_pacing
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
     from loadtests.recording import LoadStep, Recording
@@ -31,8 +35,9 @@ if TYPE_CHECKING:
     from loadtests.store import read_recording
 
 __all__ = [
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
+    "AbortCondition", "Access", "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Header", "Interval",
+    "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "Recording",
+    "StagingOptions", "Uniform", "Weibull", "parse_abort", "parse_distribution", "parse_pacing", "parse_shape",
     "read_deployment", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
@@ -44,13 +49,21 @@ _DISTRIBUTIONS = (
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "AbortCondition": "loadtests.abort",
+        "Access": "loadtests.foundation.server_access",
         "Deployment": "loadtests.deployment",
+        "Header": "loadtests.foundation.server_access",
         "Interval": "loadtests.foundation.intervals",
         "LoadPlan": "loadtests.plan",
+        "LoadShape": "loadtests.load_shapes",
         "LoadStep": "loadtests.recording",
+        "Pacing": "loadtests.pacing",
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
         "StagingOptions": "loadtests.staging.options",
+        "parse_abort": "loadtests.abort",
+        "parse_pacing": "loadtests.pacing",
+        "parse_shape": "loadtests.load_shapes",
         "read_deployment": "loadtests.deployment",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",

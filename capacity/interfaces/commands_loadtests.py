@@ -144,13 +144,19 @@ def record(
     )
     check_folder_target(folder)
     recording = record_with_progress(host, plan, folder, _read(deployment))
+    has_aborted = any(item.code == "test-aborted" for item in load_findings(recording))
+    if not recording.steps and plan.has_plateaus and not has_aborted:
+        raise RunError(
+            f"No step of {folder} has a steady window, so nothing can be calibrated on it; make --step-time longer "
+            "or --spawn-rate higher."
+        )
     if as_json:
         print_json(recording_document(recording, host, folder))
     else:
         print_recording(recording)
         print_findings(load_findings(recording))
         messages().print(f"Wrote {folder}", soft_wrap=True)
-    if any(item.code == "test-aborted" for item in load_findings(recording)):
+    if has_aborted:
         raise RunError(f"The test was ended early by --abort-if; what was recorded until then is in {folder}.")
 
 
@@ -239,7 +245,10 @@ def print_recording(recording: Recording) -> None:
         for step in recording.steps
     ]  # fmt: skip
     columns = ("step", "users", "steady", "requests", "served/s", "mean", "P95", "shed")
-    out().print(table("Measured (latencies of served requests)", columns, rows))
+    if rows:
+        out().print(table("Measured (latencies of served requests)", columns, rows))
+    else:
+        out().print(f"Measured: {len(recording.requests):,} requests, no steps.")
     offered = recording.manifest.get("offered", [])
     if offered:
         out().print(_offered_table(offered))

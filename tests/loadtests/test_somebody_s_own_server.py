@@ -1,9 +1,13 @@
 """Headers, TLS, bodies and the preflight, against real HTTP and HTTPS servers on loopback."""
 
 import socket
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 
+import loadtests
 from loadtests.foundation.distributions import Constant
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.foundation.server_access import Access, Header
@@ -69,7 +73,7 @@ def test_a_client_certificate_is_shown(pems, tmp_path):
     access = Access(ca=pems["server"][0], certificate=certificate_file, key=key)
     with serving(certificate=pems["server"], client_authority=certificate_file) as server:
         recording = record(server.host, plan(access=access), tmp_path / "out")
-        with pytest.raises(RunError, match="wants a client certificate .*--cert FILE"):
+        with pytest.raises(RunError, match=r"wants a client certificate .*--cert FILE"):
             preflight(server.host, plan(access=Access(ca=pems["server"][0])))
     assert set(recording.requests["outcome"]) == {"served"}
 
@@ -90,6 +94,22 @@ def test_an_unchecked_certificate_is_loaded_on_demand(pems, tmp_path):
             preflight(server.host, plan(access=Access(ca=pems["elsewhere"][0])))
         recording = record(server.host, plan(access=Access(is_insecure=True)), tmp_path / "out")
     assert set(recording.requests["outcome"]) == {"served"}
+
+
+def test_locust_itself_checks_certificates(pems, tmp_path):
+    words = ["--headless", "--users", "2", "--run-time", "1s", "--think", "constant:50ms", "--journal", "journal.csv"]
+    command = [sys.executable, "-m", "locust", "-f", f"{loadtests.__path__[0]}/locustfile.py", *words]
+    with serving(certificate=pems["server"]) as server:
+        subprocess.run(
+            [*command, "--request", "GET /", "-H", server.host],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert server.seen == []
+    assert set(pd.read_csv(tmp_path / "journal.csv")["outcome"]) == {"failed"}
 
 
 def test_http_and_https_are_not_mixed_up(pems):
@@ -136,7 +156,7 @@ def test_what_may_be_meant_is_said_and_does_not_stop_the_test():
 def test_a_missing_variable_stops_the_test_before_anything_is_sent(monkeypatch):
     monkeypatch.delenv("LOAD_TOKEN", raising=False)
     access = Access((Header("Authorization", "env:LOAD_TOKEN"),))
-    with serving() as server, pytest.raises(InputError, match="LOAD_TOKEN .header Authorization. is not set"):
+    with serving() as server, pytest.raises(InputError, match=r"LOAD_TOKEN \(header Authorization\) is not set"):
         preflight(server.host, plan(access=access))
     assert server.seen == []
 
@@ -144,6 +164,6 @@ def test_a_missing_variable_stops_the_test_before_anything_is_sent(monkeypatch):
 def test_a_silent_server_is_named():
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        pytest.raises(RunError, match="did not answer GET / within 0.3 s"),
+        pytest.raises(RunError, match=r"did not answer GET / within 0\.3 s"),
     ):
         preflight(f"http://127.0.0.1:{silent.getsockname()[1]}", plan(request_timeout_s=0.3))

@@ -9,8 +9,9 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
+    "AbortCondition", "Access", "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Header", "Interval",
+    "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "Recording",
+    "StagingOptions", "Uniform", "Weibull", "parse_abort", "parse_distribution", "parse_pacing", "parse_shape",
     "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {

@@ -7,6 +7,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from loadtests.foundation.checks import positive
@@ -225,6 +226,11 @@ class Aborted:
             f"{self.condition.metric} was {shown} over {self.condition.window_s:g} s ({self.requests} requests), above "
             f"the limit of {self.condition.described(self.condition.limit)}"
         )
+
+
+def abort_notice(journal: Path) -> Path:
+    """Where the Locust process writes why it ended a test early."""
+    return journal.with_suffix(".abort.json")
 
 
 class RecentRequests:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtests.abort import Aborted
+from loadtests.abort import Aborted, abort_notice
 from loadtests.foundation.files import read_json
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import format_duration
@@ -57,11 +57,6 @@ class OfferedLoad:
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return asdict(self)
-
-
-def abort_notice(journal: Path) -> Path:
-    """Where the Locust process writes why it ended a test early."""
-    return journal.with_suffix(".abort.json")
 
 
 def read_aborted(journal: Path) -> Aborted | None:

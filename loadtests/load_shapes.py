@@ -85,6 +85,8 @@ class LoadShape:
     stretches : tuple of Stretch
     is_sought_limit : bool
         Whether running into an abort condition is what it is for.
+    is_endless : bool
+        Whether it rises without a stated end (after `MOST_LEVELS` it ends all the same).
 
     Raises
     ------
@@ -95,6 +97,7 @@ class LoadShape:
     text: str
     stretches: tuple[Stretch, ...]
     is_sought_limit: bool = False
+    is_endless: bool = False
 
     def __post_init__(self) -> None:
         if not any(max(item.begin_users, item.end_users) for item in self.stretches):
@@ -131,7 +134,8 @@ class LoadShape:
     def to_dict(self) -> dict[str, Any]:
         """JSON form; a stretch is [seconds, begin_users, end_users, is_plateau]."""
         rows = [[item.seconds, item.begin_users, item.end_users, item.is_plateau] for item in self.stretches]
-        return {"text": self.text, "stretches": rows, "is_sought_limit": self.is_sought_limit}
+        kinds = {"is_sought_limit": self.is_sought_limit, "is_endless": self.is_endless}
+        return {"text": self.text, "stretches": rows, **kinds}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LoadShape:
@@ -146,7 +150,7 @@ class LoadShape:
         LoadShape
         """
         stretches = tuple(Stretch(float(row[0]), row[1], row[2], bool(row[3])) for row in data["stretches"])
-        return cls(data["text"], stretches, bool(data["is_sought_limit"]))
+        return cls(data["text"], stretches, bool(data["is_sought_limit"]), bool(data["is_endless"]))
 
 
 def steps(users: Sequence[int], step_time_s: float) -> LoadShape:
@@ -236,7 +240,7 @@ def breakpoint_search(begin_users: int, by_users: int, every_s: float, most_user
     limit = "" if most_users is None else f":{most_users}"
     levels = range(begin_users, last + 1, by_users)
     text = f"breakpoint:{begin_users}:{by_users}:{every_s:g}s{limit}"
-    return LoadShape(text, tuple(_plateau(level, every_s) for level in levels), is_sought_limit=True)
+    return LoadShape(text, tuple(_plateau(level, every_s) for level in levels), True, most_users is None)
 
 
 def replay(history: TrafficHistory, peak_users: int, speed: float, *, name: str = "history") -> LoadShape:
@@ -291,7 +295,10 @@ def joined(shapes: Sequence[LoadShape]) -> LoadShape:
     LoadShape
     """
     stretches = tuple(item for shape in shapes for item in shape.stretches)
-    return LoadShape("+".join(item.text for item in shapes), stretches, any(item.is_sought_limit for item in shapes))
+    is_sought_limit, is_endless = (
+        any(getattr(item, name) for item in shapes) for name in ("is_sought_limit", "is_endless")
+    )
+    return LoadShape("+".join(item.text for item in shapes), stretches, is_sought_limit, is_endless)
 
 
 def parse_shape(text: str) -> LoadShape:

@@ -20,6 +20,7 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from loadtests import listener
+from loadtests.abort import abort_notice
 from loadtests.abort_watch import AbortWatch
 from loadtests.foundation.draws import draws_s
 from loadtests.foundation.errors import InputError
@@ -27,6 +28,7 @@ from loadtests.foundation.http_client import BODY_METHODS, EMPTY_BODY, with_cont
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.server_access import tls_context
 from loadtests.foundation.units import parse_duration_s
+from loadtests.load_shapes import LoadShape
 from loadtests.pacing import due_times_s
 from loadtests.plan import LoadPlan
 from loadtests.plan_options import add_plan_options, plan_of, shape_of
@@ -99,7 +101,7 @@ def _same_context(plan: LoadPlan, **_authorities: Any) -> Any:
     return tls_context(plan.access)
 
 
-def _mix(requests: Sequence[Any], random: np.random.Generator) -> Iterator[Request]:
+def _mix(requests: Sequence[Request], random: np.random.Generator) -> Iterator[Request]:
     edges = np.cumsum([request.weight for request in requests])
     while True:
         for place in np.searchsorted(edges, random.random(64) * edges[-1], side="right"):
@@ -116,34 +118,48 @@ def add_options(parser: Any) -> None:
 def use_plan(environment: Any, runner: Any, **_event: Any) -> None:
     """Check what the plan needs of this process, watch for its abort conditions, and put its shape in force."""
     listener.start(environment)
-    options = environment.parsed_options
+    plan = _plan_that_can_run(environment)
+    if isinstance(runner, WorkerRunner):
+        AbortWatch(environment, (), None)  # counts for its master, whatever its own options are
+        return
+    watch = _watch(environment, plan) if plan.abort_if else None
+    shape = shape_of(environment.parsed_options)
+    if shape is not None:
+        environment.shape_class = _planned_shape(environment, plan, shape, watch)
+        environment.shape_class.runner = runner
+    elif watch is not None:
+        quit_when_aborted(runner, watch)
+
+
+def _plan_that_can_run(environment: Any) -> LoadPlan:
+    """The plan, its headers and TLS files tried; ends Locust where they cannot be had."""
     try:
-        plan, shape = plan_of(options), shape_of(options)
-        if environment.host is None or environment.host.startswith("https"):
-            tls_context(plan.access)
+        plan = plan_of(environment.parsed_options)
         plan.access.header_values()
+        if (environment.host or "").startswith("https"):
+            tls_context(plan.access)
     except InputError as error:
         sys.exit(str(error))
-    watch = _watch(environment, plan) if plan.abort_if else None
-    if shape is not None and not isinstance(runner, WorkerRunner):
-        hold_s = plan.settling_s if options.plan else parse_duration_s(options.hold_time)
-        environment.shape_class = PlannedShape(
-            shape,
-            hold_s,
-            spawn_rate=plan.spawn_rate if options.plan else options.spawn_rate,
-            listener=getattr(environment, "journal_listener", None),
-            watch=watch,
-        )
-        environment.shape_class.runner = runner
-    elif watch is not None and not isinstance(runner, WorkerRunner):
-        quit_when_aborted(runner, watch)
+    return plan
+
+
+def _planned_shape(environment: Any, plan: LoadPlan, shape: LoadShape, watch: AbortWatch | None) -> PlannedShape:
+    """A plan's file says how long the last level goes on and how fast users start; else Locust's options do."""
+    options = environment.parsed_options
+    return PlannedShape(
+        shape,
+        plan.settling_s if options.plan else parse_duration_s(options.hold_time),
+        spawn_rate=plan.spawn_rate if options.plan else options.spawn_rate,
+        listener=getattr(environment, "journal_listener", None),
+        watch=watch,
+    )
 
 
 def _watch(environment: Any, plan: LoadPlan) -> AbortWatch:
     """The watch; an aborted test's exit code is 1, unless it looked for its limit or somebody reads the notice."""
     options = environment.parsed_options
     journal, parent = getattr(options, "journal", None), getattr(options, "end_with_parent", None)
-    watch = AbortWatch(environment, plan.abort_if, Path(journal).with_suffix(".abort.json") if journal else None)
+    watch = AbortWatch(environment, plan.abort_if, abort_notice(Path(journal)) if journal else None)
 
     def set_exit_code(**_event: Any) -> None:
         if watch.has_aborted and parent is None and not plan.load_shape.is_sought_limit:

@@ -102,16 +102,19 @@ class LoadPlan:
         positive("request_timeout_s", self.request_timeout_s)
         if self.spawn_rate is not None:
             positive("spawn_rate", self.spawn_rate)
+        self._check_settling()
+        if self.load_shape.is_endless and not self.abort_if:
+            raise InputError(
+                f"The shape {self.load_shape.text} rises until it is stopped, and nothing stops it; give an abort "
+                "condition such as 'error-rate>5%' or 'p95>2s', or the most users: breakpoint:FROM:BY:EVERY:MOST."
+            )
+
+    def _check_settling(self) -> None:
         shortest_s = self._shortest_plateau_s
         if self.settle_s is not None and non_negative("settle_s", self.settle_s) >= shortest_s:
             raise InputError(
                 f"settle_s is {self.settle_s!r}, which leaves nothing of a step of {shortest_s!r} s; "
                 "make the steps longer or cut less."
-            )
-        if self.shape is not None and self.shape.is_sought_limit and not self.abort_if and _has_no_limit(self.shape):
-            raise InputError(
-                f"The shape {self.shape.text} rises until it is stopped, and nothing stops it; give an abort condition "
-                "such as 'error-rate>5%' or 'p95>2s', or the most users: breakpoint:FROM:BY:EVERY:MOST."
             )
 
     @property
@@ -220,12 +223,6 @@ def automatic_spawn_rate(change: int, step_time_s: float) -> float:
     """Users a second for a ramp of `change` users: two bursts where that is comfortable for the generator."""
     comfortable = min(max(math.ceil(abs(change) / 2), _SLOWEST_RATE), _FASTEST_COMFORTABLE_RATE)
     return max(float(comfortable), abs(change) / (step_time_s * _MOST_OF_STEP_FOR_RAMP))
-
-
-def _has_no_limit(shape: LoadShape) -> bool:
-    """Whether a part of the shape rises without a stated end."""
-    parts = [part.split(":") for part in shape.text.split("+")]
-    return any(words[0] == "breakpoint" and len(words) == 4 for words in parts)
 
 
 def _listed(request: Request) -> list[str | float]:

@@ -20,6 +20,7 @@ _WRONG = {
 }
 _REDIRECTS = (301, 302, 303, 307, 308)
 _UNAVAILABLE, _TOO_MANY = 503, 429
+_CERTIFICATE_HINT = "if it wants a client certificate, give that with --cert FILE and --key FILE"
 
 
 def preflight(host: str, plan: LoadPlan) -> tuple[Finding, ...]:
@@ -99,7 +100,8 @@ def _answer(host: str, plan: LoadPlan, request: tuple[str, str, str], timeout_s:
     except ssl.SSLError as error:
         why = _tls_failure(error)
     except (OSError, http.client.HTTPException) as error:
-        why = f"gave no HTTP answer to {method} {path} ({error!r}); check the address, and whether it wants https"
+        hint = _CERTIFICATE_HINT if host.startswith("https") else "check whether it wants https://"
+        why = f"gave no HTTP answer to {method} {path} ({error!r}); check the address; {hint}"
     raise RunError(f"The host {host} {why}.")
 
 
@@ -108,5 +110,5 @@ def _tls_failure(error: ssl.SSLError) -> str:
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
         return "does not speak TLS; write http:// instead of https://, or correct the port"
     if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-        return f"wants a client certificate ({reason}); give it with --cert FILE and --key FILE"
-    return f"and this client do not agree on TLS ({reason}); check its versions and certificates"
+        return f"refuses this client ({reason}); {_CERTIFICATE_HINT}"
+    return f"and this client do not agree on TLS ({reason}); check its versions; {_CERTIFICATE_HINT}"

@@ -76,7 +76,6 @@ class PlannedShape(LoadTestShape):
         self._current += 1
         if self._current == len(self._stretches):
             self._mark("ended", self.get_current_user_count())
-            self._target = (self._stretches[-1].end_users, self._target[1])
         elif self._current < len(self._stretches):
             self._begin(self._stretches[self._current])
 

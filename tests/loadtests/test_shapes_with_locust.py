@@ -1,6 +1,7 @@
 """Stock Locust with our locustfile: shapes, schedules and abort conditions as options."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -9,11 +10,14 @@ import pandas as pd
 import pytest
 
 import loadtests
+from loadtests.abort import parse_abort
 from loadtests.deployment import Deployment
+from loadtests.foundation.files import write_json
 from loadtests.foundation.seeds import generator
 from loadtests.journal import read_marks
 from loadtests.load_shapes import parse_shape
 from loadtests.pacing import due_times_s, parse_pacing
+from loadtests.plan import LoadPlan
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 
@@ -95,18 +99,41 @@ def _first(iterator, count):
     return (item for item, _ in zip(iterator, range(count), strict=False))
 
 
-def test_a_plan_and_its_abort_conditions_hold_for_workers_too(server, tmp_path):
-    done = locust(
-        tmp_path, server.host, "--processes", "2", "--shape", "steps:4:60s", "--pacing", "constant:20", "--request",
-        "GET /nothing", "--request", "GET /api/users", "--abort-if", "error-rate>20% over 20s",
+def test_a_plan_and_its_abort_conditions_hold_for_a_worker_that_was_given_neither(server, tmp_path):
+    plan = LoadPlan(
+        shape=parse_shape("steps:4:60s"), pacing=parse_pacing("constant:20"), settle_s=1.0,
+        requests=(("GET", "/nothing", 1), ("GET", "/api/users", 1)), abort_if=(parse_abort("error-rate>20% over 20s"),),
     )  # fmt: skip
+    write_json(tmp_path / "plan.json", plan.to_dict())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    words = ["--worker", "--master-port", port, "--journal", "journal.csv"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", LOCUSTFILE, *words],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        done = locust(
+            tmp_path,
+            server.host,
+            "--master",
+            "--master-bind-port",
+            port,
+            "--expect-workers",
+            "1",
+            "--plan",
+            "plan.json",
+        )
+        worker.wait(20)
+    finally:
+        worker.kill()
+        worker.wait()
     assert done.returncode == 1, done.stderr
     assert "The test ends early: error-rate was" in done.stderr
-    notice = json.loads((tmp_path / "journal.abort.json").read_text())
-    assert notice["value"] > 0.2
+    assert json.loads((tmp_path / "journal.abort.json").read_text())["value"] > 0.2
     assert read_marks(tmp_path / "journal.csv")[-1].event == "ended"
-    journals = [path for path in tmp_path.glob("journal.*.csv") if "marks" not in path.name]
-    assert [pd.read_csv(path)["due_s"].notna().all() for path in journals] == [True, True]
+    (journal,) = (path for path in tmp_path.glob("journal.*.csv") if "marks" not in path.name)
+    assert set(pd.read_csv(journal)["endpoint"]) == {"/nothing", "/api/users"}
 
 
 def test_an_abort_condition_holds_without_a_shape_too(server, tmp_path):

@@ -144,12 +144,12 @@ def _plan_that_can_run(environment: Any) -> LoadPlan:
 
 
 def _planned_shape(environment: Any, plan: LoadPlan, shape: LoadShape, watch: AbortWatch | None) -> PlannedShape:
-    """A plan's file says how long the last level goes on and how fast users start; else Locust's options do."""
+    """A plan's file says how long the last level goes on, else an option does."""
     options = environment.parsed_options
     return PlannedShape(
         shape,
         plan.settling_s if options.plan else parse_duration_s(options.hold_time),
-        spawn_rate=plan.spawn_rate if options.plan else options.spawn_rate,
+        spawn_rate=plan.spawn_rate,
         listener=getattr(environment, "journal_listener", None),
         watch=watch,
     )

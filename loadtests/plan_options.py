@@ -29,8 +29,6 @@ from loadtests.planned_requests import (
     parse_request,
 )
 
-_WITHOUT_SHAPE = soak(1, 1.0)
-
 
 def add_plan_options(parser: Any) -> None:
     """Add the plan's options to Locust's command line.
@@ -102,18 +100,17 @@ def plan_of(options: Any) -> LoadPlan:
     Returns
     -------
     LoadPlan
-        Without a shape of its own (`shape_of` says so) it holds one user for a second: Locust's own options then say
-        how many users, and how long.
+        Without a shape of its own (`shape_of` says so) it is a soak of Locust's ``--users`` for its ``--run-time``, as
+        far as these are given (else one user, one second).
     """
     if options.plan:
         return _plan(options.plan)
-    words = {name: value for name, value in vars(options).items() if isinstance(value, (str, int, list, bool))}
-    return _plan_from_words(json.dumps({name: words.get(name) for name in _NAMES}))
+    return _plan_from_words(json.dumps({name: getattr(options, name, None) for name in _NAMES}))
 
 
 _NAMES = (
     "shape", "step_users", "step_time", "think", "pacing", "mix", "request", "request_timeout", "ca", "cert", "key",
-    "seed", "insecure", "header", "abort_if", "spawn_rate",
+    "seed", "insecure", "header", "abort_if", "spawn_rate", "num_users", "run_time",
 )  # fmt: skip
 
 
@@ -131,7 +128,8 @@ def _plan_from_words(text: str) -> LoadPlan:
         requests=tuple(requests) or (named_mix(words["mix"]) if words["mix"] else DEFAULT_REQUESTS),
         seed=words["seed"],
         request_timeout_s=parse_duration_s(words["request_timeout"]),
-        shape=_shape(words) or _WITHOUT_SHAPE,
+        spawn_rate=words["spawn_rate"],
+        shape=_shape(words) or soak(words["num_users"] or 1, parse_duration_s(words["run_time"] or 1.0)),
         pacing=parse_pacing(words["pacing"]),
         access=_access(words),
         abort_if=tuple(parse_abort(item) for item in words["abort_if"] or ()),

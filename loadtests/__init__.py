@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from loadtests.abort import AbortCondition, parse_abort
     from loadtests.comparison.compare import compare_steps
     from loadtests.comparison.result import RecordingComparison
     from loadtests.comparison.rule import ComparisonRule
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
+    from loadtests.foundation.server_access import Access, Header
+    from loadtests.load_shapes import LoadShape, parse_shape
+    from loadtests.pacing import Pacing, parse_pacing
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
     from loadtests.recording import LoadStep, Recording
@@ -36,10 +40,11 @@ if TYPE_CHECKING:
     from loadtests.store import read_recording
 
 __all__ = [
-    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault", "Gamma", "Interval", "LoadPlan",
-    "LoadStep", "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions",
-    "Uniform", "Weibull", "compare_steps", "parse_distribution", "parse_fault", "read_deployment", "read_fault_log",
-    "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
+    "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
+    "Gamma", "Header", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto",
+    "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps",
+    "parse_abort", "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment",
+    "read_fault_log", "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -50,18 +55,26 @@ _DISTRIBUTIONS = (
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "AbortCondition": "loadtests.abort",
+        "Access": "loadtests.foundation.server_access",
         "ComparisonRule": "loadtests.comparison.rule",
         "Deployment": "loadtests.deployment",
         "Fault": "loadtests.staging.faults",
+        "Header": "loadtests.foundation.server_access",
         "Interval": "loadtests.foundation.intervals",
         "LoadPlan": "loadtests.plan",
+        "LoadShape": "loadtests.load_shapes",
         "LoadStep": "loadtests.recording",
+        "Pacing": "loadtests.pacing",
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
         "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
         "compare_steps": "loadtests.comparison.compare",
+        "parse_abort": "loadtests.abort",
         "parse_fault": "loadtests.staging.faults",
+        "parse_pacing": "loadtests.pacing",
+        "parse_shape": "loadtests.load_shapes",
         "read_deployment": "loadtests.deployment",
         "read_fault_log": "loadtests.staging.truth",
         "read_fault_script": "loadtests.staging.faults",

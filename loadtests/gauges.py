@@ -12,6 +12,7 @@ from typing import Any, Self
 import pandas as pd
 
 from loadtests.foundation.http_client import fetch
+from loadtests.foundation.server_access import Access
 
 POLL_EVERY_S = 1.0
 _TIMEOUT_S = 5.0
@@ -56,10 +57,13 @@ class GaugePoller:
     ----------
     host : str
         Base address.
+    access : Access, optional
+        Headers and TLS.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, access: Access | None = None) -> None:
         self._host = host
+        self._access = access
         self._rows: list[GaugeRow] = []
         self._absent: set[str] = set()
         self._stop = threading.Event()
@@ -107,7 +111,7 @@ class GaugePoller:
         if path in self._absent:
             return {}
         try:
-            answer = fetch(self._host + path, timeout_s=_TIMEOUT_S)
+            answer = fetch(self._host + path, timeout_s=_TIMEOUT_S, access=self._access)
         except (OSError, http.client.HTTPException):
             return {}
         if answer.status in _ABSENT:

@@ -2,8 +2,9 @@
 
 Two CSV files. Requests: the columns of a recording's requests table, with
 absolute monotonic times. Marks (beside it, ``.marks.csv``): `event` (`asked`:
-a level of users was asked for, `reached`: they run, `ended`: the last step is
-over), `step` from 1, `users`, `monotonic_s`, `epoch_s`.
+a level of users was asked for, `passing`: a stretch that is no plateau begins,
+such as a ramp, `reached`: users that were asked for run, `ended`: the last step
+is over), `step` from 1, `users`, `monotonic_s`, `epoch_s`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from loadtests.tables import REQUEST_COLUMNS, Outcome
+from loadtests.tables import REQUEST_COLUMNS, SCHEDULE_COLUMNS, Outcome
 
-MarkEvent = Literal["asked", "reached", "ended"]
+MarkEvent = Literal["asked", "passing", "reached", "ended"]
 
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _TIMEOUTS = ("Timeout", "TimeoutError", "timeout", "ConnectTimeout", "ReadTimeout")
@@ -25,7 +26,7 @@ _RESETS = ("HTTPConnectionClosed", "RemoteDisconnected", "ProtocolError", "Chunk
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """One finished request, in the order of the columns."""
+    """One finished request, in the order of the columns; `due_s` only where requests were due on a schedule."""
 
     sent_at: float
     start_s: float
@@ -39,6 +40,7 @@ class RequestRow:
     outcome: Outcome
     users: int
     response_bytes: int
+    due_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Journal:
         New file of the requests.
     has_marks : bool, default True
         Whether it also has a file of marks (also new).
+    has_schedule : bool, default False
+        Whether its requests are due on a schedule, and rows say when.
 
     Raises
     ------
@@ -124,15 +128,16 @@ class Journal:
         When there is such a file, which is left as it is.
     """
 
-    def __init__(self, path: Path, *, has_marks: bool = True) -> None:
+    def __init__(self, path: Path, *, has_marks: bool = True, has_schedule: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._requests = _open_table(path, tuple(REQUEST_COLUMNS))
+        self._columns = (*REQUEST_COLUMNS, *(SCHEDULE_COLUMNS if has_schedule else ()))
+        self._requests = _open_table(path, self._columns)
         self._marks = _open_table(marks_path(path), MARK_COLUMNS) if has_marks else None
         self._waiting: list[tuple[Any, ...]] = []
 
     def add(self, row: RequestRow) -> None:
         """Keep a request until the next flush."""
-        self._waiting.append(astuple(row))
+        self._waiting.append(astuple(row)[: len(self._columns)])
 
     def mark(self, event: MarkEvent, step: int, users: int) -> None:
         """Write a mark with the time of now."""

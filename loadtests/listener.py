@@ -27,6 +27,7 @@ from locust import User, events
 from locust.runners import WorkerRunner
 
 from loadtests.journal import Journal, MarkEvent, RequestRow, classify, worker_path
+from loadtests.plan_options import has_schedule
 
 FLUSH_EVERY_S = 1.0
 _NO_USER = -1
@@ -84,6 +85,7 @@ class Listener:
             outcome=classify(status, exception),
             users=self._environment.runner.user_count,
             response_bytes=int(event.get("response_length") or 0),
+            due_s=(event.get("context") or {}).get("due_s"),
         )
         self._cycles[user] += 1
         self._journal.add(row)
@@ -133,17 +135,18 @@ def start(environment: Any, **_event: Any) -> None:
     gevent.get_hub().loop.update_now()
     path = getattr(environment.parsed_options, "journal", None)
     if path and not hasattr(environment, "journal_listener"):
-        environment.journal_listener = Listener(environment, _open_journal(Path(path), environment.runner))
+        journal = _open_journal(Path(path), environment.runner, has_schedule=has_schedule(environment.parsed_options))
+        environment.journal_listener = Listener(environment, journal)
         environment.journal_listener.attach()
         gevent.spawn(environment.journal_listener.keep_flushing, environment.parsed_options.end_with_parent)
 
 
-def _open_journal(path: Path, runner: Any) -> Journal:
+def _open_journal(path: Path, runner: Any, *, has_schedule: bool) -> Journal:
     """The journal of this process; ends the run where it cannot be opened (Locust would go on without one)."""
     try:
         if isinstance(runner, WorkerRunner):
-            return Journal(worker_path(path, runner.client_id), has_marks=False)
-        return Journal(path)
+            return Journal(worker_path(path, runner.client_id), has_marks=False, has_schedule=has_schedule)
+        return Journal(path, has_schedule=has_schedule)
     except FileExistsError as error:
         why = f"The journal {error.filename} exists already; name another with --journal, or move this one away."
     except OSError as error:

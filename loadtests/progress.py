@@ -51,14 +51,14 @@ class JournalWatch:
 
     def progress(self) -> Progress | None:
         """The state of now; None before the first step was asked for."""
-        asked = [mark for mark in read_marks(self._journal) if mark.event == "asked"]
+        asked = [mark for mark in read_marks(self._journal) if mark.event in ("asked", "passing")]
         if not asked:
             return None
         now = time.monotonic()
         requests = self._count()
         return Progress(
             step=asked[-1].step,
-            steps=len(self._plan.users),
+            steps=len(self._plan.load_shape.stretches),
             users=asked[-1].users,
             fraction=min((now - asked[0].monotonic_s) / self._plan.duration_s, 1.0),
             requests=requests,

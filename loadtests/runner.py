@@ -16,12 +16,14 @@ import loadtests
 from loadtests.deployment import Deployment
 from loadtests.foundation.children import Child
 from loadtests.foundation.errors import RunError
-from loadtests.foundation.files import read_json_list
+from loadtests.foundation.files import read_json_list, write_json
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.http_client import check_host
 from loadtests.foundation.limits import raise_file_limit
 from loadtests.gauges import GaugePoller
 from loadtests.journal import Mark, read_marks
-from loadtests.plan import LoadPlan, format_request, format_think
+from loadtests.load_report import offered_loads, plan_findings, read_aborted
+from loadtests.plan import LoadPlan
 from loadtests.preflight import preflight
 from loadtests.progress import JournalWatch, Progress
 from loadtests.recording import Recording
@@ -32,7 +34,7 @@ _POLL_S = 0.25
 _LONGEST_DRAIN_S = 10.0
 _OVERTIME_S = 60.0
 _LOCUSTFILE = "loadtests/locustfile.py"
-_LOG, _REPORT = "locust.log", "report"
+_LOG, _REPORT, _PLAN = "locust.log", "report", "plan.json"
 _LAST_LINES = 15
 
 OnProgress = Callable[[Progress], None]
@@ -72,21 +74,23 @@ def record(
         plan does not exist on the server.
     RunError
         When the host does not answer, Locust fails or is killed, no request finishes, or no
-        step has a steady window (with the reason of each); what was measured stays in the
-        folder, without a manifest. Where only some steps have no steady window, the
-        manifest's `left_out` says which and why.
+        step of a shape with plateaus has a steady window (with the reason of each); what was
+        measured stays in the folder, without a manifest. Where only some steps have no steady
+        window, the manifest's `left_out` says which and why. A test that an abort condition ended
+        is no error: the manifest's `aborted` and its findings say so.
     KeyboardInterrupt
         Ctrl-C ends Locust; what was measured stays, without a manifest.
     """
     host = check_host(host)
     folder = check_new_folder(out)
     raise_file_limit()
-    preflight(host, plan)
+    noted = preflight(host, plan)
     (folder / LOCUST).mkdir(parents=True, exist_ok=True)
-    with GaugePoller(host) as gauges:
+    write_json(folder / LOCUST / _PLAN, plan.to_dict())
+    with GaugePoller(host, plan.access) as gauges:
         run = _LocustRun(host, plan, folder)
         run.watch(on_progress)
-    return _store(run, gauges, deployment or Deployment())
+    return _store(run, gauges, deployment or Deployment(), noted)
 
 
 class _LocustRun:
@@ -109,15 +113,8 @@ class _LocustRun:
 
     def command(self) -> list[str]:
         """Locust's arguments, file names relative to its folder in the recording."""
-        plan = self.plan
-        words = ["-f", _LOCUSTFILE, "--headless", "--host", self.host]
-        words += ["--step-users", ",".join(map(str, plan.users)), "--step-time", str(plan.step_time_s)]
-        words += ["--hold-time", str(plan.settling_s)]
-        words += ["--think", format_think(plan.think), "--seed", str(plan.seed)]
-        words += [word for request in plan.requests for word in ("--request", format_request(request))]
-        if plan.spawn_rate is not None:
-            words += ["--spawn-rate", str(plan.spawn_rate)]
-        words += ["--request-timeout", str(plan.request_timeout_s), "--stop-timeout", str(self.drain_s)]
+        words = ["-f", _LOCUSTFILE, "--headless", "--host", self.host, "--plan", _PLAN]
+        words += ["--stop-timeout", str(self.drain_s)]
         words += ["--csv", "stats", "--csv-full-history", "--json-file", _REPORT, "--logfile", _LOG, "--only-summary"]
         return [*words, "--exit-code-on-error", "0", "--journal", Path(JOURNAL).name]
 
@@ -177,16 +174,19 @@ def _environment(root: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Recording:
+def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment, noted: tuple[Finding, ...]) -> Recording:
     marks, plan = run.marks, run.plan
     begin, end = marks[0], marks[-1]
     requests = read_journal(run.journal, begin.monotonic_s)
     if requests.empty:
         raise RunError("No request finished during the test; make the steps longer or the request timeout shorter.")
     windows, left_out = steady_windows(marks, begin.monotonic_s, plan.settling_s)
-    if not windows:
+    aborted = read_aborted(run.journal)
+    if not windows and plan.has_plateaus and aborted is None:
         raise RunError(_nothing_steady(left_out, run.folder))
-    steps = summarise_steps(requests, windows, think=plan.think.text(), seed=plan.seed)
+    steps = summarise_steps(requests, windows, think=plan.think_text, seed=plan.seed)
+    offered = offered_loads(plan, windows, requests)
+    findings = (*noted, *plan_findings(plan, marks, windows, offered, aborted))
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": run.host,
@@ -194,10 +194,17 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Reco
         "plan": plan.to_dict(),
         "seed": plan.seed,
         "clock": {"origin_monotonic_s": begin.monotonic_s, "origin_epoch_s": begin.epoch_s},
-        "generator": {"cpu_mean": run.cpu_mean(begin.monotonic_s, end.monotonic_s), "processes": 1, "loop": "closed"},
+        "generator": {
+            "cpu_mean": run.cpu_mean(begin.monotonic_s, end.monotonic_s),
+            "processes": 1,
+            "loop": plan.pacing.loop,
+        },
         "totals": {"locust": run.locust_total(), "journal": len(requests)},
         "ramps": [_ramp(marks, window) for window in windows],
         "left_out": [_left_out(item) for item in left_out],
+        "offered": [load.to_dict() for load in offered],
+        "aborted": None if aborted is None else aborted.to_dict(),
+        "findings": [finding.to_dict() for finding in findings],
     }
     recording = Recording(deployment, steps, requests, gauges.to_frame(begin.monotonic_s), manifest)
     return write_recording(run.folder, recording)

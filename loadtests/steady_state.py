@@ -80,6 +80,8 @@ def steady_windows(
     left_out: list[LeftOut] = []
     borders = [mark for mark in marks if mark.event != "reached"]
     for asked, following in pairwise(borders):
+        if asked.event != "asked":  # a ramp, or another stretch that is only passed through
+            continue
         reached = [
             m.monotonic_s for m in marks if m.event == "reached" and m.step == asked.step and m.users == asked.users
         ]

@@ -26,7 +26,15 @@ from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import count_rows, marks_path
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.tables import ANY_OUTCOME, GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, empty_table
+from loadtests.tables import (
+    ANY_OUTCOME,
+    GENERATOR_COLUMNS,
+    LATENCY_BIN_COLUMNS,
+    OUTCOMES,
+    REQUEST_COLUMNS,
+    SCHEDULE_COLUMNS,
+    empty_table,
+)
 
 MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
 LATENCY_BINS, GENERATOR = "latency_bins.parquet", "generator.parquet"
@@ -57,7 +65,8 @@ def read_journal(path: Path, origin_s: float) -> pd.DataFrame:
     content = path.read_bytes()
     whole = io.BytesIO(content[: content.rfind(b"\n") + 1])
     table = pd.read_csv(whole, dtype=REQUEST_COLUMNS, keep_default_na=False)
-    return table.assign(start_s=table["start_s"] - origin_s, finish_s=table["finish_s"] - origin_s)
+    times = [name for name in ("start_s", "finish_s", "due_s") if name in table.columns]
+    return table.assign(**{name: table[name].astype(float) - origin_s for name in times})
 
 
 def write_recording(folder: Path, recording: Recording) -> Recording:
@@ -68,7 +77,9 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
     Recording
         The same with `path` and the whole manifest.
     """
-    _write_table(folder / REQUESTS, recording.requests.astype(REQUEST_COLUMNS)[list(REQUEST_COLUMNS)])
+    scheduled = {name: kind for name, kind in SCHEDULE_COLUMNS.items() if name in recording.requests.columns}
+    columns = REQUEST_COLUMNS | scheduled
+    _write_table(folder / REQUESTS, recording.requests.astype(columns)[list(columns)])
     _write_table(folder / GAUGES, recording.gauges)
     for name, table, columns in (
         (LATENCY_BINS, recording.latency_bins, LATENCY_BIN_COLUMNS),

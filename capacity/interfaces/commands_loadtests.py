@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,21 +16,30 @@ from capacity.interfaces.console import (
     messages,
     out,
     parse_numbers,
+    print_findings,
     print_json,
     progress,
     table,
 )
 from capacity.interfaces.output_targets import check_folder_target
-from loadtests.foundation.errors import RunError
+from loadtests.foundation.errors import InputError, RunError
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import parse_duration_s
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from loadtests.deployment import Deployment
     from loadtests.plan import LoadPlan
+    from loadtests.planned_requests import Request
     from loadtests.progress import Progress
     from loadtests.recording import Recording
 
 _JSON_HELP = "Print JSON on stdout."
+_SHAPES = (
+    "steps:5,10,20:TIME, ramp:FROM:TO:TIME, spike:BASE:PEAK:TIME, soak:USERS:TIME, breakpoint:FROM:BY:EVERY[:MOST], "
+    "replay:FILE:PEAK:SPEED; joined by +"
+)
 
 
 def demo(
@@ -94,33 +104,62 @@ def staging(
 
 def record(
     host: Annotated[str, typer.Option(help="Server under test, for example http://127.0.0.1:8080.")],
-    users: Annotated[str, typer.Option(help="Load levels, for example 5,10,20,40.")],
     folder: Annotated[Path, typer.Option("--out", help="New folder for the recording.")],
-    step_time: Annotated[str, typer.Option(help="Length of each level.")] = "30s",
+    users: Annotated[str, typer.Option(help="Load levels, for example 5,10,20,40.")] = "",
+    step_time: Annotated[str, typer.Option(help="Length of each level of --users.")] = "30s",
+    shape: Annotated[str, typer.Option(help=f"Instead of --users: {_SHAPES}.")] = "",
     think: Annotated[str, typer.Option(help="Think time, for example uniform:0.05:0.15.")] = "uniform:0.05:0.15",
+    pacing: Annotated[
+        str, typer.Option(help="think; or poisson:RATE, constant:RATE: requests/s of each user, due on a schedule.")
+    ] = "think",
     deployment: Annotated[Path | None, typer.Option(help="Known limits of the server (JSON or TOML).")] = None,
-    request: Annotated[list[str] | None, typer.Option(help="'METHOD /path weight'; may be repeated.")] = None,
+    request: Annotated[
+        list[str] | None, typer.Option(help="'METHOD /path weight BODY', the body as text or @FILE; may be repeated.")
+    ] = None,
+    mix: Annotated[str, typer.Option(help="A named mix instead of --request: guide.")] = "",
+    header: Annotated[
+        list[str] | None, typer.Option(help="'NAME: env:VARIABLE', or 'NAME: value' kept in clear; may be repeated.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authorities of the server's certificate (PEM).")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the server's certificate.")] = False,
+    cert: Annotated[Path | None, typer.Option(help="Client certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key, where it is in another file.")] = None,
+    abort_if: Annotated[
+        list[str] | None,
+        typer.Option(help="'error-rate>5%', 'shed-rate>50%', 'p95>2s over 30s': end early; may be repeated."),
+    ] = None,
     spawn_rate: Annotated[float, typer.Option(help="Users started a second; 0: chosen by the step.")] = 0.0,
     request_timeout: Annotated[str, typer.Option(help="A user gives up after this time.")] = "30s",
     seed: Annotated[int, typer.Option(help="Seed of think times and request mix.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
-    """Load a server with Locust, level by level, and keep every request."""
+    """Load a server with Locust, level by level or in another shape, and keep every request."""
+    from loadtests.abort import parse_abort
     from loadtests.foundation.distributions import parse_distribution
-    from loadtests.plan import DEFAULT_REQUESTS, LoadPlan, parse_request
+    from loadtests.foundation.server_access import Access, parse_header
+    from loadtests.load_shapes import parse_shape
+    from loadtests.pacing import parse_pacing
+    from loadtests.plan import LoadPlan
 
+    if bool(users) == bool(shape):
+        raise InputError("Give either --users (levels such as 5,10,20) or --shape (such as ramp:1:50:60s).")
     plan = LoadPlan(
-        users=tuple(parse_numbers(users, "--users")),
+        users=tuple(parse_numbers(users, "--users")) if users else (),
         step_time_s=parse_duration_s(step_time, "--step-time"),
         think=parse_distribution(think),
-        requests=tuple(parse_request(item) for item in request) if request else DEFAULT_REQUESTS,
+        requests=_requests(request, mix),
         spawn_rate=spawn_rate or None,
         seed=seed,
         request_timeout_s=parse_duration_s(request_timeout, "--request-timeout"),
+        shape=parse_shape(shape) if shape else None,
+        pacing=parse_pacing(pacing),
+        access=Access(tuple(map(parse_header, header or ())), ca, insecure, cert, key),
+        abort_if=tuple(map(parse_abort, abort_if or ())),
     )
     check_folder_target(folder)
     recording = record_with_progress(host, plan, folder, _read(deployment))
-    if not recording.steps:
+    has_aborted = any(item.code == "test-aborted" for item in load_findings(recording))
+    if not recording.steps and plan.has_plateaus and not has_aborted:
         raise RunError(
             f"No step of {folder} has a steady window, so nothing can be calibrated on it; make --step-time longer "
             "or --spawn-rate higher."
@@ -129,7 +168,18 @@ def record(
         print_json(recording_document(recording, host, folder))
     else:
         print_recording(recording)
+        print_findings(load_findings(recording))
         messages().print(f"Wrote {folder}", soft_wrap=True)
+    if has_aborted:
+        raise RunError(f"The test was ended early by --abort-if; what was recorded until then is in {folder}.")
+
+
+def _requests(given: list[str] | None, mix: str) -> tuple[Request, ...]:
+    from loadtests.planned_requests import DEFAULT_REQUESTS, named_mix, parse_request
+
+    if given and mix:
+        raise InputError("Give either --request or --mix.")
+    return tuple(map(parse_request, given)) if given else named_mix(mix) if mix else DEFAULT_REQUESTS
 
 
 def locustfile(
@@ -164,6 +214,11 @@ def left_out_steps(recording: Recording) -> list[dict[str, Any]]:
     return list(recording.manifest.get("left_out", []))
 
 
+def load_findings(recording: Recording) -> list[Finding]:
+    """What the recorder states about its load."""
+    return [Finding.from_dict(item) for item in recording.manifest.get("findings", [])]
+
+
 def recording_document(recording: Recording, host: str, folder: Path) -> dict[str, Any]:
     """A recording for machines."""
     plan, seed = recording.manifest.get("plan", {}), recording.manifest.get("seed")
@@ -171,6 +226,8 @@ def recording_document(recording: Recording, host: str, folder: Path) -> dict[st
         **envelope({"host": host, "plan": plan}, seed=seed, packages=("locust",)),
         "recording": str(folder), "requests": len(recording.requests),
         "steps": [step.to_dict() for step in recording.steps], "left_out": left_out_steps(recording),
+        "offered": recording.manifest.get("offered", []), "aborted": recording.manifest.get("aborted"),
+        "findings": recording.manifest.get("findings", []),
     }  # fmt: skip
 
 
@@ -202,7 +259,30 @@ def print_recording(recording: Recording) -> None:
         for step in recording.steps
     ]  # fmt: skip
     columns = ("step", "users", "steady", "requests", "served/s", "mean", "P95", "shed")
-    out().print(table("Measured (latencies of served requests)", columns, rows))
+    if rows:
+        out().print(table("Measured (latencies of served requests)", columns, rows))
+    else:
+        out().print(f"Measured: {len(recording.requests):,} requests, no steps.")
+    offered = recording.manifest.get("offered", [])
+    if offered:
+        out().print(_offered_table(offered))
+
+
+def _offered_table(offered: list[dict[str, Any]]) -> Table:
+    rows = [
+        (
+            load["step"], f"{load['offered_rps']:.4g}", f"{load['achieved_rps']:.4g}",
+            known(_number(load["late_share"]), ".1%"), known_duration(_number(load["lateness_mean_s"])),
+            known_duration(_number(load["lateness_p95_s"])), known_duration(_number(load["lateness_max_s"])),
+        )
+        for load in offered
+    ]  # fmt: skip
+    columns = ("step", "offered/s", "sent/s", "late", "late by: mean", "P95", "most")
+    return table("Offered against achieved load (late: the user still waited for an answer)", columns, rows)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _show(stage: Stage, seen: Progress) -> None:

@@ -6,22 +6,38 @@ import re
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
-from loadtests import ComparisonRule, Deployment, Exponential, Interval, LogNormal, RecordingComparison
+from loadtests import (
+    ComparisonRule,
+    Deployment,
+    Exponential,
+    Interval,
+    LogNormal,
+    RecordingComparison,
+    load_report,
+    preflight,
+)
+from loadtests.abort import Aborted, parse_abort
 from loadtests.comparison.result import Difference
 from loadtests.comparison.rule import SHARES
+from loadtests.foundation.server_access import Access
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import MARK_COLUMNS
+from loadtests.journal import MARK_COLUMNS, MarkEvent
+from loadtests.load_report import OfferedLoad
+from loadtests.pacing import PacingKind
+from loadtests.plan import LoadPlan
 from loadtests.recording import STEP_METRICS, LoadStep
 from loadtests.staging.fault_log import FAULT_LOG_HEADER
 from loadtests.staging.faults import KINDS
 from loadtests.staging.service_log import HEADER
-from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS
+from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, SCHEDULE_COLUMNS
 from simulations import (
     CalibrationResult,
     CapacityCurve,
@@ -60,7 +76,7 @@ def test_every_finding_about_the_guide_is_explained(guide_plan: CapacityPlan) ->
 
 
 def test_every_column_of_a_recording_is_described() -> None:
-    tables = (REQUEST_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
+    tables = (REQUEST_COLUMNS, SCHEDULE_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
     columns = {name for table in tables for name in table} | {*STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
     columns |= set(FAULT_LOG_HEADER.strip().split(","))
     assert columns - names_on("files.md") == set()
@@ -68,6 +84,20 @@ def test_every_column_of_a_recording_is_described() -> None:
 
 def test_every_kind_of_fault_is_described() -> None:
     assert set(KINDS) - names_on("how-it-works.md") == set()
+
+
+def test_every_key_of_a_load_plan_and_of_what_became_of_it_is_described() -> None:
+    documents = [LoadPlan((5,)).to_dict(), Aborted(parse_abort("p95>1s"), 2.0, 100).to_dict()]
+    documents += [documents[0][part] for part in ("shape", "pacing", "access")]
+    keys = {key for document in documents for key in document} | {item.name for item in fields(OfferedLoad)}
+    keys |= {item.name for item in fields(Access)} | {*get_args(MarkEvent), *get_args(PacingKind)}
+    keys |= set(re.findall(r'Finding\(\s*"([a-z-]+)"', "".join(map(source, (load_report, preflight)))))
+    assert "requests-sent-late" in keys
+    assert keys - names_on("files.md") == set()
+
+
+def source(module: ModuleType) -> str:
+    return Path(str(module.__file__)).read_text(encoding="utf-8")
 
 
 def test_every_limit_of_a_deployment_is_described() -> None:

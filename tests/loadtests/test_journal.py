@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.journal import Journal, RequestRow, classify, count_rows, read_marks
 from loadtests.store import read_journal
-from loadtests.tables import REQUEST_COLUMNS
+from loadtests.tables import REQUEST_COLUMNS, SCHEDULE_COLUMNS
 
 
 def wrapping(inner):
@@ -34,7 +34,7 @@ def row(number):
 
 
 def test_the_journal_has_the_columns_of_the_requests_table():
-    assert [item.name for item in fields(RequestRow)] == list(REQUEST_COLUMNS)
+    assert [item.name for item in fields(RequestRow)] == [*REQUEST_COLUMNS, *SCHEDULE_COLUMNS]
 
 
 def test_rows_come_back_on_the_recording_s_clock_even_when_the_last_line_is_torn(tmp_path):

@@ -9,10 +9,11 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault", "Gamma", "Interval", "LoadPlan",
-    "LoadStep", "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "RecordingComparison", "StagingOptions",
-    "Uniform", "Weibull", "compare_steps", "parse_distribution", "parse_fault", "read_deployment", "read_fault_log",
-    "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
+    "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
+    "Gamma", "Header", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto",
+    "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps",
+    "parse_abort", "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment",
+    "read_fault_log", "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "ComparisonRule", "Constant", "CurveFeature",

@@ -42,7 +42,9 @@ Floats = NDArray[np.float64]
 LEVEL = 0.9
 DESIGN_EFFECT = 2.0
 QUANTILES: dict[str, float] = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
+_MOST_FROM_OUTSIDE = 0.5
 _ROUNDING = 1e-9
+_POINT_S = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,7 @@ def quantile_interval(
     probability: float,
     excluded: float = 0.0,
     *,
-    are_excluded_fastest: bool = False,
+    fastest: float = 0.0,
     level: float = LEVEL,
     design_effect: float = DESIGN_EFFECT,
 ) -> Interval:
@@ -188,9 +190,9 @@ def quantile_interval(
         q, 0 to 1.
     excluded : float
         How many of the requests in the bins were not served.
-    are_excluded_fastest : bool
-        Whether `mid` takes them for the fastest ones, as those that a gate turns away are; else
-        it lies halfway between the bounds. The ends do not depend on it.
+    fastest : float
+        How many of the excluded `mid` takes for the fastest ones, as those that a gate turns away
+        are; it takes the others for as fast as the served. The ends do not depend on it.
     level : float
     design_effect : float
         Variance relative to independent requests, at least 1.
@@ -206,7 +208,7 @@ def quantile_interval(
         return Interval.unknown(level)
     sampled = rank_bounds(bins, *_sampling_ranks(served, probability, level, design_effect), excluded)
     bounds = quantile_bounds(bins, probability, excluded)
-    mid = _spread_quantile(bins, excluded + probability * served) if are_excluded_fastest or not excluded else None
+    mid = _spread_quantile(bins, fastest + probability * (bins.total - fastest))
     return _interval((min(sampled[0], bounds[0]), max(sampled[1], bounds[1])), bounds, mid, level)
 
 
@@ -215,7 +217,7 @@ def mean_interval(
     excluded: float = 0.0,
     total_s: float | None = None,
     *,
-    are_excluded_fastest: bool = False,
+    fastest: float = 0.0,
     level: float = LEVEL,
     design_effect: float = DESIGN_EFFECT,
 ) -> Interval:
@@ -228,7 +230,7 @@ def mean_interval(
     bins : LatencyBins
     excluded, total_s
         As in `mean_bounds`.
-    are_excluded_fastest, level, design_effect
+    fastest, level, design_effect
         As in `quantile_interval`.
 
     Returns
@@ -240,10 +242,7 @@ def mean_interval(
     bounds = mean_bounds(bins, excluded, total_s)
     if served < 2 or not math.isfinite(bounds[1]):
         return Interval(bounds[0], math.nan, math.inf, level)
-    mid = _middle(bounds)
-    if are_excluded_fastest and excluded:
-        low, high = (_sum_of_highest(edges, bins.count, served) / served for edges in (bins.low_s, bins.high_s))
-        mid = (low + high) / 2
+    mid = min(max(_likely_mean(bins, fastest, total_s), bounds[0]), bounds[1])
     tail = 1 - (1 - level) / 2
     error = float(stats.t.ppf(tail, max(served / design_effect - 1, 1)))
     error *= _largest_deviation(bins, served, mid) * math.sqrt(design_effect / served)
@@ -260,9 +259,10 @@ def step_metrics_of_bins(
 ) -> dict[str, Interval]:
     """The latency metrics of a step (`mean_s`, `p50_s`, `p95_s`, `p99_s` of served requests).
 
-    Bins of served requests are used where there are any, else those of all outcomes blended, with
-    the share that was not served as unknown. Those are taken for the fastest in `mid` (not in the
-    ends) where all of them were shed.
+    Bins of served requests are used where there are any. Else those of all outcomes blended are,
+    and everything in them beyond the served requests is excluded: other outcomes, and requests from
+    outside the step where the bins hold more than the step has (a histogram that cannot be cut in
+    time). Shed requests are taken for the fastest in `mid`, not in the ends.
 
     Parameters
     ----------
@@ -279,32 +279,43 @@ def step_metrics_of_bins(
     Returns
     -------
     dict of str to Interval
+        Unknown where nothing was served, or where most of what the bins hold is from outside the step.
     """
     positive("design_effect", design_effect)
-    bins, share_excluded = _bins_of_step(rows, outcomes)
-    excluded = bins.total * share_excluded
-    others = {name for name, count in outcomes.items() if count and name != "served"}
-    fastest = others == {"shed"}
-    found = {
-        "mean_s": mean_interval(
-            bins, excluded, total_s, are_excluded_fastest=fastest, level=level, design_effect=design_effect
-        )
+    bins, excluded, fastest, is_usable = _bins_of_step(rows, outcomes)
+    if not is_usable:
+        return {name: Interval.unknown(level) for name in ("mean_s", *QUANTILES)}
+    mean = mean_interval(bins, excluded, total_s, fastest=fastest, level=level, design_effect=design_effect)
+    quantiles = {
+        name: quantile_interval(bins, q, excluded, fastest=fastest, level=level, design_effect=design_effect)
+        for name, q in QUANTILES.items()
     }
-    for name, probability in QUANTILES.items():
-        found[name] = quantile_interval(
-            bins, probability, excluded, are_excluded_fastest=fastest, level=level, design_effect=design_effect
-        )
-    return found
+    return {"mean_s": mean, **quantiles}
 
 
-def _bins_of_step(rows: pd.DataFrame, outcomes: Mapping[str, int]) -> tuple[LatencyBins, float]:
-    """The bins to use, and the share of their requests that was not served."""
+def _bins_of_step(rows: pd.DataFrame, outcomes: Mapping[str, int]) -> tuple[LatencyBins, float, float, bool]:
+    """The bins to use, how many in them were not served, how many of those are shed, and whether that tells enough."""
     of_served = rows[rows["outcome"] == "served"]
-    total = sum(outcomes.values())
-    share = 0.0 if len(of_served) or not total else 1.0 - outcomes.get("served", 0) / total
     chosen = of_served if len(of_served) else rows[rows["outcome"] == ANY_OUTCOME]
     together = chosen[chosen["endpoint"] == ""]
-    return LatencyBins.of_table(together if len(together) else chosen), share
+    bins = LatencyBins.of_table(together if len(together) else chosen)
+    total, served = sum(outcomes.values()), outcomes.get("served", 0)
+    if len(of_served):
+        return bins, 0.0, 0.0, bins.total > 0
+    if not served or not bins.total:
+        return bins, bins.total, 0.0, False
+    excluded = bins.total - served * min(bins.total / total, 1.0)
+    is_usable = total >= (1 - _MOST_FROM_OUTSIDE) * bins.total
+    return bins, excluded, bins.total * outcomes.get("shed", 0) / total, is_usable
+
+
+def _likely_mean(bins: LatencyBins, fastest: float, total_s: float | None) -> float:
+    """The mean of all but the `fastest` when times lie in the middle of their bins."""
+    middle = (bins.low_s + bins.high_s) / 2
+    rest = bins.total - fastest
+    if total_s is None:
+        return _sum_of_highest(middle, bins.count, rest) / rest
+    return (total_s - _sum_of_lowest(middle, bins.count, fastest)) / rest
 
 
 def _sampling_ranks(served: float, probability: float, level: float, design_effect: float) -> tuple[float, float]:
@@ -342,7 +353,8 @@ def _sum_of_highest(edges: Floats, count: Floats, number: float) -> float:
 def _spread_quantile(bins: LatencyBins, rank: float) -> float:
     """The `rank`-th time if each bin's times were spread evenly between its edges, an open bin's at its lower edge."""
     high = np.where(np.isfinite(bins.high_s), bins.high_s, bins.low_s)
-    width, is_wide = high - bins.low_s, high > bins.low_s
+    width = high - bins.low_s
+    is_wide = width > _POINT_S
     edges, place = np.unique(np.concatenate([bins.low_s, high]), return_inverse=True)
     first, last = place[: len(width)], place[len(width) :]
     density = np.divide(bins.count, width, out=np.zeros(len(width)), where=is_wide)
@@ -359,13 +371,8 @@ def _largest_deviation(bins: LatencyBins, served: float, centre: float) -> float
     return math.sqrt(_sum_of_highest(distance, bins.count, served) / served)
 
 
-def _middle(bounds: tuple[float, float]) -> float:
-    return (bounds[0] + bounds[1]) / 2
-
-
-def _interval(ends: tuple[float, float], bounds: tuple[float, float], mid: float | None, level: float) -> Interval:
+def _interval(ends: tuple[float, float], bounds: tuple[float, float], mid: float, level: float) -> Interval:
     low, high = max(ends[0], 0.0), ends[1]
     if not math.isfinite(high):
         return Interval(low, math.nan, math.inf, level)
-    centre = _middle(bounds) if mid is None else min(max(mid, bounds[0]), bounds[1])
-    return Interval(low, centre, high, level)
+    return Interval(low, min(max(mid, bounds[0]), bounds[1]), high, level)

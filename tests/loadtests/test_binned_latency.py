@@ -65,13 +65,14 @@ def test_mean_bounds_contain_the_served_mean_and_the_known_sum_only_narrows_them
     assert narrow[1] <= plain[1]
 
 
-@given(blends(), st.booleans())
+@given(blends(), st.floats(0.0, 1.0))
 def test_intervals_contain_the_bounds_and_are_in_order(
-    blend: tuple[np.ndarray, np.ndarray, LatencyBins], fastest: bool
+    blend: tuple[np.ndarray, np.ndarray, LatencyBins], share_fastest: float
 ) -> None:
     _, others, bins = blend
+    fastest = share_fastest * len(others)
     for probability in (0.5, 0.95):
-        found = quantile_interval(bins, probability, len(others), are_excluded_fastest=fastest)
+        found = quantile_interval(bins, probability, len(others), fastest=fastest)
         bounds = quantile_bounds(bins, probability, len(others))
         assert found.low <= bounds[0]
         assert not found.is_known or (found.low <= found.mid <= found.high and bounds[1] <= found.high)
@@ -156,11 +157,19 @@ def test_all_endpoints_together_are_preferred_to_their_parts() -> None:
 
 
 def test_shed_requests_are_taken_for_the_fastest_in_the_middle_only() -> None:
-    rows = rows_of(("", "any", 0.001, 0.002, 1_000), ("", "any", 0.3, 0.4, 1_000))
+    rows = rows_of(("", "any", 0.001, 0.002, 1_100), ("", "any", 0.3, 0.4, 900))
     shed = step_metrics_of_bins(rows, {"served": 1_000, "shed": 1_000})["p50_s"]
     other = step_metrics_of_bins(rows, {"served": 1_000, "server_error": 1_000})["p50_s"]
     assert (shed.low, shed.high) == (other.low, other.high) == (0.001, 0.4)
     assert shed.mid > 0.3 > other.mid
+
+
+def test_requests_from_outside_the_step_widen_the_interval_until_it_tells_nothing() -> None:
+    times = np.linspace(0.1, 1.0, 1_000)
+    rows = pd.DataFrame({"low_s": times, "high_s": times}).assign(step=1, endpoint="", outcome="any", count=1.0)
+    whole, part, little = (step_metrics_of_bins(rows, {"served": n})["p50_s"] for n in (1_000, 700, 400))
+    assert part.low < whole.low < whole.high < part.high
+    assert not little.is_known
 
 
 def test_nothing_served_is_nothing_known() -> None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from loadtests.foundation.intervals import Interval
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
+    from loadtests.prometheus.client import PrometheusServer
+    from loadtests.prometheus.gauges import PrometheusGauges
+    from loadtests.prometheus.importer import ImportOptions, import_prometheus
+    from loadtests.prometheus.query_map import QueryMap, read_query_map
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.staging.options import StagingOptions
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
     from loadtests.store import read_recording
 
 __all__ = [
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "ImportOptions", "Interval", "LoadPlan", "LoadStep",
+    "LogNormal", "Mixture", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording",
+    "StagingOptions", "Uniform", "Weibull", "import_prometheus", "parse_distribution", "read_deployment",
+    "read_query_map", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -48,10 +53,16 @@ __getattr__, __dir__ = attach(
         "Interval": "loadtests.foundation.intervals",
         "LoadPlan": "loadtests.plan",
         "LoadStep": "loadtests.recording",
+        "ImportOptions": "loadtests.prometheus.importer",
         "Progress": "loadtests.progress",
+        "PrometheusGauges": "loadtests.prometheus.gauges",
+        "PrometheusServer": "loadtests.prometheus.client",
+        "QueryMap": "loadtests.prometheus.query_map",
         "Recording": "loadtests.recording",
         "StagingOptions": "loadtests.staging.options",
+        "import_prometheus": "loadtests.prometheus.importer",
         "read_deployment": "loadtests.deployment",
+        "read_query_map": "loadtests.prometheus.query_map",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",
         "start_staging": "loadtests.staging.process",

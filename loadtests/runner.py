@@ -24,6 +24,7 @@ from loadtests.journal import Mark, read_marks
 from loadtests.plan import LoadPlan, format_request, format_think
 from loadtests.preflight import preflight
 from loadtests.progress import JournalWatch, Progress
+from loadtests.prometheus.gauges import PrometheusGauges
 from loadtests.recording import Recording
 from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps
 from loadtests.store import JOURNAL, LOCUST, check_new_folder, read_journal, write_recording
@@ -45,6 +46,7 @@ def record(
     *,
     deployment: Deployment | None = None,
     on_progress: OnProgress | None = None,
+    prometheus: PrometheusGauges | None = None,
 ) -> Recording:
     """Load a server step by step and record every request.
 
@@ -59,6 +61,8 @@ def record(
         The configured limits of the server, as far as known; kept in the recording.
     on_progress : callable, optional
         Is called with a `Progress` a few times a second.
+    prometheus : PrometheusGauges, optional
+        A Prometheus server that scrapes the tested one: its gauges become columns of the gauges table.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def record(
         When `host` is no address or holds credentials, `out` is not empty, or a path of the
         plan does not exist on the server.
     RunError
-        When the host does not answer, Locust fails or is killed, no request finishes, or no
+        When the host or `prometheus` does not answer, Locust fails or is killed, no request finishes, or no
         step has a steady window (with the reason of each); what was measured stays in the
         folder, without a manifest. Where only some steps have no steady window, the
         manifest's `left_out` says which and why.
@@ -81,12 +85,14 @@ def record(
     host = check_host(host)
     folder = check_new_folder(out)
     raise_file_limit()
+    if prometheus is not None:
+        prometheus.check()
     preflight(host, plan)
     (folder / LOCUST).mkdir(parents=True, exist_ok=True)
     with GaugePoller(host) as gauges:
         run = _LocustRun(host, plan, folder)
         run.watch(on_progress)
-    return _store(run, gauges, deployment or Deployment())
+    return _store(run, gauges, deployment or Deployment(), prometheus)
 
 
 class _LocustRun:
@@ -177,7 +183,9 @@ def _environment(root: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Recording:
+def _store(
+    run: _LocustRun, gauges: GaugePoller, deployment: Deployment, prometheus: PrometheusGauges | None
+) -> Recording:
     marks, plan = run.marks, run.plan
     begin, end = marks[0], marks[-1]
     requests = read_journal(run.journal, begin.monotonic_s)
@@ -199,7 +207,11 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Reco
         "ramps": [_ramp(marks, window) for window in windows],
         "left_out": [_left_out(item) for item in left_out],
     }
-    recording = Recording(deployment, steps, requests, gauges.to_frame(begin.monotonic_s), manifest)
+    table = gauges.to_frame(begin.monotonic_s)
+    if prometheus is not None:
+        table, findings = prometheus.merged_into(table, begin.epoch_s, end.monotonic_s - begin.monotonic_s)
+        manifest["findings"] = [item.to_dict() for item in findings]
+    recording = Recording(deployment, steps, requests, table, manifest)
     return write_recording(run.folder, recording)
 
 

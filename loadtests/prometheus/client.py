@@ -13,7 +13,6 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 from prometheus_api_client import PrometheusConnect
-from requests.adapters import Retry
 
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError, RunError
@@ -26,10 +25,7 @@ MOST_POINTS = 10_000
 _RAW_CHUNK_S = 3_600.0
 _MOST_SERIES, _MOST_SAMPLES = 5_000, 20_000_000
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
-_RETRIES = Retry(
-    total=2, backoff_factor=0.2, status_forcelist=(429, 502, 503, 504), raise_on_status=False,
-    respect_retry_after_header=False,
-)  # fmt: skip
+_RETRIES = 2
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,9 @@ def read_counters(
     present = ~np.isnan(values)
     last = _carried(values)
     is_restart = _restarts(present, last, _started(times, start_times))
-    return Counters(times, _gains(values, is_restart), tuple(dict(item.labels) for item in series), is_restart, left_out)
+    return Counters(
+        times, _gains(values, is_restart), tuple(dict(item.labels) for item in series), is_restart, left_out
+    )
 
 
 def _side_by_side(series: Sequence[Series], scraped_s: Floats | None) -> tuple[Floats, Floats, int]:
@@ -175,7 +178,7 @@ def _gains(values: Floats, is_restart: Flags) -> Floats:
     """Differences inside each life of the process; in a restart's interval the new life's first value."""
     gained = np.zeros((len(values) - 1, values.shape[1]))
     borders = [0, *(np.flatnonzero(is_restart) + 1), len(values)]
-    for first, end in zip(borders[:-1], borders[1:], strict=True):
+    for first, end in pairwise(borders):
         life = _carried(values[first:end])
         gained[first : end - 1] = np.diff(life, axis=0)
         if first:

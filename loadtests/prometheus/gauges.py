@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,7 +142,8 @@ def _beside(polled: pd.DataFrame, table: pd.DataFrame, step_s: float) -> pd.Data
         columns = {name: np.nan for name in GAUGE_COLUMNS if name != "time_s"}
         return table.assign(**columns)[[*GAUGE_COLUMNS, *table.columns[1:]]]
     ordered = polled.sort_values("time_s")
-    return pd.merge_asof(ordered, table, on="time_s", tolerance=1.5 * step_s).reset_index(drop=True)
+    widest: Any = 1.5 * step_s  # pandas' stubs know no tolerance for a column of floats
+    return pd.merge_asof(ordered, table, on="time_s", tolerance=widest)
 
 
 def _absent(name: str, query: str) -> Finding:

@@ -45,7 +45,8 @@ class HistogramGains:
             {"step": step, "endpoint": "", "outcome": self.outcome, "low_s": self.low_s, "high_s": self.high_s,
              "count": count}
         )  # fmt: skip
-        return table[count > 0].astype(LATENCY_BIN_COLUMNS).reset_index(drop=True)
+        used: pd.DataFrame = table[count > 0].astype(LATENCY_BIN_COLUMNS)
+        return used.reset_index(drop=True)
 
 
 def read_histogram(counters: Counters, metric: str, unit_s: float, status_label: str) -> HistogramGains:
@@ -79,7 +80,7 @@ def read_histogram(counters: Counters, metric: str, unit_s: float, status_label:
         edges = [edge for edge, _ in ordered]
         named = f"{metric}{{{', '.join(f'{name}={value!r}' for name, value in group)}}}"
         if not edges or not math.isinf(edges[-1]):
-            problems.append(f"{named} has no bucket le=\"+Inf\" (its edges: {', '.join(f'{x:g}' for x in edges)})")
+            problems.append(f'{named} has no bucket le="+Inf" (its edges: {", ".join(f"{x:g}" for x in edges)})')
             continue
         counts = np.diff(counters.gained[:, [place for _, place in ordered]], axis=1, prepend=0.0)
         missing = float(-counts[counts < 0].sum())
@@ -94,8 +95,8 @@ def read_histogram(counters: Counters, metric: str, unit_s: float, status_label:
         raise InputError("\n".join(dict.fromkeys(problems)))
     keys = sorted(found)
     gained = np.stack([found[key] for key in keys], axis=1) if keys else np.empty((len(counters.gained), 0))
-    low, high = (np.array([key[place] for key in keys], dtype=float) for place in (1, 2))
-    return HistogramGains(tuple(key[0] for key in keys), low, high, gained, out_of_order)
+    low_s, high_s = (np.array([key[place] for key in keys], dtype=float) for place in (1, 2))
+    return HistogramGains(tuple(key[0] for key in keys), low_s, high_s, gained, out_of_order)
 
 
 def _groups(

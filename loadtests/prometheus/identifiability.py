@@ -132,7 +132,11 @@ def _residence_mean(levels: Sequence[Level]) -> Knowledge:
 
 def _residence_shape(levels: Sequence[Level]) -> Knowledge:
     """Bins that hold a percent of a level's requests, at the level where they are most."""
-    used = [int(np.sum(level.bins["count"] >= _LEAST_IN_BIN * level.bins["count"].sum())) for level in levels if len(level.bins)]
+    used = [
+        int(np.sum(level.bins["count"] >= _LEAST_IN_BIN * level.bins["count"].sum()))
+        for level in levels
+        if len(level.bins)
+    ]
     most = max(used, default=0)
     why = f"{most} bins hold at least {_LEAST_IN_BIN:.0%} of a level's requests; inside a bin nothing is known"
     return Knowledge("residence_time_shape", "bounded" if most >= _FEWEST_BINS else "unknown", why)
@@ -141,7 +145,9 @@ def _residence_shape(levels: Sequence[Level]) -> Knowledge:
 def _by_gauge(name: str, gauge: str, levels: Sequence[Level], how: str) -> Knowledge:
     if all(math.isfinite(level.gauges.get(gauge, math.nan)) for level in levels):
         return Knowledge(name, "known", f"gauge {gauge}: {how}")
-    return Knowledge(name, "unknown", f"there is no gauge {gauge}, and residence times hold service and waiting together")
+    return Knowledge(
+        name, "unknown", f"there is no gauge {gauge}, and residence times hold service and waiting together"
+    )
 
 
 def _gate(levels: Sequence[Level], deployment: Deployment) -> Knowledge:

@@ -79,8 +79,8 @@ def _holes(observed: Observed) -> list[Finding]:
         found.append(
             Finding(
                 "counter-restart", "warning",
-                f"The process was started anew {restarts} time(s) in the range; what it counted between its last scrape "
-                "and its end is lost. No step spans a restart.",
+                f"The process was started anew {restarts} time(s) in the range; what it counted between its last "
+                "scrape and its end is lost. No step spans a restart.",
                 "Look at why it restarted.",
                 {"restarts": restarts, "at_s": counters.time_s[1:][counters.is_restart].tolist()},
             )
@@ -89,7 +89,8 @@ def _holes(observed: Observed) -> list[Finding]:
         found.append(
             Finding(
                 "scrape-gap", "warning",
-                f"{gaps} time(s) several scrapes in a row are missing, {counters.length_s[counters.is_gap].sum():.0f} s "
+                f"{gaps} time(s) several scrapes in a row are missing, "
+                f"{counters.length_s[counters.is_gap].sum():.0f} s "
                 "together. No step spans them.",
                 "Look at why Prometheus could not scrape.", {"gaps": gaps},
             )
@@ -147,8 +148,8 @@ def level_findings(levels: Sequence[Level], think: str) -> list[Finding]:
         found.append(
             Finding(
                 "gate-never-reached", "warning",
-                f"Nothing was shed up to {peak:.4g} requests/s: where the gate stands, and what the server can serve at "
-                "most, is not known.",
+                f"Nothing was shed up to {peak:.4g} requests/s: where the gate stands, and what the server can serve "
+                "at most, is not known.",
                 "State the gate in the deployment; load-test beyond it.", {"peak_rps": peak},
             )
         )  # fmt: skip
@@ -162,7 +163,8 @@ def _load(think: str) -> Finding:
             f"Users are computed from the stated think time ({think}) by N = X (R + Z); nobody counted them.",
         )  # fmt: skip
     return Finding(
-        "open-load", "info",
+        "open-load",
+        "info",
         "The users behind live traffic are not known: the load of a step is its mean number of requests in flight, "
         "rounded, and at least 1.",
         "Use throughput_rps as the load, or state a think time.",

@@ -154,7 +154,9 @@ class _Import:
 def _range(range_s: tuple[float, float]) -> tuple[float, float]:
     start_s, end_s = (finite(name, value) for name, value in zip(("from", "to"), range_s, strict=True))
     if not 0 <= start_s < end_s:
-        raise InputError(f"The range runs from {start_s:.3f} to {end_s:.3f} (seconds since 1970); it must end after it begins.")
+        raise InputError(
+            f"The range runs from {start_s:.3f} to {end_s:.3f} (seconds since 1970); it must end after it begins."
+        )
     return start_s, end_s
 
 
@@ -182,7 +184,9 @@ def _levels(
     kept = choose_levels(stretches, counters.length_s, options.levels)
     left_out = [_left_out(item, counters.time_s - origin_s) for item in stretches if item not in kept]
     if not kept:
-        reasons = "\n".join(f"  - {item['start_s']:.0f} to {item['end_s']:.0f} s: {item['reason']}" for item in left_out)
+        reasons = "\n".join(
+            f"  - {item['start_s']:.0f} to {item['end_s']:.0f} s: {item['reason']}" for item in left_out
+        )
         raise InputError(
             f"The range has no stretch of steady load:\n{reasons or '  - no requests'}\nChoose a longer range, or one "
             "with steadier traffic."
@@ -213,7 +217,11 @@ def _whole_gauges(gauges: pd.DataFrame) -> pd.DataFrame:
 
 
 def _manifest(
-    asked: _Import, observed: Observed, verdict: Identifiability, findings: list[Finding], left_out: list[dict[str, Any]]
+    asked: _Import,
+    observed: Observed,
+    verdict: Identifiability,
+    findings: list[Finding],
+    left_out: list[dict[str, Any]],
 ) -> dict[str, Any]:
     counters = observed.counters
     order = ("critical", "warning", "info")
@@ -227,7 +235,7 @@ def _manifest(
         "seed": asked.options.seed,
         "clock": {"origin_epoch_s": asked.range_s[0]},
         "totals": {name: int(gained.sum()) for name, gained in observed.outcomes.items()},
-        "left_out": left_out,
+        "left_out_stretches": left_out,
         "identifiability": verdict.to_dict(),
         "findings": [item.to_dict() for item in sorted(findings, key=lambda item: order.index(item.severity))],
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 Production traffic has no plateaus by users. What comes closest are stretches in which the rate is
 steady. They are found as the best piecewise constant description of the rate: among all ways to
-cut a range into stretches of at least `FEWEST_CELLS` cells, the one with the least
+cut a range into stretches, the one with the least
 
     sum of squares of x about its stretch's mean / phi  +  2 ln(n) for each further stretch,
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ def find_stretches(counts: Floats, length_s: Floats, is_usable: Flags) -> tuple[
         per_cell, seconds = (np.add.reduceat(values[first:end], cells) for values in (counts, length_s))
         borders = [*cells, end - first]
         cuts = _partition(per_cell, seconds)
-        for begin, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for begin, stop in pairwise(cuts):
             begin_kept = begin + (begin > 0 and stop - begin > 1)  # the cell in which the level changed
             stop_kept = stop - (stop < len(cells) and stop - begin_kept > 1)
             inner = slice(first + borders[begin_kept], first + borders[stop_kept])
@@ -137,8 +138,6 @@ def _stabilised(counts: Floats, length_s: Floats) -> Floats:
 def _partition(counts: Floats, length_s: Floats) -> list[int]:
     """Borders of the best stretches, from 0 to the number of cells."""
     cells = len(counts)
-    if cells < 2 * FEWEST_CELLS:
-        return [0, cells]
     x = _stabilised(counts, length_s)
     penalty = 2.0 * math.log(cells) * dispersion(counts, length_s)
     weight, first, second = (
@@ -146,8 +145,8 @@ def _partition(counts: Floats, length_s: Floats) -> list[int]:
     )
     best, came_from = np.full(cells + 1, math.inf), np.zeros(cells + 1, dtype=np.int64)
     best[0] = -penalty
-    for end in range(FEWEST_CELLS, cells + 1):
-        start = np.arange(0, end - FEWEST_CELLS + 1)
+    for end in range(1, cells + 1):
+        start = np.arange(end)
         spread = second[end] - second[start] - (first[end] - first[start]) ** 2 / (weight[end] - weight[start])
         total = best[start] + spread + penalty
         came_from[end] = int(np.argmin(total))

@@ -85,7 +85,7 @@ def fetch(server: PrometheusServer, query_map: QueryMap, start_s: float, end_s: 
     def ask(selector: str) -> tuple[Series, ...]:
         return raw_series(server, selector, start_s, end_s) if selector else ()
 
-    requests, buckets, sums = (ask(text) for text in (query_map.requests, query_map.duration_buckets, query_map.duration_sum))
+    requests, buckets = ask(query_map.requests), ask(query_map.duration_buckets)
     empty = [f"requests: {query_map.requests}"] if not requests else []
     if query_map.duration_buckets and not buckets:
         empty.append(f"duration_buckets: {query_map.duration_buckets}")
@@ -93,13 +93,15 @@ def fetch(server: PrometheusServer, query_map: QueryMap, start_s: float, end_s: 
         raise InputError(
             "These queries have no samples between the two times:\n"
             + "\n".join(f"  - {item}" for item in empty)
-            + "\nName the right metrics and labels in the query map (null: there is no such histogram), or another range."
+            + "\nName the right metrics and labels in the query map (null: there is no such histogram), or give "
+            "another range."
         )
     jobs = sorted({item.labels.get("job", "") for item in requests} - {""})
     of_jobs = '{job=~"' + "|".join(map(_escaped, jobs)) + '"}' if jobs else ""
     starts = query_map.process_start
     if starts and "{" not in starts:
         starts += of_jobs
+    sums = ask(query_map.duration_sum)
     return Fetched(requests, buckets, sums, ask(starts), ask("up" + of_jobs) if jobs else ())
 
 
@@ -163,7 +165,10 @@ def _key(labels: dict[str, str], names: Sequence[str]) -> tuple[str, ...]:
 def _one_target(series: Sequence[Series], names: Sequence[str]) -> dict[str, str]:
     found = sorted({_key(item.labels, names) for item in series})
     if len(found) > 1:
-        listed = "\n".join("  - " + ", ".join(f'{name}="{value}"' for name, value in zip(names, key, strict=True)) for key in found[:10])
+        listed = "\n".join(
+            "  - " + ", ".join(f'{name}="{value}"' for name, value in zip(names, key, strict=True))
+            for key in found[:10]
+        )
         more = f"\n  - and {len(found) - 10} more" if len(found) > 10 else ""
         raise InputError(
             f"The query map selects {len(found)} scraped instances, and a recording is of one. Add matchers for one of "
@@ -192,7 +197,9 @@ def _replicas(series: Sequence[Series]) -> list[str]:
     if not twice:
         return []
     labels = ", ".join(sorted({name for item in series for name in item.labels if name in _REPLICA_LABELS}))
-    return [f"{twice} series of requests come from several replicas ({labels}) and would count twice; select one replica"]
+    return [
+        f"{twice} series of requests come from several replicas ({labels}) and would count twice; select one replica"
+    ]
 
 
 def _look_alikes(series: Sequence[Series]) -> tuple[dict[str, str], ...]:
@@ -214,7 +221,10 @@ def _status_problems(series: Sequence[Series], label: str) -> list[str]:
         return [f"{len(without)} series of requests have no label {label!r} (status_label); their labels are {labels}"]
     unknown = sorted({item.labels[label] for item in series if outcome_of_status(item.labels[label]) is None})
     if unknown:
-        return [f"the label {label!r} has the values {', '.join(unknown[:10])}; it must hold an HTTP status or a class such as 5xx"]
+        return [
+            f"the label {label!r} has the values {', '.join(unknown[:10])}; it must hold an HTTP status or a class "
+            "such as 5xx"
+        ]
     return []
 
 

@@ -152,7 +152,9 @@ def read_query_map(path: str | Path) -> QueryMap:
 def _text_problems(given: QueryMap) -> list[str]:
     names = ("requests", "status_label", "duration_buckets", "duration_status_label", "process_start")
     problems = [
-        f"{name} is {getattr(given, name)!r}; it must be text" for name in names if not isinstance(getattr(given, name), str)
+        f"{name} is {getattr(given, name)!r}; it must be text"
+        for name in names
+        if not isinstance(getattr(given, name), str)
     ]
     if problems:
         return problems
@@ -160,7 +162,9 @@ def _text_problems(given: QueryMap) -> list[str]:
     for name, text, is_needed in selectors:
         if (text or is_needed) and not is_selector(text):
             problems.append(f'{name} is {text!r}; it must be a selector without functions, name{{label="value"}}')
-    if given.duration_buckets and not (is_selector(given.duration_buckets) and _HISTOGRAM.fullmatch(given.duration_buckets)):
+    if given.duration_buckets and not (
+        is_selector(given.duration_buckets) and _HISTOGRAM.fullmatch(given.duration_buckets)
+    ):
         problems.append(
             f"duration_buckets is {given.duration_buckets!r}; it must select a classic histogram's series, whose name "
             "ends in _bucket (native histograms cannot be read)"
@@ -188,7 +192,11 @@ def _label_problems(labels: Any) -> list[str]:
 def _gauge_problems(gauges: Any) -> list[str]:
     if not isinstance(gauges, Mapping):
         return [f"gauges is {gauges!r}; it must be an object with PromQL by name"]
-    problems = [f"the gauge {name!r} has the query {query!r}; it must be PromQL text" for name, query in gauges.items() if not (isinstance(query, str) and query.strip())]
+    problems = [
+        f"the gauge {name!r} has the query {query!r}; it must be PromQL text"
+        for name, query in gauges.items()
+        if not (isinstance(query, str) and query.strip())
+    ]
     for name in gauges:
         if not (isinstance(name, str) and _COLUMN.fullmatch(name)):
             problems.append(f"the gauge's name {name!r} must be lower-case letters, digits and underscores")

@@ -16,6 +16,7 @@ from loadtests.foundation.units import Quantity
 from loadtests.prometheus.counters import Floats
 from loadtests.prometheus.levels import FEWEST_CELLS, Stretch, dispersion
 from loadtests.prometheus.observed import Observed
+from loadtests.prometheus.query_map import IN_FLIGHT
 from loadtests.recording import LoadStep
 
 LEVEL = 0.9
@@ -64,9 +65,7 @@ class LevelOptions:
     seed: int
 
 
-def level_of(
-    number: int, stretch: Stretch, observed: Observed, gauges: pd.DataFrame, options: LevelOptions
-) -> Level:
+def level_of(number: int, stretch: Stretch, observed: Observed, gauges: pd.DataFrame, options: LevelOptions) -> Level:
     """Summarise one stretch.
 
     Parameters
@@ -98,7 +97,8 @@ def level_of(
     means = {str(name): float(inside[name].mean()) for name in inside}
     in_flight = _in_flight(observed, total_s, end_s - start_s)
     throughput_rps = sum(outcomes.values()) / (end_s - start_s)
-    users, quantity = _load(in_flight if math.isfinite(in_flight) else means.get("in_flight", math.nan), throughput_rps, options)
+    mean_inside = in_flight if math.isfinite(in_flight) else means.get(IN_FLIGHT, math.nan)
+    users, quantity = _load(mean_inside, throughput_rps, options)
     step = LoadStep(
         step=number, users=users, start_s=start_s, end_s=end_s, requests=sum(outcomes.values()),
         metrics=_metrics(observed, stretch, bins, outcomes, total_s, generator(options.seed, number)),

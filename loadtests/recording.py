@@ -272,8 +272,9 @@ class Recording:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        users = ", ".join(str(item.users) for item in self.steps)
-        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {users} users)"
+        loads = ", ".join(str(item.users) for item in self.steps)
+        counted = " or ".join(sorted({item.load_quantity.value.replace("_", " ") for item in self.steps})) or "users"
+        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {loads} {counted})"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from capacity.interfaces.commands_import_prometheus import gauges_of
 from capacity.interfaces.console import (
     Stage,
     envelope,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from loadtests.deployment import Deployment
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
+    from loadtests.prometheus.gauges import PrometheusGauges
     from loadtests.recording import Recording
 
 _JSON_HELP = "Print JSON on stdout."
@@ -89,6 +91,9 @@ def record(
     spawn_rate: Annotated[float, typer.Option(help="Users started a second; 0: chosen by the step.")] = 0.0,
     request_timeout: Annotated[str, typer.Option(help="A user gives up after this time.")] = "30s",
     seed: Annotated[int, typer.Option(help="Seed of think times and request mix.")] = 1,
+    prometheus: Annotated[str, typer.Option(help="Prometheus server that scrapes the host, for its gauges.")] = "",
+    query_map: Annotated[Path | None, typer.Option(help="Which gauges it has (JSON or TOML).")] = None,
+    prometheus_header: Annotated[str, typer.Option(help="'NAME: env:VAR' for the Prometheus server.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Load a server with Locust, level by level, and keep every request."""
@@ -105,7 +110,8 @@ def record(
         request_timeout_s=parse_duration_s(request_timeout, "--request-timeout"),
     )
     check_folder_target(folder)
-    recording = record_with_progress(host, plan, folder, _read(deployment))
+    gauges = gauges_of(prometheus, query_map, prometheus_header)
+    recording = record_with_progress(host, plan, folder, _read(deployment), gauges)
     if not recording.steps:
         raise RunError(
             f"No step of {folder} has a steady window, so nothing can be calibrated on it; make --step-time longer "
@@ -128,15 +134,18 @@ def locustfile(
     typer.echo(str(Path(str(loadtests.__file__)).with_name(name)))
 
 
-def record_with_progress(host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None) -> Recording:
+def record_with_progress(
+    host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None, gauges: PrometheusGauges | None = None
+) -> Recording:
     """`record`, with a bar that shows level and rate, then what was left out; on Ctrl-C what was saved."""
     from loadtests.runner import record as run_record
 
     try:
         with progress("starting Locust") as stage:
             recording = run_record(
-                host, plan, folder, deployment=deployment, on_progress=lambda seen: _show(stage, seen)
-            )
+                host, plan, folder, deployment=deployment, prometheus=gauges,
+                on_progress=lambda seen: _show(stage, seen),
+            )  # fmt: skip
     except KeyboardInterrupt:
         messages().print(_saved(folder), soft_wrap=True)
         raise

@@ -27,6 +27,7 @@ _GAP_SCRAPES = 3.5
 """An interval longer than so many usual ones is a gap: the load inside it is not known."""
 _FEWEST_SCRAPES = 3
 _MOST_TIMES = 1.5
+_SAME_START_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +103,7 @@ def read_counters(
         When there are too few scrapes, or the series were not scraped together.
     """
     times, values, left_out = _side_by_side(series, scraped_s)
-    present = ~np.isnan(values)
-    last = _carried(values)
-    is_restart = _restarts(present, last, _started(times, start_times))
+    is_restart = _restarts(values, _started(times, start_times))
     return Counters(
         times, _gains(values, is_restart), tuple(dict(item.labels) for item in series), is_restart, left_out
     )
@@ -166,19 +165,27 @@ def _started(times: Floats, start_times: Sequence[Series]) -> Floats | None:
     return np.asarray(value[order][place], dtype=float)
 
 
-def _restarts(present: Flags, last: Floats, started: Floats | None) -> Flags:
-    fell = np.any(np.diff(last, axis=0) < 0, axis=1)
+def _restarts(values: Floats, started: Floats | None) -> Flags:
+    """Where the start time changes, or (not known) series vanish; and where a counter falls within one life."""
+    present = ~np.isnan(values)
     if started is not None:
-        return np.asarray(fell | (np.abs(np.diff(started)) > 0.5))
-    vanished = np.any(present[:-1] & ~present[1:], axis=1)
-    return np.asarray(fell | vanished)
+        is_restart = np.abs(np.diff(started)) > _SAME_START_S
+    else:
+        is_restart = np.any(present[:-1] & ~present[1:], axis=1)
+    for first, end in _lives(is_restart):
+        is_restart[first : end - 1] |= np.any(np.diff(_carried(values[first:end]), axis=0) < 0, axis=1)
+    return np.asarray(is_restart)
+
+
+def _lives(is_restart: Flags) -> list[tuple[int, int]]:
+    """The scrapes of each life of the process, from the first up to the end."""
+    return list(pairwise([0, *(np.flatnonzero(is_restart) + 1), len(is_restart) + 1]))
 
 
 def _gains(values: Floats, is_restart: Flags) -> Floats:
-    """Differences inside each life of the process; in a restart's interval the new life's first value."""
+    """Differences inside each life; in a restart's interval the new life's first value."""
     gained = np.zeros((len(values) - 1, values.shape[1]))
-    borders = [0, *(np.flatnonzero(is_restart) + 1), len(values)]
-    for first, end in pairwise(borders):
+    for first, end in _lives(is_restart):
         life = _carried(values[first:end])
         gained[first : end - 1] = np.diff(life, axis=0)
         if first:

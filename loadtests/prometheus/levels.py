@@ -4,11 +4,12 @@ Production traffic has no plateaus by users. What comes closest are stretches in
 steady. They are found as the best piecewise constant description of the rate: among all ways to
 cut a range into stretches, the one with the least
 
-    sum of squares of x about its stretch's mean / phi  +  2 ln(n) for each further stretch,
+    sum of squares of x about its stretch's mean / phi  +  3 ln(n) for each further stretch,
 
 by optimal partitioning (Jackson et al. 2005, An algorithm for optimal partitioning of data on an
-interval, IEEE Signal Process. Lett. 12) under Schwarz's criterion (Yao 1988, Estimating the number
-of change-points via Schwarz' criterion, Stat. Probab. Lett. 6). x is the variance-stabilised rate
+interval, IEEE Signal Process. Lett. 12). Schwarz's criterion would charge 2 ln(n), but the place of a
+change is chosen, too; 3 ln(n) is the charge of Zhang and Siegmund (2007, A modified Bayes information
+criterion, Biometrics 63) for stretches of any length. x is the variance-stabilised rate
 2 sqrt((count + 3/8) / length) (Anscombe 1948, Biometrika 35), whose variance is phi / length. phi,
 the dispersion relative to independent arrivals, comes from the differences of neighbours, which
 changes of level hardly touch; it is at least 1, so that no level is told apart that independent
@@ -139,7 +140,7 @@ def _partition(counts: Floats, length_s: Floats) -> list[int]:
     """Borders of the best stretches, from 0 to the number of cells."""
     cells = len(counts)
     x = _stabilised(counts, length_s)
-    penalty = 2.0 * math.log(cells) * dispersion(counts, length_s)
+    penalty = 3.0 * math.log(cells) * dispersion(counts, length_s)
     weight, first, second = (
         np.concatenate([[0.0], np.cumsum(length_s * power)]) for power in (np.ones(cells), x, x * x)
     )
@@ -159,10 +160,10 @@ def _partition(counts: Floats, length_s: Floats) -> list[int]:
 
 def _unusable(counts: Floats, length_s: Floats) -> str:
     """Why a stretch cannot be used; empty when it can."""
-    if len(counts) < FEWEST_CELLS:
-        return f"too short: {len(counts)} intervals where {FEWEST_CELLS} are needed"
     if counts.sum() == 0:
         return "no requests"
+    if len(counts) < FEWEST_CELLS:
+        return f"too short: {len(counts)} intervals where {FEWEST_CELLS} are needed"
     middle = np.cumsum(length_s) - length_s / 2
     rate, total = counts / length_s, float(length_s.sum())
     mean, centre = float(counts.sum()) / total, float(length_s @ middle) / total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,11 +26,11 @@ class RunningPrometheus:
     pid: int
 
 
-def prometheus_command() -> str:
-    """Path of the server; without it the test is skipped, or fails where every tool must be there."""
-    path = shutil.which("prometheus")
+def needed_tool(name: str, package: str = "prometheus") -> str:
+    """Path of a tool; without it the test is skipped, or fails where all tools must be there."""
+    path = shutil.which(name)
     if path is None:
-        reason = "needs the tool prometheus (Debian: apt-get install prometheus)"
+        reason = f"needs the tool {name} (Debian: apt-get install {package})"
         if os.environ.get("CAPACITY_REQUIRE_TOOLS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -39,7 +40,7 @@ def prometheus_command() -> str:
 @contextmanager
 def start_prometheus(folder: Path, ports: Sequence[int], *, every: str = "1s") -> Iterator[RunningPrometheus]:
     """Scrape ``/metrics`` of these local ports; the server binds a free port and is ended with the block."""
-    command = prometheus_command()
+    command = needed_tool("prometheus")
     targets = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
     config = folder / "prometheus.yml"
     config.write_text(
@@ -53,6 +54,14 @@ def start_prometheus(folder: Path, ports: Sequence[int], *, every: str = "1s") -
         yield RunningPrometheus(_ready_url(child), child.pid)
     finally:
         child.end()
+
+
+def write_history(folder: Path, lines: Sequence[str]) -> None:
+    """Put samples with times of their own (OpenMetrics text) where `start_prometheus` keeps its data."""
+    text = folder / "history.txt"
+    text.write_text("\n".join([*lines, "# EOF", ""]), encoding="utf-8")
+    command = [needed_tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "data")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def _ready_url(child: Child) -> str:

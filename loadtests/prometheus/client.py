@@ -307,7 +307,8 @@ def _said(response: requests.Response) -> str:
     except ValueError:
         return ""
     error = document.get("error") if isinstance(document, dict) else None
-    return str(error)[:500].rstrip(".") if error else ""
+    text = "".join(sign if sign.isprintable() else " " for sign in str(error or "")[:500])
+    return text.rstrip(".")
 
 
 def _no_prometheus(url: str, reason: str) -> RunError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,7 +78,7 @@ def fetch(server: PrometheusServer, query_map: QueryMap, start_s: float, end_s: 
     Raises
     ------
     InputError
-        When a query that is needed is empty, with every one of them.
+        When a query that is needed is empty, with every one of them, or selects several instances.
     RunError
         When the server cannot be reached, refuses, or is no Prometheus.
     """
@@ -96,19 +97,17 @@ def fetch(server: PrometheusServer, query_map: QueryMap, start_s: float, end_s: 
             + "\nName the right metrics and labels in the query map (null: there is no such histogram), or give "
             "another range."
         )
-    jobs = sorted({item.labels.get("job", "") for item in requests} - {""})
-    of_jobs = '{job=~"' + "|".join(map(_escaped, jobs)) + '"}' if jobs else ""
+    own = _matchers(_one_target((*requests, *buckets), query_map.target_labels))
     starts = query_map.process_start
     if starts and "{" not in starts:
-        starts += of_jobs
-    sums = ask(query_map.duration_sum)
-    return Fetched(requests, buckets, sums, ask(starts), ask("up" + of_jobs) if jobs else ())
+        starts = starts.strip() + own if own else ""
+    return Fetched(requests, buckets, ask(query_map.duration_sum), ask(starts), ask("up" + own) if own else ())
 
 
-def _escaped(text: str) -> str:
-    """A label's value inside an anchored regular expression in double quotes."""
-    special = "".join("\\\\" + sign if sign in ".+*?()|[]{}^$" else sign for sign in text.replace("\\", "\\\\\\\\"))
-    return special.replace('"', '\\"')
+def _matchers(target: dict[str, str]) -> str:
+    """Label matchers of the instance, in braces; empty when its series name none."""
+    named = ",".join(f"{name}={json.dumps(value)}" for name, value in target.items() if value)
+    return f"{{{named}}}" if named else ""
 
 
 def observe(fetched: Fetched, query_map: QueryMap) -> Observed:
@@ -222,8 +221,8 @@ def _status_problems(series: Sequence[Series], label: str) -> list[str]:
     unknown = sorted({item.labels[label] for item in series if outcome_of_status(item.labels[label]) is None})
     if unknown:
         return [
-            f"the label {label!r} has the values {', '.join(unknown[:10])}; it must hold an HTTP status or a class "
-            "such as 5xx"
+            f"the label {label!r} has the values {', '.join(map(repr, unknown[:10]))}; it must hold an HTTP status or a "
+            "class such as 5xx"
         ]
     return []
 

@@ -107,6 +107,13 @@ def test_series_of_two_sources_that_took_turns_are_refused():
         read_counters([first, second])
 
 
+def test_series_that_follow_one_another_are_of_one_source():
+    first = series(np.arange(20), times=np.arange(20) * 10.0, path="/old")
+    second = series(np.arange(20), times=200.0 + np.arange(20) * 10.0, path="/new")
+    found = read_counters([first, second], None, [series([5, 5], name="start", times=[0.0, 390.0])])
+    assert found.gained.sum(axis=0).tolist() == [19, 19]
+
+
 def test_gains_add_up_and_are_never_negative_whatever_the_process_does():
     random = np.random.default_rng(5)
     for _ in range(200):

@@ -62,10 +62,21 @@ def by_class(item):
     return item if status is None else replace(item, labels={**item.labels, "status": f"{status[0]}xx"})
 
 
+def served_only(begin):
+    """A server whose histogram does not see what the gate turns away."""
+    traffic = poisson_traffic(begin, ((30.0, SHORT_S),), 10, shed_above=20.0)
+    is_served = traffic.status == "200"
+    served = Traffic(traffic.finish_s[is_served], traffic.residence_s[is_served], traffic.status[is_served])
+    times = begin + np.arange(0.0, SHORT_S, 5.0)
+    counted = [item for item in scraped(traffic, times, "gated") if item.labels["__name__"] == "gated_requests_total"]
+    return [*counted, *(item for item in scraped(served, times, "gated") if "seconds" in item.labels["__name__"])]
+
+
 def faulty(begin):
     """One job for each kind of fault."""
     twice = short(begin, "twice", 8)
     return [
+        *served_only(begin),
         *changed(short(begin, "nan", 3), with_a_nan),
         *changed(short(begin, "open", 4), without_infinity),
         *changed(short(begin, "crooked", 5), not_cumulative),
@@ -152,6 +163,16 @@ def test_without_gauges_and_limits_the_model_is_only_partly_identified(imported)
     assert verdict["verdict"] == "partly-identified"
     assert status["service_time_mean"] == status["waiting_time_mean"] == "unknown"
     assert (status["gate"], status["load_range"], status["residence_time_shape"]) == ("bounded",) * 3
+
+
+def test_a_histogram_of_served_requests_only_is_recognised(history, tmp_path):
+    url, begin, _ = history
+    found = import_prometheus(url, query_map("gated"), (begin, begin + SHORT_S), tmp_path / "out")
+    assert set(found.latency_bins["outcome"]) == {"served"}
+    for step in found.steps:
+        bins = found.latency_bins[found.latency_bins["step"] == step.step]
+        assert bins["count"].sum() == step.outcomes["served"] < step.requests
+        assert step.metrics["mean_s"].low > 0.05
 
 
 def test_fewer_levels_keep_the_longest_stretch_of_each_band_of_rate(history, tmp_path):

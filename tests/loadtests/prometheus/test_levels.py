@@ -68,6 +68,14 @@ def test_traffic_that_only_grows_is_not_called_steady():
         assert item.reason or inside[-1] / inside[0] < 1.35  # 20 % of the mean, and what noise can hide
 
 
+def test_a_drift_too_slow_to_be_cut_is_noticed():
+    rates = np.linspace(1.68, 2.32, 60)
+    (found,) = stretches(np.rint(rates * 15.0), np.full(60, 15.0))
+    assert "changes by +32%" in found.reason
+    (flat,) = stretches(np.rint(np.linspace(1.85, 2.15, 60) * 15.0), np.full(60, 15.0))
+    assert not flat.reason
+
+
 def test_silence_is_no_level():
     (found,) = stretches(np.zeros(50), np.full(50, 15.0))
     assert found.reason == "no requests"

@@ -220,10 +220,8 @@ def _status_problems(series: Sequence[Series], label: str) -> list[str]:
         return [f"{len(without)} series of requests have no label {label!r} (status_label); their labels are {labels}"]
     unknown = sorted({item.labels[label] for item in series if outcome_of_status(item.labels[label]) is None})
     if unknown:
-        return [
-            f"the label {label!r} has the values {', '.join(map(repr, unknown[:10]))}; it must hold an HTTP status or a "
-            "class such as 5xx"
-        ]
+        listed = ", ".join(map(repr, unknown[:10]))
+        return [f"the label {label!r} has the values {listed}; it must hold an HTTP status or a class such as 5xx"]
     return []
 
 

@@ -9,9 +9,10 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "ImportOptions", "Interval", "LoadPlan", "LoadStep",
+    "LogNormal", "Mixture", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording",
+    "StagingOptions", "Uniform", "Weibull", "import_prometheus", "parse_distribution", "read_deployment",
+    "read_query_map", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",

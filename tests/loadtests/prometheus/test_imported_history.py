@@ -10,6 +10,7 @@ from loadtests import Deployment, Exponential, ImportOptions, QueryMap, import_p
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.foundation.units import Quantity
 from loadtests.prometheus.client import PrometheusServer, raw_series
+from simulations import calibrate
 from support.live_traffic import Traffic, open_metrics, poisson_traffic, scraped, steady
 from support.prometheus_server import start_prometheus, write_history
 
@@ -187,6 +188,11 @@ def test_fewer_levels_keep_the_longest_stretch_of_each_band_of_rate(history, tmp
         inside = happened(history, step).residence_s.sum() / step.window_s
         assert step.load_quantity is Quantity.USERS
         assert step.users == round(inside + 0.5 * step.metrics["throughput_rps"].mid)
+
+
+def test_a_calibration_says_that_it_needs_single_requests(imported):
+    with pytest.raises(InputError, match="no single requests"):
+        calibrate(imported)
 
 
 def test_a_range_at_one_load_identifies_nothing(history, tmp_path):

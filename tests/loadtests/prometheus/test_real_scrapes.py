@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
 DEPLOYMENT = Deployment(max_ccu=30, utilization_percent=67, workers=10, queue_capacity=10, db_pool=3)
 USERS = (5, 60)
-AGE_S = 1.5  # a gauge beside a poll is at most one second and one scrape old
+AGE_S = 1.8  # a gauge beside a poll is at most one second and one scrape old
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ def two_lives(port, paced):
     """Load a server, end it, start it anew on the same port, load it again."""
     for _ in range(2):
         with start_staging(StagingOptions(DEPLOYMENT, "constant:1ms", port=port)) as server:
-            time.sleep(0.8)  # a few scrapes before the load
-            paced.append(paced_requests(server.host, 3.5))
-            time.sleep(0.8)
+            time.sleep(1.2)  # a few scrapes before the load
+            paced.append(paced_requests(server.host, 5.0))
+            time.sleep(1.2)
 
 
 def counters_of(host):
@@ -119,18 +119,18 @@ def world(tmp_path_factory):
     with ExitStack() as running:
         other = free_port()
         server = running.enter_context(start_staging(options()))
-        prometheus = running.enter_context(start_prometheus(folder, [server.port, other], every="250ms"))
+        prometheus = running.enter_context(start_prometheus(folder, [server.port, other], every="500ms"))
         wait_for_scrape(prometheus.url, server.port)
         paced = []
         lives = threading.Thread(target=two_lives, args=(other, paced))
         begun = time.time()
-        time.sleep(0.6)  # the first scrapes see no request
+        time.sleep(1.2)  # the first scrapes see no request
         lives.start()
         gauges = PrometheusGauges(PrometheusServer(prometheus.url), query_map(server.port))
         plan = LoadPlan(USERS, 5.0, Exponential(0.1))
         recording = record(server.host, plan, folder / "recorded", deployment=DEPLOYMENT, prometheus=gauges)
         lives.join()
-        time.sleep(0.6)  # two more scrapes
+        time.sleep(1.2)  # two more scrapes
         yield World(
             prometheus.url, str(server.port), str(other), (begun, time.time()), recording,
             counters_of(server.host), folder, paced,

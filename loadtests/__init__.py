@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from loadtests.pacing import Pacing, parse_pacing
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
+    from loadtests.prometheus.client import PrometheusServer
+    from loadtests.prometheus.gauges import PrometheusGauges
+    from loadtests.prometheus.importer import ImportOptions, import_prometheus
+    from loadtests.prometheus.query_map import QueryMap, read_query_map
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.staging.faults import Fault, parse_fault, read_fault_script
@@ -41,10 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
-    "Gamma", "Header", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto",
-    "Progress", "Recording", "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps",
-    "parse_abort", "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment",
-    "read_fault_log", "read_fault_script", "read_recording", "read_service_log", "record", "start_staging",
+    "Gamma", "Header", "ImportOptions", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture",
+    "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording",
+    "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps", "import_prometheus", "parse_abort",
+    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
+    "read_fault_script", "read_query_map", "read_recording", "read_service_log", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -65,12 +70,17 @@ __getattr__, __dir__ = attach(
         "LoadPlan": "loadtests.plan",
         "LoadShape": "loadtests.load_shapes",
         "LoadStep": "loadtests.recording",
+        "ImportOptions": "loadtests.prometheus.importer",
         "Pacing": "loadtests.pacing",
         "Progress": "loadtests.progress",
+        "PrometheusGauges": "loadtests.prometheus.gauges",
+        "PrometheusServer": "loadtests.prometheus.client",
+        "QueryMap": "loadtests.prometheus.query_map",
         "Recording": "loadtests.recording",
         "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
         "compare_steps": "loadtests.comparison.compare",
+        "import_prometheus": "loadtests.prometheus.importer",
         "parse_abort": "loadtests.abort",
         "parse_fault": "loadtests.staging.faults",
         "parse_pacing": "loadtests.pacing",
@@ -78,6 +88,7 @@ __getattr__, __dir__ = attach(
         "read_deployment": "loadtests.deployment",
         "read_fault_log": "loadtests.staging.truth",
         "read_fault_script": "loadtests.staging.faults",
+        "read_query_map": "loadtests.prometheus.query_map",
         "read_recording": "loadtests.store",
         "read_service_log": "loadtests.staging.truth",
         "record": "loadtests.runner",

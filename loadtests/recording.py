@@ -15,6 +15,7 @@ import pandas as pd
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
 from loadtests.gaps import Gaps, gap_table, gaps_between
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
@@ -33,7 +34,7 @@ class LoadStep:
     step : int
         Number of the step, from 1.
     users : int
-        Simulated users during the plateau.
+        Load of the plateau: simulated users, or what `load_quantity` says.
     start_s, end_s : float
         The steady window (ramp and warm-up cut), on the clock of the requests table.
     requests : int
@@ -46,6 +47,9 @@ class LoadStep:
         Mean time between a user's response and its next request, open gaps included (`steady_state.mean_gap_s`).
     think : str
         The nominal think time, text form; empty when unknown.
+    load_quantity : Quantity
+        What `users` counts. `Quantity.IN_FLIGHT`, the mean number of requests inside, where load is
+        open and its users are not known.
     """
 
     step: int
@@ -57,11 +61,17 @@ class LoadStep:
     outcomes: dict[str, int] = field(default_factory=dict)
     gap_mean_s: float = float("nan")
     think: str = ""
+    load_quantity: Quantity = Quantity.USERS
 
     @property
     def window_s(self) -> float:
         """Length of the steady window."""
         return self.end_s - self.start_s
+
+    @property
+    def load_text(self) -> str:
+        """The load for people: ``40 users``, ``12 in flight``."""
+        return f"{self.users} {self.load_quantity.value.replace('_', ' ')}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -71,6 +81,7 @@ class LoadStep:
             **plain,
             "gap_mean_s": self.gap_mean_s,
             "think": self.think,
+            "load_quantity": self.load_quantity.value,
             "outcomes": self.outcomes,
             "metrics": metrics,
         }
@@ -99,6 +110,7 @@ class LoadStep:
             outcomes=dict(data["outcomes"]),
             gap_mean_s=float("nan") if gap is None else float(gap),
             think=str(data.get("think", "")),
+            load_quantity=Quantity.parse(data.get("load_quantity", "users")),
         )
 
 
@@ -254,14 +266,15 @@ class Recording:
         for item in self.steps:
             p95, goodput, shed = (item.metrics[name] for name in ("p95_s", "goodput_rps", "shed_rate"))
             lines.append(
-                f"  step {item.step}: {item.users} users, {goodput.mid:.4g} served/s, p95 {p95.mid * 1e3:.4g} ms, "
+                f"  step {item.step}: {item.load_text}, {goodput.mid:.4g} served/s, p95 {p95.mid * 1e3:.4g} ms, "
                 f"shed {shed.mid:.2%}, {item.requests} requests in {item.window_s:.3g} s"
             )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        users = ", ".join(str(item.users) for item in self.steps)
-        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {users} users)"
+        loads = ", ".join(str(item.users) for item in self.steps)
+        counted = " or ".join(sorted({item.load_quantity.value.replace("_", " ") for item in self.steps})) or "users"
+        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {loads} {counted})"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -26,6 +26,7 @@ from loadtests.load_report import offered_loads, plan_findings, read_aborted
 from loadtests.plan import LoadPlan
 from loadtests.preflight import preflight
 from loadtests.progress import JournalWatch, Progress
+from loadtests.prometheus.gauges import PrometheusGauges
 from loadtests.recording import Recording
 from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps
 from loadtests.store import JOURNAL, LOCUST, check_new_folder, read_journal, write_recording
@@ -47,6 +48,7 @@ def record(
     *,
     deployment: Deployment | None = None,
     on_progress: OnProgress | None = None,
+    prometheus: PrometheusGauges | None = None,
 ) -> Recording:
     """Load a server step by step and record every request.
 
@@ -61,6 +63,8 @@ def record(
         The configured limits of the server, as far as known; kept in the recording.
     on_progress : callable, optional
         Is called with a `Progress` a few times a second.
+    prometheus : PrometheusGauges, optional
+        A Prometheus server that scrapes the tested one: its gauges become columns of the gauges table.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def record(
         When `host` is no address or holds credentials, `out` is not empty, or a path of the
         plan does not exist on the server.
     RunError
-        When the host does not answer, Locust fails or is killed, no request finishes, or no
+        When the host or `prometheus` does not answer, Locust fails or is killed, no request finishes, or no
         step of a shape with plateaus has a steady window (with the reason of each); what was
         measured stays in the folder, without a manifest. Where only some steps have no steady
         window, the manifest's `left_out` says which and why. A test that an abort condition ended
@@ -84,13 +88,15 @@ def record(
     host = check_host(host)
     folder = check_new_folder(out)
     raise_file_limit()
+    if prometheus is not None:
+        prometheus.check()
     noted = preflight(host, plan)
     (folder / LOCUST).mkdir(parents=True, exist_ok=True)
     write_json(folder / LOCUST / _PLAN, plan.to_dict())
     with GaugePoller(host, plan.access) as gauges:
         run = _LocustRun(host, plan, folder)
         run.watch(on_progress)
-    return _store(run, gauges, deployment or Deployment(), noted)
+    return _store(run, gauges, deployment or Deployment(), noted, prometheus)
 
 
 class _LocustRun:
@@ -174,7 +180,13 @@ def _environment(root: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment, noted: tuple[Finding, ...]) -> Recording:
+def _store(
+    run: _LocustRun,
+    gauges: GaugePoller,
+    deployment: Deployment,
+    noted: tuple[Finding, ...],
+    prometheus: PrometheusGauges | None,
+) -> Recording:
     marks, plan = run.marks, run.plan
     begin, end = marks[0], marks[-1]
     requests = read_journal(run.journal, begin.monotonic_s)
@@ -186,7 +198,11 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment, noted: 
         raise RunError(_nothing_steady(left_out, run.folder))
     steps = summarise_steps(requests, windows, think=plan.think_text, seed=plan.seed)
     offered = offered_loads(plan, windows, requests)
-    findings = (*noted, *plan_findings(plan, marks, windows, offered, aborted))
+    table = gauges.to_frame(begin.monotonic_s)
+    gauge_findings: tuple[Finding, ...] = ()
+    if prometheus is not None:
+        table, gauge_findings = prometheus.merged_into(table, begin.epoch_s, end.monotonic_s - begin.monotonic_s)
+    findings = (*noted, *plan_findings(plan, marks, windows, offered, aborted), *gauge_findings)
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": run.host,
@@ -206,7 +222,7 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment, noted: 
         "aborted": None if aborted is None else aborted.to_dict(),
         "findings": [finding.to_dict() for finding in findings],
     }
-    recording = Recording(deployment, steps, requests, gauges.to_frame(begin.monotonic_s), manifest)
+    recording = Recording(deployment, steps, requests, table, manifest)
     return write_recording(run.folder, recording)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from capacity.interfaces.commands_import_prometheus import gauges_of
 from capacity.interfaces.console import (
     Stage,
     envelope,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from loadtests.plan import LoadPlan
     from loadtests.planned_requests import Request
     from loadtests.progress import Progress
+    from loadtests.prometheus.gauges import PrometheusGauges
     from loadtests.recording import Recording
 
 _JSON_HELP = "Print JSON on stdout."
@@ -131,6 +133,9 @@ def record(
     spawn_rate: Annotated[float, typer.Option(help="Users started a second; 0: chosen by the step.")] = 0.0,
     request_timeout: Annotated[str, typer.Option(help="A user gives up after this time.")] = "30s",
     seed: Annotated[int, typer.Option(help="Seed of think times and request mix.")] = 1,
+    prometheus: Annotated[str, typer.Option(help="Prometheus server that scrapes the host, for its gauges.")] = "",
+    query_map: Annotated[Path | None, typer.Option(help="Which gauges it has (JSON or TOML).")] = None,
+    prometheus_header: Annotated[str, typer.Option(help="'NAME: env:VAR' for the Prometheus server.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Load a server with Locust, level by level or in another shape, and keep every request."""
@@ -157,7 +162,8 @@ def record(
         abort_if=tuple(map(parse_abort, abort_if or ())),
     )
     check_folder_target(folder)
-    recording = record_with_progress(host, plan, folder, _read(deployment))
+    gauges = gauges_of(prometheus, query_map, prometheus_header)
+    recording = record_with_progress(host, plan, folder, _read(deployment), gauges)
     has_aborted = any(item.code == "test-aborted" for item in load_findings(recording))
     if not recording.steps and plan.has_plateaus and not has_aborted:
         raise RunError(
@@ -192,15 +198,18 @@ def locustfile(
     typer.echo(str(Path(str(loadtests.__file__)).with_name(name)))
 
 
-def record_with_progress(host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None) -> Recording:
+def record_with_progress(
+    host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None, gauges: PrometheusGauges | None = None
+) -> Recording:
     """`record`, with a bar that shows level and rate, then what was left out; on Ctrl-C what was saved."""
     from loadtests.runner import record as run_record
 
     try:
         with progress("starting Locust") as stage:
             recording = run_record(
-                host, plan, folder, deployment=deployment, on_progress=lambda seen: _show(stage, seen)
-            )
+                host, plan, folder, deployment=deployment, prometheus=gauges,
+                on_progress=lambda seen: _show(stage, seen),
+            )  # fmt: skip
     except KeyboardInterrupt:
         messages().print(_saved(folder), soft_wrap=True)
         raise

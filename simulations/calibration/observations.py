@@ -107,8 +107,14 @@ def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
     Raises
     ------
     InputError
-        When a step has fewer than 50 served requests, or no think time can be told.
+        When a step has fewer than 50 served requests, no think time can be told, or the recording
+        knows its requests in groups only.
     """
+    if recording.requests.empty:
+        raise InputError(
+            "The recording holds no single requests (latencies are known in groups only), and calibration needs them: "
+            "record a load test with capacity record."
+        )
     ordered = sorted(recording.steps, key=lambda item: (item.users, item.step))
     return tuple(_observe_step(recording, item, seed) for item in ordered)
 

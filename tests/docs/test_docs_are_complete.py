@@ -19,6 +19,7 @@ from loadtests import (
     Exponential,
     Interval,
     LogNormal,
+    QueryMap,
     RecordingComparison,
     load_report,
     preflight,
@@ -33,6 +34,9 @@ from loadtests.journal import MARK_COLUMNS, MarkEvent
 from loadtests.load_report import OfferedLoad
 from loadtests.pacing import PacingKind
 from loadtests.plan import LoadPlan
+from loadtests.prometheus import importer
+from loadtests.prometheus.importer import SAMPLE_COLUMNS
+from loadtests.prometheus.query_map import DEFAULT_GAUGES
 from loadtests.recording import STEP_METRICS, LoadStep
 from loadtests.staging.fault_log import FAULT_LOG_HEADER
 from loadtests.staging.faults import KINDS
@@ -102,6 +106,18 @@ def source(module: ModuleType) -> str:
 
 def test_every_limit_of_a_deployment_is_described() -> None:
     assert {item.name for item in fields(Deployment)} - names_on("files.md") == set()
+
+
+def test_every_key_of_a_query_map_and_column_of_its_samples_is_described() -> None:
+    keys = {item.name for item in fields(QueryMap)} | set(DEFAULT_GAUGES) | set(SAMPLE_COLUMNS)
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_finding_about_live_traffic_is_explained() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(importer.__file__).parent.glob("*.py")]
+    codes = {code for text in texts for code in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
+    assert len(codes) > 15
+    assert codes - names_on("how-it-works.md") == set()
 
 
 def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:

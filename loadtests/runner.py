@@ -25,7 +25,14 @@ from loadtests.plan import LoadPlan, format_request, format_think
 from loadtests.preflight import preflight
 from loadtests.progress import JournalWatch, Progress
 from loadtests.recording import Recording
-from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps
+from loadtests.steady_state import (
+    LeftOut,
+    Window,
+    steady_windows,
+    step_findings,
+    summarise_steps,
+    without_warm_up,
+)
 from loadtests.store import JOURNAL, LOCUST, check_new_folder, read_journal, write_recording
 
 _POLL_S = 0.25
@@ -186,7 +193,7 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Reco
     windows, left_out = steady_windows(marks, begin.monotonic_s, plan.settling_s)
     if not windows:
         raise RunError(_nothing_steady(left_out, run.folder))
-    steps = summarise_steps(requests, windows, think=plan.think.text(), seed=plan.seed)
+    steps = summarise_steps(requests, without_warm_up(requests, windows), think=plan.think.text())
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": run.host,
@@ -198,6 +205,7 @@ def _store(run: _LocustRun, gauges: GaugePoller, deployment: Deployment) -> Reco
         "totals": {"locust": run.locust_total(), "journal": len(requests)},
         "ramps": [_ramp(marks, window) for window in windows],
         "left_out": [_left_out(item) for item in left_out],
+        "findings": [item.to_dict() for item in step_findings(steps)],
     }
     recording = Recording(deployment, steps, requests, gauges.to_frame(begin.monotonic_s), manifest)
     return write_recording(run.folder, recording)

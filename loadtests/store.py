@@ -37,7 +37,7 @@ _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
 _REQUIRED_KEYS: dict[str, type] = {"versions": dict, "deployment": dict, "requests": int}
 _OTHER_KEYS: dict[str, type] = {
     "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
-    "totals": dict, "ramps": list, "left_out": list,
+    "totals": dict, "ramps": list, "left_out": list, "findings": list,
 }  # fmt: skip
 _KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 

@@ -177,18 +177,27 @@ def _saved(folder: Path) -> str:
 
 
 def print_recording(recording: Recording) -> None:
-    """The steps of a recording for people."""
+    """The steps of a recording for people, with what was cut and why."""
+    from loadtests.steady_state import PLANNED_SETTLING, step_findings
+
     rows = [
         (
-            step.step, step.users, f"{step.window_s:.1f} s", f"{step.requests:,}",
+            step.step, step.users, "not known" if step.cut is None else f"{step.cut.seconds:.1f} s",
+            f"{step.window_s:.1f} s", f"{step.requests:,}",
             known(step.metrics["goodput_rps"].mid, ".4g"),
             known_duration(step.metrics["mean_s"].mid), known_duration(step.metrics["p95_s"].mid),
             known(step.metrics["shed_rate"].mid, ".2%"),
         )
         for step in recording.steps
     ]  # fmt: skip
-    columns = ("step", "users", "steady", "requests", "served/s", "mean", "P95", "shed")
+    columns = ("step", "users", "cut", "steady", "requests", "served/s", "mean", "P95", "shed")
     out().print(table("Measured (latencies of served requests)", columns, rows))
+    for step in recording.steps:
+        if step.cut is not None and step.cut.reason != PLANNED_SETTLING:
+            text = f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut, since"
+            messages().print(f"{text} {step.cut.reason}.", soft_wrap=True)
+    for finding in step_findings(recording.steps):
+        messages().print(f"{finding.message} {finding.remedy}", soft_wrap=True)
 
 
 def _show(stage: Stage, seen: Progress) -> None:

@@ -7,7 +7,9 @@ by the inverse of the sum. The pooled value's error is that of Hartung, Knapp, S
 Student's t of one degree of freedom less than there are runs [2]_, never less than that of the
 weights alone [3]_: two repeats make a wide interval, because two repeats tell little about repeats.
 
-Rates and times are pooled on the scale of their logarithm, the shed rate as it is.
+Rates and times are pooled on the scale of their logarithm. Shares are pooled as they are, all runs with
+the same weight: a share's variance follows its value, so a run that happened to shed nothing would
+seem the most precise of all.
 
 References
 ----------
@@ -115,13 +117,25 @@ def pool_intervals(intervals: Sequence[Interval], *, is_relative: bool = True) -
     if len(known) < 2:
         return Interval.unknown(level), math.nan
     values, variances = _values_and_variances(known, level, is_relative=is_relative)
+    mid, error, between = (_weighted if is_relative else _unweighted)(values, variances)
+    half = float(stats.t.ppf(0.5 + level / 2.0, len(known) - 1)) * error
+    low, mid, high = (math.exp(end) if is_relative else end for end in (mid - half, mid, mid + half))
+    return Interval(low, mid, high, level), math.sqrt(between)
+
+
+def _weighted(values: Floats, variances: Floats) -> tuple[float, float, float]:
+    """Mean, its standard error and the variance between runs, by random effects."""
     between = _between_variance(values, variances)
     weights = 1.0 / (variances + between)
     mid = float(weights @ values / weights.sum())
-    spread = max(float(weights @ (values - mid) ** 2) / (len(known) - 1), 1.0)
-    half = float(stats.t.ppf(0.5 + level / 2.0, len(known) - 1)) * math.sqrt(spread / weights.sum())
-    low, mid, high = (math.exp(end) if is_relative else end for end in (mid - half, mid, mid + half))
-    return Interval(low, mid, high, level), math.sqrt(between)
+    spread = max(float(weights @ (values - mid) ** 2) / (values.size - 1), 1.0)
+    return mid, math.sqrt(spread / float(weights.sum())), between
+
+
+def _unweighted(values: Floats, variances: Floats) -> tuple[float, float, float]:
+    """The same with all runs alike."""
+    seen, inside = float(values.var(ddof=1)), float(variances.mean())
+    return float(values.mean()), math.sqrt(max(seen, inside) / values.size), max(seen - inside, 0.0)
 
 
 def _refuse_mixture(known: Sequence[Interval], level: float, *, is_relative: bool) -> None:

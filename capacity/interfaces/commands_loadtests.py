@@ -178,11 +178,9 @@ def _saved(folder: Path) -> str:
 
 def print_recording(recording: Recording) -> None:
     """The steps of a recording for people, with what was cut and why."""
-    from loadtests.steady_state import PLANNED_SETTLING, step_findings
-
     rows = [
         (
-            step.step, step.users, "not known" if step.cut is None else f"{step.cut.seconds:.1f} s",
+            step.step, step.users, "-" if step.cut is None else f"{step.cut.seconds:.1f} s",
             f"{step.window_s:.1f} s", f"{step.requests:,}",
             known(step.metrics["goodput_rps"].mid, ".4g"),
             known_duration(step.metrics["mean_s"].mid), known_duration(step.metrics["p95_s"].mid),
@@ -192,12 +190,28 @@ def print_recording(recording: Recording) -> None:
     ]  # fmt: skip
     columns = ("step", "users", "cut", "steady", "requests", "served/s", "mean", "P95", "shed")
     out().print(table("Measured (latencies of served requests)", columns, rows))
-    for step in recording.steps:
-        if step.cut is not None and step.cut.reason != PLANNED_SETTLING:
-            text = f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut, since"
-            messages().print(f"{text} {step.cut.reason}.", soft_wrap=True)
-    for finding in step_findings(recording.steps):
-        messages().print(f"{finding.message} {finding.remedy}", soft_wrap=True)
+    for text in cut_and_few_blocks(recording):
+        messages().print(text, soft_wrap=True)
+
+
+def cut_and_few_blocks(recording: Recording) -> list[str]:
+    """Warm-ups beyond the planned settling time, and steps whose intervals come from few blocks of time."""
+    from loadtests.block_bootstrap import ENOUGH_BLOCKS
+    from loadtests.steady_state import PLANNED_SETTLING, step_findings
+
+    lines = [
+        f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut; {step.cut.reason}."
+        for step in recording.steps
+        if step.cut is not None and step.cut.reason != PLANNED_SETTLING
+    ]
+    few = [item.numbers for item in step_findings(recording.steps)]
+    if few:
+        steps = ", ".join(f"{item['step']} ({item['blocks']})" for item in few)
+        lines.append(
+            f"The intervals of these steps come from fewer than {ENOUGH_BLOCKS} independent stretches of time (how many): "
+            f"{steps}. They are widened; a longer --step-time makes them narrower and surer."
+        )
+    return lines
 
 
 def _show(stage: Stage, seen: Progress) -> None:

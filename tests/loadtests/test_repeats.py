@@ -75,6 +75,14 @@ def test_repeats_without_a_shed_bound_it_together():
     assert shed.high == pytest.approx(1 - 0.1 ** (1 / 1000))
 
 
+def test_a_repeat_without_a_shed_does_not_outweigh_the_others():
+    shed = [Interval(0.001, 0.002, 0.004), Interval(0.002, 0.003, 0.005), Interval(0.0, 0.0, 0.0004)]
+    found, between = pool_intervals(shed, is_relative=False)
+    assert found.mid == pytest.approx(0.005 / 3)
+    assert found.high > 0.002
+    assert between == pytest.approx(0.0012, abs=0.0003)
+
+
 def test_a_metric_that_only_one_run_knows_is_unknown_together():
     known = step(1, 9)
     unknown = replace(known, step=2, metrics={**known.metrics, "p99_s": Interval.unknown()})

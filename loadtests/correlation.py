@@ -32,8 +32,24 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_FEWEST_INTERVALS, _MOST_INTERVALS, _REQUESTS_PER_INTERVAL = 60, 480, 5
 _FEWEST_LAGS = 5
 _SIGNIFICANT = 2.0
+
+
+def intervals_for(requests: int) -> int:
+    """Into how many intervals of time a stretch is cut: 60 to 480, about five requests in each.
+
+    Parameters
+    ----------
+    requests : int
+        That finished in it.
+
+    Returns
+    -------
+    int
+    """
+    return min(max(requests // _REQUESTS_PER_INTERVAL, _FEWEST_INTERVALS), _MOST_INTERVALS)
 
 
 def optimal_block_length(series: Floats) -> float:

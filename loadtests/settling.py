@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from loadtests.correlation import Floats, optimal_block_length, variance_of_mean
+from loadtests.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.warm_up import MSER_BATCH, find_warm_up
 
 _SIGNIFICANT, _MOST_ERRORS = 4.5, 37.0
-_FEWEST_INTERVALS, _MOST_INTERVALS, _REQUESTS_PER_INTERVAL = 60, 480, 5
 _SERIES = ("requests per second", "mean residence time", "requests in flight")
 
 
@@ -85,8 +84,7 @@ def series_over_time(requests: pd.DataFrame, start_s: float, end_s: float) -> di
     """
     start, finish = requests["start_s"].to_numpy(dtype=float), requests["finish_s"].to_numpy(dtype=float)
     inside = (finish >= start_s) & (finish < end_s)
-    count = int(inside.sum())
-    intervals = int(np.clip(count // _REQUESTS_PER_INTERVAL, _FEWEST_INTERVALS, _MOST_INTERVALS))
+    intervals = intervals_for(int(inside.sum()))
     width_s = (end_s - start_s) / intervals
     place = np.minimum(((finish[inside] - start_s) / width_s).astype(np.int64), intervals - 1)
     counts = np.bincount(place, minlength=intervals).astype(np.float64)

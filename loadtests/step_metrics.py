@@ -32,12 +32,11 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from loadtests.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
-from loadtests.correlation import Floats, optimal_block_length, variance_of_mean
+from loadtests.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.foundation.intervals import Interval
 
 QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 FEWEST_BLOCKS = 6
-_FEWEST_INTERVALS, _MOST_INTERVALS, _REQUESTS_PER_INTERVAL = 60, 480, 5
 _LONGER_THAN_OPTIMAL = 2.0
 
 Flags = NDArray[np.bool_]
@@ -102,7 +101,7 @@ class WindowRows:
     def of(cls, rows: pd.DataFrame, users: int, start_s: float, length_s: float) -> WindowRows:
         """From the requests that finished in the window that starts at `start_s`."""
         finish = rows["finish_s"].to_numpy(dtype=float)
-        intervals = int(np.clip(finish.size // _REQUESTS_PER_INTERVAL, _FEWEST_INTERVALS, _MOST_INTERVALS))
+        intervals = intervals_for(finish.size)
         place = ((finish - start_s) / length_s * intervals).astype(np.int64)
         return cls(
             length_s=length_s,

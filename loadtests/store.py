@@ -263,6 +263,7 @@ def _step(where: str, data: Any) -> LoadStep:
     try:
         for name, least in (("step", 1), ("users", 1), ("requests", 0)):
             whole(name, stated_number(name, data[name]), least=least)
+        whole("blocks", stated_number("blocks", data.get("blocks", 0)), least=0)
         start_s, end_s = (stated_number(name, data[name]) for name in ("start_s", "end_s"))
         if not start_s < end_s:
             raise InputError(f"start_s is {start_s} and end_s {end_s}; a steady window must end after it starts.")

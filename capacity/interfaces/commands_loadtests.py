@@ -208,8 +208,8 @@ def cut_and_few_blocks(recording: Recording) -> list[str]:
     if few:
         steps = ", ".join(f"{item['step']} ({item['blocks']})" for item in few)
         lines.append(
-            f"The intervals of these steps come from fewer than {ENOUGH_BLOCKS} independent stretches of time (how many): "
-            f"{steps}. They are widened; a longer --step-time makes them narrower and surer."
+            f"The intervals of these steps come from fewer than {ENOUGH_BLOCKS} independent stretches of time (how "
+            f"many): {steps}. They are widened; a longer --step-time makes them narrower and surer."
         )
     return lines
 

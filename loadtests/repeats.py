@@ -91,13 +91,17 @@ def pool_levels(steps: Iterable[LoadStep]) -> tuple[PooledLevel, ...]:
     return tuple(_pooled(users, tuple(by_users[users])) for users in sorted(by_users))
 
 
-def pool_intervals(intervals: Sequence[Interval], *, is_relative: bool = True) -> tuple[Interval, float]:
+def pool_intervals(
+    intervals: Sequence[Interval], *, degrees: Sequence[float] | None = None, is_relative: bool = True
+) -> tuple[Interval, float]:
     """One interval for what several runs measured, and the standard deviation between runs.
 
     Parameters
     ----------
     intervals : sequence of Interval
         Of the same level, at least two; those that are not known are left out.
+    degrees : sequence of float, optional
+        Degrees of freedom of the Student's t that each interval was made with; default: many (the normal's).
     is_relative : bool, default True
         Whether runs differ by factors (logarithms are pooled; all must be above 0) or by amounts.
 
@@ -112,11 +116,13 @@ def pool_intervals(intervals: Sequence[Interval], *, is_relative: bool = True) -
         When the levels differ, or a relative number is not above 0.
     """
     level = intervals[0].level if intervals else 0.9
+    freedoms = [math.inf] * len(intervals) if degrees is None else degrees
     known = [item for item in intervals if item.is_known]
     _refuse_mixture(known, level, is_relative=is_relative)
     if len(known) < 2:
         return Interval.unknown(level), math.nan
-    values, variances = _values_and_variances(known, level, is_relative=is_relative)
+    used = [freedom for item, freedom in zip(intervals, freedoms, strict=True) if item.is_known]
+    values, variances = _values_and_variances(known, used, is_relative=is_relative)
     mid, error, between = (_weighted if is_relative else _unweighted)(values, variances)
     half = float(stats.t.ppf(0.5 + level / 2.0, len(known) - 1)) * error
     low, mid, high = (math.exp(end) if is_relative else end for end in (mid - half, mid, mid + half))
@@ -146,11 +152,14 @@ def _refuse_mixture(known: Sequence[Interval], level: float, *, is_relative: boo
         raise InputError("Numbers that reach down to 0 cannot be pooled by factors; pool them with is_relative=False.")
 
 
-def _values_and_variances(known: Sequence[Interval], level: float, *, is_relative: bool) -> tuple[Floats, Floats]:
+def _values_and_variances(
+    known: Sequence[Interval], freedoms: Sequence[float], *, is_relative: bool
+) -> tuple[Floats, Floats]:
     """Middles and variances, from the intervals' widths; a width of 0 counts as a billionth."""
     ends = np.array([[item.low, item.mid, item.high] for item in known])
     scaled = np.log(ends) if is_relative else ends
-    errors = (scaled[:, 2] - scaled[:, 0]) / (2.0 * float(stats.norm.ppf(0.5 + level / 2.0)))
+    reach = stats.t.ppf(0.5 + known[0].level / 2.0, np.asarray(freedoms))
+    errors = (scaled[:, 2] - scaled[:, 0]) / (2.0 * reach)
     return scaled[:, 1], np.maximum(errors, 1e-9) ** 2
 
 
@@ -180,12 +189,13 @@ def _pooled(users: int, steps: tuple[LoadStep, ...]) -> PooledLevel:
 
 def _pool_metric(name: str, steps: tuple[LoadStep, ...]) -> tuple[Interval, float]:
     intervals = [step.metrics[name] for step in steps]
+    degrees = [step.blocks - 1.0 if step.blocks > 1 else math.inf for step in steps]
     if name != SHARE:
         is_relative = all(item.low > 0 for item in intervals if item.is_known)
-        return _above_zero(*pool_intervals(intervals, is_relative=is_relative))
+        return _above_zero(*pool_intervals(intervals, degrees=degrees, is_relative=is_relative))
     if all(item.mid == 0 for item in intervals):
         return exact_fraction_interval(0, sum(step.requests for step in steps), intervals[0].level), 0.0
-    found, between = _above_zero(*pool_intervals(intervals, is_relative=False))
+    found, between = _above_zero(*pool_intervals(intervals, degrees=degrees, is_relative=False))
     return replace(found, high=min(found.high, 1.0)), between
 
 

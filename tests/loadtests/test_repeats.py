@@ -48,6 +48,13 @@ def test_two_repeats_take_student_s_t_of_one_degree():
     assert math.log(found.high / found.mid) == pytest.approx(stats.t.ppf(0.95, 1) * 0.01 / math.sqrt(2))
 
 
+def test_intervals_by_student_s_t_are_read_as_such():
+    """Six blocks: 2.02 standard errors to each side, not 1.64."""
+    wide = [interval(100.0, 0.02 * stats.t.ppf(0.95, 5) / Z)] * 3
+    found, _ = pool_intervals(wide, degrees=[5, 5, 5])
+    assert math.log(found.high / found.mid) == pytest.approx(stats.t.ppf(0.95, 2) * 0.02 / math.sqrt(3))
+
+
 def test_the_pooled_interval_holds_the_truth_as_often_as_it_says():
     """Runs differ by 5 %, each is known to 3 %; three repeats, 2,000 levels: 90 %, at least 88 (three errors below)."""
     random = np.random.default_rng(1)

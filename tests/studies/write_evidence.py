@@ -153,8 +153,8 @@ def _steps_outside(shares: list[_Share], totals: dict[str, dict[str, float]]) ->
     return [
         f"{len(shares) - len(narrow) - len(wide)} of {len(shares)} numbers lie in 87 to 93 %,",
         f"{len(narrow)} below and {len(wide)} above; the standard error of one is",
-        f"{(0.9 * 0.1 / worst.experiments) ** 0.5:.1%}. The lowest is {worst.share:.1%} ({worst.cell}, {worst.metric}).",
-        "Below:",
+        f"{(0.9 * 0.1 / worst.experiments) ** 0.5:.1%}. The lowest is {worst.share:.1%} ({worst.cell},",
+        f"{worst.metric}). Below:",
         "",
         f"- {len(tails)} are P95 and P99 without a gate. Near and beyond saturation the queue wanders over many",
         "  seconds, and the slowest requests are those of its few highest excursions. A window that saw no high one",

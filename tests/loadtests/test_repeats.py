@@ -43,6 +43,17 @@ def test_what_runs_differ_by_beyond_their_own_noise_widens_the_interval():
     assert math.log(found.high / found.mid) == pytest.approx(stats.t.ppf(0.95, 2) * 0.1 / math.sqrt(3), rel=1e-3)
 
 
+def test_the_error_is_that_of_hartung_and_knapp_by_hand():
+    """Runs of very different precision, the least precise farthest off: their weighted spread exceeds its model's."""
+    values, errors = np.array([0.0, 0.05, 1.0]), np.array([0.05, 0.05, 0.3])
+    found, between = pool_intervals([interval(math.exp(v), e) for v, e in zip(values, errors, strict=True)])
+    weights = 1 / (errors**2 + between**2)
+    mid = weights @ values / weights.sum()
+    spread = weights @ (values - mid) ** 2 / 2
+    assert spread > 1.05
+    assert math.log(found.high) == pytest.approx(mid + stats.t.ppf(0.95, 2) * math.sqrt(spread / weights.sum()))
+
+
 def test_two_repeats_take_student_s_t_of_one_degree():
     found, _ = pool_intervals([interval(100.0, 0.01)] * 2)
     assert math.log(found.high / found.mid) == pytest.approx(stats.t.ppf(0.95, 1) * 0.01 / math.sqrt(2))

@@ -151,9 +151,9 @@ def _steps_outside(shares: list[_Share], totals: dict[str, dict[str, float]]) ->
     bursts = [item for item in narrow if item not in tails and item.cell.startswith("high cv")]
     worst = min(shares, key=lambda item: item.share)
     return [
-        f"{len(shares) - len(narrow) - len(wide)} of {len(shares)} numbers lie in 87 to 93 %,",
-        f"{len(narrow)} below and {len(wide)} above; the standard error of one is",
-        f"{(0.9 * 0.1 / worst.experiments) ** 0.5:.1%}. The lowest is {worst.share:.1%} ({worst.cell},",
+        f"{len(shares) - len(narrow) - len(wide)} of {len(shares)} numbers lie in 87 to 93 %, {len(narrow)} below and "
+        f"{len(wide)} above; the standard error",
+        f"of one is {(0.9 * 0.1 / worst.experiments) ** 0.5:.1%}. The lowest: {worst.share:.1%} ({worst.cell}, "
         f"{worst.metric}). Below:",
         "",
         f"- {len(tails)} are P95 and P99 without a gate. Near and beyond saturation the queue wanders over many",
@@ -162,14 +162,15 @@ def _steps_outside(shares: list[_Share], totals: dict[str, dict[str, float]]) ->
         "  that they have few blocks. Record longer, or the level several times, and take the far tail from the model.",
         f"- {len(bursts)} are other metrics of services with a high cv: a few long services, and the bursts behind",
         "  them, make most of the effect, and 45 s hold few of them.",
-        f"- {len(narrow) - len(tails) - len(bursts)} are others.",
+        f"- {len(narrow) - len(tails) - len(bursts)} are means and medians without a gate, for the reason of the tails,",
+        "  and shed rates of a few dozen sheds, which come in clusters.",
         "",
         "Above are most of all rates of regular users (low cv): their counts are steadier over many cycles than over",
         "one, and blocks of about a cycle take no credit for that.",
         "",
         *_cuts_without_a_transient(totals),
         "",
-        f"Versions: {' '.join(sorted(step_intervals.versions_seen()))}.",
+        f"Versions: {'; '.join(sorted(step_intervals.versions_seen()))}.",
     ]
 
 
@@ -178,9 +179,9 @@ def _cuts_without_a_transient(totals: dict[str, dict[str, float]]) -> list[str]:
     cut = sum(found["cut_short"] for found in totals.values())
     worst = max(totals, key=lambda cell: totals[cell]["cut_short"] / totals[cell]["searched"])
     return [
-        f"The search for a transient cut {cut:.0f} of {searched:,.0f} of these windows, which have none",
-        f"({cut / searched:.2%}); of the {totals[worst]['searched']:.0f} of the worst cell ({worst}) it cut",
-        f"{totals[worst]['cut_short']:.0f}.",
+        f"The search for a transient cut {cut:.0f} of {searched:,.0f} of these windows, which have none "
+        f"({cut / searched:.2%});",
+        f"of the {totals[worst]['searched']:.0f} of the worst cell ({worst}) it cut {totals[worst]['cut_short']:.0f}.",
     ]
 
 

@@ -4,7 +4,8 @@ MSER-5 (`loadtests.warm_up`) proposes a cut in each of three series over time: r
 their mean residence time, requests in flight. By itself it also cuts what is only noise, the more so
 in correlated series; so a proposal counts where the mean before it differs from the mean after it by
 more than `_SIGNIFICANT` standard errors of the difference, by blocks (`loadtests.correlation`). The
-latest of the cuts holds. At most half of a plateau is cut: what is still moving then is not settling.
+latest of the cuts holds. At most half of a plateau is cut. What still moves far beyond the middle makes
+the rest as unsteady as the front, so nothing is cut then: that plateau has no steady part.
 """
 
 from __future__ import annotations

@@ -151,8 +151,8 @@ def _without_warm_up(requests: pd.DataFrame, window: Window) -> Window:
 
 
 def _why(found: Transient) -> str:
-    text = f"the {found.series} settled only then: its mean before lies {found.errors:.3g} standard errors off"
-    return f"{text}; it may take longer still, but no more than half of a plateau is cut" if found.is_at_limit else text
+    text = f"transient in {found.series}, whose mean lies {found.errors:.2g} standard errors from that of the rest"
+    return f"{text}; it may last longer, but no more than half of a plateau is cut" if found.is_at_limit else text
 
 
 def mean_gap_s(gaps: Gaps) -> float:

@@ -62,13 +62,13 @@ def test_what_was_cut_and_why_is_printed_with_the_steps(capsys: pytest.CaptureFi
     planned, settled = recording_of(1, 2).steps
     steps = (
         replace(planned, blocks=40, cut=Cut(2.5, 70, PLANNED_SETTLING)),
-        replace(settled, blocks=9, cut=Cut(11.5, 1_234, "the mean residence time settled only then")),
+        replace(settled, blocks=9, cut=Cut(11.5, 1_234, "transient in mean residence time")),
     )
     print_recording(replace(recording_of(1, 2), steps=steps))
     said = capsys.readouterr()
     assert "2.5 s" in said.out
     assert "11.5 s" in said.out
-    assert "Step 2: 11.5 s and 1,234 requests cut; the mean residence time settled only then." in said.err
+    assert "Step 2: 11.5 s and 1,234 requests cut; transient in mean residence time." in said.err
     assert "Step 1" not in said.err
     assert "fewer than 20 independent stretches of time (how many): 2 (9)." in said.err
 

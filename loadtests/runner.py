@@ -28,7 +28,14 @@ from loadtests.preflight import preflight
 from loadtests.progress import JournalWatch, Progress
 from loadtests.prometheus.gauges import PrometheusGauges
 from loadtests.recording import Recording
-from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps
+from loadtests.steady_state import (
+    LeftOut,
+    Window,
+    steady_windows,
+    step_findings,
+    summarise_steps,
+    without_warm_up,
+)
 from loadtests.store import JOURNAL, LOCUST, check_new_folder, read_journal, write_recording
 
 _POLL_S = 0.25
@@ -196,13 +203,13 @@ def _store(
     aborted = read_aborted(run.journal)
     if not windows and plan.has_plateaus and aborted is None:
         raise RunError(_nothing_steady(left_out, run.folder))
-    steps = summarise_steps(requests, windows, think=plan.think_text, seed=plan.seed)
+    steps = summarise_steps(requests, without_warm_up(requests, windows), think=plan.think_text)
     offered = offered_loads(plan, windows, requests)
     table = gauges.to_frame(begin.monotonic_s)
     gauge_findings: tuple[Finding, ...] = ()
     if prometheus is not None:
         table, gauge_findings = prometheus.merged_into(table, begin.epoch_s, end.monotonic_s - begin.monotonic_s)
-    findings = (*noted, *plan_findings(plan, marks, windows, offered, aborted), *gauge_findings)
+    findings = (*noted, *plan_findings(plan, marks, windows, offered, aborted), *step_findings(steps), *gauge_findings)
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": run.host,

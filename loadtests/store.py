@@ -45,7 +45,7 @@ _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
 _REQUIRED_KEYS: dict[str, type] = {"versions": dict, "deployment": dict, "requests": int}
 _OTHER_KEYS: dict[str, type] = {
     "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
-    "totals": dict, "ramps": list, "left_out": list,
+    "totals": dict, "ramps": list, "left_out": list, "findings": list,
 }  # fmt: skip
 _KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 
@@ -274,6 +274,7 @@ def _step(where: str, data: Any) -> LoadStep:
     try:
         for name, least in (("step", 1), ("users", 1), ("requests", 0)):
             whole(name, stated_number(name, data[name]), least=least)
+        whole("blocks", stated_number("blocks", data.get("blocks", 0)), least=0)
         start_s, end_s = (stated_number(name, data[name]) for name in ("start_s", "end_s"))
         if not start_s < end_s:
             raise InputError(f"start_s is {start_s} and end_s {end_s}; a steady window must end after it starts.")

@@ -257,17 +257,18 @@ def _saved(folder: Path) -> str:
 
 
 def print_recording(recording: Recording) -> None:
-    """The steps of a recording for people."""
+    """The steps of a recording for people, with what was cut and why."""
     rows = [
         (
-            step.step, step.users, f"{step.window_s:.1f} s", f"{step.requests:,}",
+            step.step, step.users, "-" if step.cut is None else f"{step.cut.seconds:.1f} s",
+            f"{step.window_s:.1f} s", f"{step.requests:,}",
             known(step.metrics["goodput_rps"].mid, ".4g"),
             known_duration(step.metrics["mean_s"].mid), known_duration(step.metrics["p95_s"].mid),
             known(step.metrics["shed_rate"].mid, ".2%"),
         )
         for step in recording.steps
     ]  # fmt: skip
-    columns = ("step", "users", "steady", "requests", "served/s", "mean", "P95", "shed")
+    columns = ("step", "users", "cut", "steady", "requests", "served/s", "mean", "P95", "shed")
     if rows:
         out().print(table("Measured (latencies of served requests)", columns, rows))
     else:
@@ -275,6 +276,28 @@ def print_recording(recording: Recording) -> None:
     offered = recording.manifest.get("offered", [])
     if offered:
         out().print(_offered_table(offered))
+    for text in cut_and_few_blocks(recording):
+        messages().print(text, soft_wrap=True)
+
+
+def cut_and_few_blocks(recording: Recording) -> list[str]:
+    """Warm-ups beyond the planned settling time, and steps whose intervals come from few blocks of time."""
+    from loadtests.block_bootstrap import ENOUGH_BLOCKS
+    from loadtests.steady_state import PLANNED_SETTLING, step_findings
+
+    lines = [
+        f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut; {step.cut.reason}."
+        for step in recording.steps
+        if step.cut is not None and step.cut.reason != PLANNED_SETTLING
+    ]
+    few = [item.numbers for item in step_findings(recording.steps)]
+    if few:
+        steps = ", ".join(f"{item['step']} ({item['blocks']})" for item in few)
+        lines.append(
+            f"The intervals of these steps come from fewer than {ENOUGH_BLOCKS} independent stretches of time (how "
+            f"many): {steps}. They are widened; a longer --step-time makes them narrower and surer."
+        )
+    return lines
 
 
 def _offered_table(offered: list[dict[str, Any]]) -> Table:

@@ -37,7 +37,7 @@ from loadtests.plan import LoadPlan
 from loadtests.prometheus import importer
 from loadtests.prometheus.importer import SAMPLE_COLUMNS
 from loadtests.prometheus.query_map import DEFAULT_GAUGES
-from loadtests.recording import STEP_METRICS, LoadStep
+from loadtests.recording import STEP_METRICS, Cut, LoadStep
 from loadtests.staging.fault_log import FAULT_LOG_HEADER
 from loadtests.staging.faults import KINDS
 from loadtests.staging.service_log import HEADER
@@ -60,7 +60,8 @@ from simulations.engines import event_kernel, recursion_kernels, simpy_engine
 
 DOCS = Path(__file__).parents[2] / "docs"
 ONE = Interval(1.0, 1.0, 1.0)
-STEP = LoadStep(1, 1, 0.0, 1.0, 1, dict.fromkeys(STEP_METRICS, ONE), {"served": 1}, 0.1, "none")
+CUT = Cut(1.0, 1, "planned settling time")
+STEP = LoadStep(1, 1, 0.0, 1.0, 1, dict.fromkeys(STEP_METRICS, ONE), {"served": 1}, 0.1, "none", blocks=30, cut=CUT)
 
 
 def names_on(page: str) -> set[str]:
@@ -127,7 +128,7 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     comparison = MetricComparison("mean_s", ONE, ONE, 0.1)
     checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
-    written = (STEP, fit, model, comparison, checked, report, ONE)
+    written = (STEP, fit, model, comparison, checked, report, ONE, CUT)
     keys = {key for item in written for key in item.to_dict()}
     assert keys - names_on("files.md") == set()
 

@@ -123,6 +123,23 @@ def test_steps_cover_what_was_asked_for_and_windows_leave_the_ramps_out(recorded
         assert step.requests == sum(step.outcomes.values()) == len(recording.requests_in(step))
 
 
+def test_what_was_cut_of_a_plateau_is_at_least_the_planned_time_and_at_most_half(recorded):
+    recording, _, _ = recorded
+    settle_s = recording.manifest["plan"]["settle_s"]
+    for step in recording.steps:
+        begin_s = step.start_s - step.cut.seconds
+        assert settle_s - 1e-6 <= step.cut.seconds <= max(settle_s, 0.5 * (step.end_s - begin_s)) + 1e-6
+        finish = recording.requests["finish_s"]
+        assert step.cut.requests == int(((finish >= begin_s) & (finish < step.start_s)).sum())
+        assert step.cut.reason
+
+
+def test_steps_with_few_blocks_are_said_in_the_manifest(recorded):
+    recording, _, _ = recorded
+    said = [item["numbers"]["step"] for item in recording.manifest["findings"] if item["code"] == "few-blocks"]
+    assert said == [step.step for step in recording.steps if step.blocks < 20]
+
+
 def test_the_recording_reads_back_as_it_was_returned(recorded):
     recording, _, _ = recorded
     again = read_recording(recording.path)

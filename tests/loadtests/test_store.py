@@ -174,6 +174,9 @@ STEP_CHANGES = [
     ({"metrics": {"p95_s": 5}}, "steps.json, entry 0"),
     ({"metrics": []}, "steps.json, entry 0"),
     ({"gap_mean_s": "long"}, "steps.json, entry 0"),
+    ({"blocks": -1}, "blocks"),
+    ({"cut": {"seconds": 1.0}}, "the key 'requests' is missing"),
+    ({"cut": 3}, "steps.json, entry 0"),
 ]
 
 

@@ -17,7 +17,8 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.errors import RunError
 from loadtests.foundation.intervals import Interval
 from loadtests.journal import Journal, RequestRow
-from loadtests.recording import STEP_METRICS, LoadStep, Recording
+from loadtests.recording import STEP_METRICS, Cut, LoadStep, Recording
+from loadtests.steady_state import PLANNED_SETTLING
 from loadtests.store import JOURNAL
 
 ONE = Interval(1.0, 1.0, 1.0)
@@ -55,6 +56,21 @@ def test_what_a_step_cannot_tell_is_a_dash(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "nan" not in shown
     assert " - " in shown
+
+
+def test_what_was_cut_and_why_is_printed_with_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    planned, settled = recording_of(1, 2).steps
+    steps = (
+        replace(planned, blocks=40, cut=Cut(2.5, 70, PLANNED_SETTLING)),
+        replace(settled, blocks=9, cut=Cut(11.5, 1_234, "transient in mean residence time")),
+    )
+    print_recording(replace(recording_of(1, 2), steps=steps))
+    said = capsys.readouterr()
+    assert "2.5 s" in said.out
+    assert "11.5 s" in said.out
+    assert "Step 2: 11.5 s and 1,234 requests cut; transient in mean residence time." in said.err
+    assert "Step 1" not in said.err
+    assert "fewer than 20 independent stretches of time (how many): 2 (9)." in said.err
 
 
 def test_a_recording_without_steps_is_an_error(

@@ -16,7 +16,7 @@ from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
-from loadtests.recording import Recording
+from loadtests.recording import Cut, Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.model.server_model import ServerModel
 from support.synthetic_recordings import record_model
@@ -46,6 +46,23 @@ def test_a_capacity_curve_marks_the_capacity_with_its_interval(recording: Record
     labels = axes.get_legend_handles_labels()[1]
     assert "capacity within the objective: 28 (25 to 30) users" in labels
     assert axes.get_ylabel() == "requests per second"
+
+
+def test_what_was_cut_is_shaded_apart_from_ramps(recording: Recording) -> None:
+    _, (axes,) = new_figure()
+    cut = [replace(step, cut=Cut(0.5, 10, "planned settling time")) for step in recording.steps]
+    assert charts.plot_steady_windows(replace(recording, steps=tuple(cut)), ax=axes) is axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels.count("warm-up, cut") == 1
+    assert "(s)" in axes.get_xlabel()
+    spans = [patch for patch in axes.patches if patch.get_hatch() == "///"]
+    assert [span.get_x() + span.get_width() for span in spans] == pytest.approx([step.start_s for step in cut])
+    assert [text.get_text() for text in axes.texts] == [f"{step.users} users" for step in cut]
+
+
+def test_a_recording_without_single_requests_has_no_seconds_to_draw(recording: Recording) -> None:
+    with pytest.raises(InputError, match="no single requests"):
+        charts.plot_steady_windows(replace(recording, requests=recording.requests.iloc[:0]))
 
 
 @pytest.mark.parametrize("metric", ["latency", ""])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
+    from loadtests.importing.locust_files import import_locust
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
     from loadtests.recording import LoadStep, Recording
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "import_locust",
+    "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -51,6 +52,7 @@ __getattr__, __dir__ = attach(
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
         "StagingOptions": "loadtests.staging.options",
+        "import_locust": "loadtests.importing.locust_files",
         "read_deployment": "loadtests.deployment",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",

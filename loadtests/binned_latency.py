@@ -139,7 +139,9 @@ def quantile_bounds(bins: LatencyBins, probability: float, excluded: float = 0.0
     return rank_bounds(bins, math.floor(place + _ROUNDING) + 1, min(math.ceil(place - _ROUNDING) + 1, served), excluded)
 
 
-def mean_bounds(bins: LatencyBins, excluded: float = 0.0, total_s: float | None = None) -> tuple[float, float]:
+def mean_bounds(
+    bins: LatencyBins, excluded: float = 0.0, total_s: float | None = None, outside: float = 0.0
+) -> tuple[float, float]:
     """Bounds of the mean of the served requests in the bins, without sampling error.
 
     Between the mean of the lower edges of the m lowest and of the upper edges of the m highest
@@ -152,7 +154,9 @@ def mean_bounds(bins: LatencyBins, excluded: float = 0.0, total_s: float | None 
     excluded : float
         How many of the requests in the bins were not served.
     total_s : float, optional
-        Sum of the residence times of all requests in the bins, seconds.
+        Sum of the residence times of the requests in the bins, without those outside, seconds.
+    outside : float
+        How many of the excluded are not in `total_s`.
 
     Returns
     -------
@@ -166,8 +170,9 @@ def mean_bounds(bins: LatencyBins, excluded: float = 0.0, total_s: float | None 
     high = _sum_of_highest(bins.high_s, bins.count, served) / served
     if total_s is None:
         return low, high
-    by_total_low = (total_s - _sum_of_highest(bins.high_s, bins.count, excluded)) / served
-    by_total_high = (total_s - _sum_of_lowest(bins.low_s, bins.count, excluded)) / served
+    others = max(excluded - outside, 0.0)
+    by_total_low = (total_s - _sum_of_highest(bins.high_s, bins.count, others)) / served
+    by_total_high = (total_s - _sum_of_lowest(bins.low_s, bins.count, others)) / served
     narrow = max(low, by_total_low), min(high, by_total_high)
     return narrow if narrow[0] <= narrow[1] else (low, high)
 
@@ -217,6 +222,7 @@ def mean_interval(
     excluded: float = 0.0,
     total_s: float | None = None,
     *,
+    outside: float = 0.0,
     fastest: float = 0.0,
     level: float = LEVEL,
     design_effect: float = DESIGN_EFFECT,
@@ -228,7 +234,7 @@ def mean_interval(
     Parameters
     ----------
     bins : LatencyBins
-    excluded, total_s
+    excluded, total_s, outside
         As in `mean_bounds`.
     fastest, level, design_effect
         As in `quantile_interval`.
@@ -239,10 +245,10 @@ def mean_interval(
         Without `mid` where no upper end follows.
     """
     served = bins.total - excluded
-    bounds = mean_bounds(bins, excluded, total_s)
+    bounds = mean_bounds(bins, excluded, total_s, outside)
     if served < 2 or not math.isfinite(bounds[1]):
         return Interval(bounds[0], math.nan, math.inf, level)
-    mid = min(max(_likely_mean(bins, fastest, total_s), bounds[0]), bounds[1])
+    mid = min(max(_likely_mean(bins, fastest, total_s, outside), bounds[0]), bounds[1])
     tail = 1 - (1 - level) / 2
     error = float(stats.t.ppf(tail, max(served / design_effect - 1, 1)))
     error *= _largest_deviation(bins, served, mid) * math.sqrt(design_effect / served)
@@ -272,7 +278,7 @@ def step_metrics_of_bins(
     outcomes : mapping of str to int
         Number of requests by outcome.
     total_s : float, optional
-        Sum of the residence times of all requests in those bins, seconds.
+        Sum of the residence times of the requests that `outcomes` counts, seconds.
     level, design_effect : float
         As in `quantile_interval`.
 
@@ -285,7 +291,11 @@ def step_metrics_of_bins(
     bins, excluded, fastest, is_usable = _bins_of_step(rows, outcomes)
     if not is_usable:
         return {name: Interval.unknown(level) for name in ("mean_s", *QUANTILES)}
-    mean = mean_interval(bins, excluded, total_s, fastest=fastest, level=level, design_effect=design_effect)
+    number = sum(outcomes.values())
+    mean = mean_interval(
+        bins, excluded, None if total_s is None else total_s * min(bins.total / number, 1.0),
+        outside=max(bins.total - number, 0.0), fastest=fastest, level=level, design_effect=design_effect,
+    )  # fmt: skip
     quantiles = {
         name: quantile_interval(bins, q, excluded, fastest=fastest, level=level, design_effect=design_effect)
         for name, q in QUANTILES.items()
@@ -309,13 +319,14 @@ def _bins_of_step(rows: pd.DataFrame, outcomes: Mapping[str, int]) -> tuple[Late
     return bins, excluded, bins.total * outcomes.get("shed", 0) / total, is_usable
 
 
-def _likely_mean(bins: LatencyBins, fastest: float, total_s: float | None) -> float:
+def _likely_mean(bins: LatencyBins, fastest: float, total_s: float | None, outside: float) -> float:
     """The mean of all but the `fastest` when times lie in the middle of their bins."""
     middle = (bins.low_s + bins.high_s) / 2
     rest = bins.total - fastest
     if total_s is None:
         return _sum_of_highest(middle, bins.count, rest) / rest
-    return (total_s - _sum_of_lowest(middle, bins.count, fastest)) / rest
+    inside = 1.0 - outside / bins.total
+    return (total_s - _sum_of_lowest(middle, bins.count, fastest * inside)) / (rest * inside)
 
 
 def _sampling_ranks(served: float, probability: float, level: float, design_effect: float) -> tuple[float, float]:

@@ -1,0 +1,109 @@
+"""Opening files that others wrote: no way out of their folder, bounded decompression."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import IO
+
+from loadtests.foundation.errors import InputError
+
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+MOST_BYTES = 64 * 2**30
+MOST_RATIO, _RATIO_FROM_BYTES = 200, 64 * 2**20
+"""A request log shrinks 10 to 20 times; gzip's limit is about 1,030 (zlib's documentation)."""
+
+
+def inside(base: Path, path: Path) -> Path:
+    """Return `path` when it, with every link followed, is a file inside the folder `base`.
+
+    Parameters
+    ----------
+    base, path : Path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        When it is missing, no plain file, or leads outside.
+    """
+    real = path.resolve()
+    if not real.is_relative_to(base.resolve()):
+        raise InputError(f"{path} leads to {real}, outside the folder {base}; copy the file into that folder.")
+    if not real.is_file():
+        raise InputError(f"{path} is not a file.")
+    return path
+
+
+class BoundedStream(io.RawIOBase):
+    """Bytes of a plain or gzip file, read once from its begin; a cut file ends where its data end.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        For a zip file at once; while reading, when the file unpacks to more than is believable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file = path.open("rb")
+        head = self._file.read(len(_ZIP))
+        self._file.seek(0)
+        if head == _ZIP:
+            self._file.close()
+            raise InputError(
+                f"{path} is a zip file; unpack it and give the CSV file in it (a .csv.gz is read as it is)."
+            )
+        self._source: IO[bytes] = gzip.open(self._file) if head.startswith(_GZIP) else self._file  # type: ignore[assignment]
+        self._is_packed = head.startswith(_GZIP)
+        self._packed_bytes = max(path.stat().st_size, 1)
+        self.bytes_read = 0
+        self.is_cut = False
+        self.ends_with_line = True
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer as far as there are bytes."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most 1 MiB at a time; none at the end."""
+        try:
+            data = self._source.read(min(size, 2**20) if size >= 0 else 2**20)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            self.is_cut, data = True, b""
+        self.bytes_read += len(data)
+        if data:
+            self.ends_with_line = data.endswith(b"\n")
+        self._check()
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+        self._file.close()
+        super().close()
+
+    def _check(self) -> None:
+        ratio = self.bytes_read / self._packed_bytes
+        is_bomb = self._is_packed and self.bytes_read > _RATIO_FROM_BYTES and ratio > MOST_RATIO
+        if is_bomb or self.bytes_read > MOST_BYTES:
+            raise InputError(
+                f"{self._path} unpacks to more than {self.bytes_read // 2**20:,} MiB, {ratio:,.0f} times its size; a "
+                f"request log unpacks to at most {MOST_RATIO} times, and at most {MOST_BYTES // 2**30} GiB are read."
+            )

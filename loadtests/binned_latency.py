@@ -285,17 +285,21 @@ def step_metrics_of_bins(
     Returns
     -------
     dict of str to Interval
-        Unknown where nothing was served, or where most of what the bins hold is from outside the step.
+        Unknown where nothing was served; the percentiles also where most of what the bins hold is
+        from outside the step.
     """
     positive("design_effect", design_effect)
     bins, excluded, fastest, is_usable = _bins_of_step(rows, outcomes)
-    if not is_usable:
-        return {name: Interval.unknown(level) for name in ("mean_s", *QUANTILES)}
+    unknown = {name: Interval.unknown(level) for name in ("mean_s", *QUANTILES)}
+    if excluded >= bins.total or not (is_usable or total_s is not None):
+        return unknown
     number = sum(outcomes.values())
     mean = mean_interval(
         bins, excluded, None if total_s is None else total_s * min(bins.total / number, 1.0),
         outside=max(bins.total - number, 0.0), fastest=fastest, level=level, design_effect=design_effect,
     )  # fmt: skip
+    if not is_usable:
+        return {**unknown, "mean_s": mean}
     quantiles = {
         name: quantile_interval(bins, q, excluded, fastest=fastest, level=level, design_effect=design_effect)
         for name, q in QUANTILES.items()
@@ -320,13 +324,13 @@ def _bins_of_step(rows: pd.DataFrame, outcomes: Mapping[str, int]) -> tuple[Late
 
 
 def _likely_mean(bins: LatencyBins, fastest: float, total_s: float | None, outside: float) -> float:
-    """The mean of all but the `fastest` when times lie in the middle of their bins."""
+    """The mean of all but the `fastest`: of the sum where it is known (those take next to no time), else of bins."""
     middle = (bins.low_s + bins.high_s) / 2
     rest = bins.total - fastest
     if total_s is None:
         return _sum_of_highest(middle, bins.count, rest) / rest
     inside = 1.0 - outside / bins.total
-    return (total_s - _sum_of_lowest(middle, bins.count, fastest * inside)) / (rest * inside)
+    return (total_s - _sum_of_lowest(bins.low_s, bins.count, fastest * inside)) / (rest * inside)
 
 
 def _sampling_ranks(served: float, probability: float, level: float, design_effect: float) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from loadtests.binned_latency import LatencyBins, step_metrics_of_bins
 from loadtests.counted_rates import rate_metrics_of_counts
+from loadtests.foundation.intervals import Interval
 from loadtests.importing.histogram import bins_of_percentiles
 from loadtests.importing.history import TILE_S, History
 from loadtests.importing.levels import Level
@@ -81,18 +82,20 @@ def load_step(level: Level, step: GroupedStep, origin_s: float) -> tuple[LoadSte
         **rate_metrics_of_counts(outcomes, window_s, clock_error_s=step.clock_error_s),
         **step_metrics_of_bins(rows, outcomes, total_s=total_s),
     }
+    if step.failures and not level.run.failures:
+        metrics["shed_rate"] = _any_part_of(step)
     start_s, end_s = step.start_s - origin_s, step.end_s - origin_s
-    made = LoadStep(level.step, level.users, start_s, end_s, step.requests, metrics, dict(outcomes), think=level.think)
+    made = LoadStep(level.step, level.users, start_s, end_s, step.requests, metrics, outcomes, think=level.think)
     return made, rows[list(LATENCY_BIN_COLUMNS)]
 
 
-def outcomes_of(step: GroupedStep, kinds: Mapping[Outcome, int]) -> dict[Outcome, int]:
+def outcomes_of(step: GroupedStep, kinds: Mapping[Outcome, int]) -> dict[str, int]:
     """Requests by outcome: the window's failures, shared out as those of the whole run were.
 
     Without the kinds of failures in the run they are `failed`. Largest remainders get the rest.
     """
     failures = min(step.failures, step.requests)
-    found: dict[Outcome, int] = {"served": step.requests - failures}
+    found: dict[str, int] = {"served": step.requests - failures}
     total = sum(kinds.values())
     if not total:
         return found | ({"failed": failures} if failures else {})
@@ -102,6 +105,13 @@ def outcomes_of(step: GroupedStep, kinds: Mapping[Outcome, int]) -> dict[Outcome
     for kind in by_remainder[: failures - sum(shares.values())]:
         shares[kind] += 1
     return found | {kind: number for kind, number in shares.items() if number}
+
+
+def _any_part_of(step: GroupedStep) -> Interval:
+    """The shed rate where any part of the failures may have been shed: none to all of them."""
+    window_s = step.end_s - step.start_s
+    most = rate_metrics_of_counts({"served": step.requests - step.failures, "shed": step.failures}, window_s)
+    return Interval(0.0, math.nan, most["shed_rate"].high, most["shed_rate"].level)
 
 
 def _of_report(level: Level) -> GroupedStep | None:

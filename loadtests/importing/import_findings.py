@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loadtests.foundation.findings import Finding
 from loadtests.importing.grouped_steps import GroupedStep, SourceKind
@@ -38,6 +39,19 @@ def findings_of_steps(steps: Sequence[tuple[Level, GroupedStep | None]]) -> list
 def findings_of_runs(runs: Sequence[Run]) -> list[Finding]:
     """Findings about whole runs: totals that differ, errors of the test script."""
     return [finding for run in runs for finding in (*_totals(run), *_exceptions(run))]
+
+
+def folded(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for each code and severity: the first, with the number of the others and all their numbers."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.code, finding.severity), []).append(finding)
+    return [items[0] if len(items) == 1 else _all_of(items) for items in groups.values()]
+
+
+def _all_of(items: Sequence[Finding]) -> Finding:
+    message = f"{items[0].message} The same of {len(items) - 1} more."
+    return replace(items[0], message=message, numbers={"each": [item.numbers for item in items]})
 
 
 def _numbers(steps: Sequence[int]) -> str:
@@ -107,8 +121,8 @@ def _outside(steps: Sequence[tuple[Level, GroupedStep]]) -> list[Finding]:
             found.append(
                 Finding(
                     what, "warning",
-                    f"Step {level.step}: {share:.0%} of the requests behind its percentiles were sent outside its steady "
-                    f"window; {effect}.",
+                    f"Step {level.step}: {share:.0%} of the requests behind its percentiles were sent outside its "
+                    f"steady window; {effect}.",
                     "Run a level a run with --reset-stats, or with --csv-full-history.",
                     {"step": level.step, "share": share},
                 )
@@ -136,7 +150,11 @@ def _unknown_kinds(steps: Sequence[tuple[Level, GroupedStep]]) -> list[Finding]:
 
 
 def _ramp_not_known(steps: Sequence[tuple[Level, GroupedStep | None]]) -> list[Finding]:
-    unknown = [level.step for level, _ in steps if math.isnan(level.reached_s) and not level.is_cut_stated]
+    unknown = [
+        level.step
+        for level, item in steps
+        if math.isnan(level.reached_s) and not level.is_cut_stated and (item is None or item.kind != "stats")
+    ]
     if not unknown:
         return []
     text = f"{_numbers(unknown).capitalize()}: no history says when all users ran; the first quarter is dropped."

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +24,9 @@ from loadtests.foundation.distributions import Distribution, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import replacing
 from loadtests.foundation.findings import Finding
+from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.importing.grouped_steps import GroupedStep, grouped_step, load_step
-from loadtests.importing.import_findings import findings_of_runs, findings_of_steps
+from loadtests.importing.import_findings import findings_of_runs, findings_of_steps, folded
 from loadtests.importing.levels import Level, levels_of
 from loadtests.importing.notes import Notes, printable
 from loadtests.importing.request_log import LogOptions, RequestTable, write_log
@@ -111,7 +114,7 @@ def write_locust_import(
     """
     folder = check_new_folder(out)
     notes = Notes()
-    found = find_source(Path(source), _think_text(think), notes)
+    found = find_source(Path(source), _think_text(think))
     _refuse_target_inside(found, folder)
     with _removed_on_error(folder):
         return _write(found, folder, deployment or Deployment(), notes, on_progress or (lambda _rows: None))
@@ -131,9 +134,10 @@ def _write(
     _copy(source, folder)
     names = {str(path): path.relative_to(source.base).as_posix() for path in source.files()}
     logged = list(zip(measured.levels, measured.grouped, strict=True))
-    findings = [*findings_of_steps(logged), *findings_of_runs(list(runs.values())), *notes.findings(names)]
+    findings = [*findings_of_steps(logged), *folded([*findings_of_runs(list(runs.values())), *notes.findings(names)])]
     recording = Recording(
-        deployment, measured.steps, empty_table(REQUEST_COLUMNS), latency_bins=measured.bins,
+        deployment, measured.steps, empty_table(REQUEST_COLUMNS), empty_table(GAUGE_COLUMNS),
+        latency_bins=measured.bins,
         manifest=_manifest(source, measured, findings, origin_s),
     )  # fmt: skip
     rows = sum(run.log.requests for run in runs.values() if run.log)
@@ -162,8 +166,8 @@ def _write_logs(
 ) -> dict[RunFiles, Run]:
     """Write the rows of all logs into ``requests.parquet``, each log once."""
     found, done, before = dict(runs), {}, 0
-    with replacing(folder / REQUESTS) as partial:
-        table = RequestTable(partial)
+    with replacing(folder / REQUESTS) as unfinished:
+        table = RequestTable(unfinished)
         try:
             for files, run in runs.items():
                 if files.log is None:
@@ -174,7 +178,7 @@ def _write_logs(
                         origin_s,
                         printable(files.name),
                         run.users_at,
-                        lambda rows, before=before: on_progress(before + rows),
+                        partial(_told, on_progress, before),
                     )
                     done[real] = write_log(files.log, table, options, notes)
                     before += done[real].requests
@@ -182,6 +186,10 @@ def _write_logs(
         finally:
             table.close()
     return found
+
+
+def _told(on_progress: Callable[[int], None], before: int, rows: int) -> None:
+    on_progress(before + rows)
 
 
 def _measure(levels: Sequence[Level], left_out: tuple[LeftOut, ...], folder: Path, origin_s: float) -> _Measured:
@@ -248,9 +256,9 @@ def _refuse_overlaps(levels: Sequence[Level]) -> None:
     """Windows of different steps must not share requests: they are told apart by time."""
     ordered = sorted(levels, key=lambda level: level.steady_s)
     problems = [
-        f"  - steps {first.step} and {second.step}: {first.steady_s:.1f} to {first.end_s:.1f} and from {second.steady_s:.1f}"
-        for first, second in zip(ordered, ordered[1:], strict=False)
-        if second.steady_s < first.end_s
+        f"  - steps {one.step} and {other.step}: {one.steady_s:.1f} to {one.end_s:.1f} and from {other.steady_s:.1f}"
+        for one, other in pairwise(ordered)
+        if other.steady_s < one.end_s
     ]
     if problems:
         listed = "\n".join(problems)

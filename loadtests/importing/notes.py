@@ -25,8 +25,13 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "warning", "rows with values that are no numbers where numbers are needed; they are left out",
         "Look at the lines named.",
     ),
-    "repeated-header": ("info", "header rows in the middle are skipped", "Several files were joined; check that no run occurs twice."),
-    "mixed-encoding": ("info", "rows are not UTF-8; they were read as Latin-1", "Names may look wrong, numbers are right."),
+    "repeated-header": (
+        "info", "header rows in the middle are skipped",
+        "Several files were joined; check that no run occurs twice.",
+    ),
+    "mixed-encoding": (
+        "info", "texts are not UTF-8; they were read as Latin-1", "Names may look wrong, numbers are right.",
+    ),
     "counter-went-down": (
         "info", "times the statistics were reset, or a counter went down; counting starts again there",
         "Locust's --reset-stats does this at the end of the ramp.",
@@ -40,7 +45,9 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
         "warning", "requests beyond the first names are counted under (other)",
         "Give Locust's requests a name= that does not hold ids.",
     ),
-    "line-too-long": ("warning", "lines are longer than any that Locust writes and are cut", "Look at the lines named."),
+    "line-too-long": (
+        "warning", "lines are longer than any that Locust writes and are cut", "Look at the lines named.",
+    ),
 }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def write_log(path: Path, table: RequestTable, options: LogOptions, notes: Notes
         When columns are missing, or it unpacks to more than is believable.
     """
     check_log(path)
-    texts = {
+    texts: dict[str, Any] = {
         "worker_id": [options.worker_id], "outcome": list(OUTCOMES), "method": _Names(path, notes),
         "endpoint": _Names(path, notes),
     }  # fmt: skip

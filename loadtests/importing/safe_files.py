@@ -64,8 +64,8 @@ class BoundedStream(io.RawIOBase):
             raise InputError(
                 f"{path} is a zip file; unpack it and give the CSV file in it (a .csv.gz is read as it is)."
             )
-        self._source: IO[bytes] = gzip.open(self._file) if head.startswith(_GZIP) else self._file  # type: ignore[assignment]
         self._is_packed = head.startswith(_GZIP)
+        self._source: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=self._file) if self._is_packed else self._file
         self._packed_bytes = max(path.stat().st_size, 1)
         self.bytes_read = 0
         self.is_cut = False

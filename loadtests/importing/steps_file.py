@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +104,7 @@ class Source:
         return tuple(dict.fromkeys([*named, *(path for step in self.steps for path in step.files.present())]))
 
 
-def find_source(source: Path, think: str, notes: Notes) -> Source:
+def find_source(source: Path, think: str) -> Source:
     """Find the runs behind a STEPS.csv, a folder or a prefix.
 
     Parameters
@@ -111,8 +112,6 @@ def find_source(source: Path, think: str, notes: Notes) -> Source:
     source : Path
     think : str
         Think time of the levels that state none.
-    notes : Notes
-        Takes what was noticed.
 
     Raises
     ------
@@ -121,9 +120,9 @@ def find_source(source: Path, think: str, notes: Notes) -> Source:
     """
     if source.is_dir():
         listed = next((source / name for name in STEPS_NAMES if (source / name).is_file()), None)
-        return read_steps_file(listed, think, notes) if listed else _folder(source, think)
+        return read_steps_file(listed, think) if listed else _folder(source, think)
     if source.suffix.lower() == ".csv" and source.is_file():
-        return read_steps_file(source, think, notes)
+        return read_steps_file(source, think)
     base = source.parent
     files = run_files(base, source, None)
     if not files.present():
@@ -142,7 +141,7 @@ def run_files(base: Path, prefix: Path | None, log: Path | None) -> RunFiles:
             path = prefix.with_name(prefix.name + ending)
             if path.exists():
                 found[name] = inside(base, path)
-        log = log or _log_beside(base, prefix)
+        log = log or _log_beside(prefix)
     if log is not None:
         found["log"] = inside(base, log)
     named = prefix or log
@@ -154,7 +153,7 @@ def _relative(path: Path, base: Path) -> Path:
     return path.relative_to(base) if path.is_relative_to(base) else path
 
 
-def _log_beside(base: Path, prefix: Path) -> Path | None:
+def _log_beside(prefix: Path) -> Path | None:
     is_alone = len(list(prefix.parent.glob("*_stats.csv"))) <= 1
     names = [prefix.name + ending for ending in _LOGS] + (list(_LONE_LOGS) if is_alone else [])
     return next((prefix.with_name(name) for name in names if prefix.with_name(name).is_file()), None)
@@ -170,7 +169,7 @@ def _folder(folder: Path, think: str) -> Source:
     return Source(folder, tuple(StepRequest(0, 0, think, files) for files in runs))
 
 
-def read_steps_file(path: Path, think: str, notes: Notes) -> Source:
+def read_steps_file(path: Path, think: str) -> Source:
     """Read a STEPS.csv.
 
     Parameters
@@ -179,8 +178,6 @@ def read_steps_file(path: Path, think: str, notes: Notes) -> Source:
         Columns `STEPS_COLUMNS`; paths are relative to it and must stay in its folder.
     think : str
         Think time of the rows that state none.
-    notes : Notes
-        Takes what was noticed.
 
     Raises
     ------
@@ -196,10 +193,8 @@ def read_steps_file(path: Path, think: str, notes: Notes) -> Source:
     for row in read_rows(path, own):
         steps += _checked_step(row, base, think, problems)
     problems += [finding.message for finding in own.findings({}) if finding.severity == "warning"]
-    numbers = [step.step for step in steps]
-    problems += [
-        f"the step {number} occurs more than once" for number in sorted(set(numbers)) if numbers.count(number) > 1
-    ]
+    numbers = Counter(step.step for step in steps)
+    problems += [f"the step {number} occurs more than once" for number, times in numbers.items() if times > 1]
     if problems or not steps:
         listed = "\n".join(f"  - {problem}" for problem in problems or ["it has no row that can be used"])
         raise InputError(f"{path} cannot be used; its columns are {', '.join(STEPS_COLUMNS)}:\n{listed}")

@@ -139,13 +139,11 @@ def _until_unreadable(reader: Iterator[list[str]], path: Path, notes: Notes) -> 
 
 def _lines(stream: BoundedStream, path: Path, notes: Notes) -> Iterator[str]:
     """Decoded lines with their ends, none longer than 1 MiB."""
-    raw = io.BufferedReader(stream, 1 << 16)
+    raw: io.BufferedReader = io.BufferedReader(stream, 1 << 16)
     if raw.peek(2)[:2] in UTF16_MARKS:
         yield from iter(lambda: text.readline(_LONGEST_LINE), "") if (text := _utf16(raw)) else ()
         return
-    number = 0
-    for line in iter(lambda: raw.readline(_LONGEST_LINE), b""):
-        number += 1
+    for number, line in enumerate(iter(lambda: raw.readline(_LONGEST_LINE), b""), 1):
         if len(line) == _LONGEST_LINE:
             notes.add("line-too-long", path, line=number)
             _skip_line(raw)

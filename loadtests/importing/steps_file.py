@@ -124,7 +124,7 @@ def find_source(source: Path, think: str) -> Source:
     if source.suffix.lower() == ".csv" and source.is_file():
         return read_steps_file(source, think)
     base = source.parent
-    files = run_files(base, source, None)
+    files = run_files(base, source, _log_beside(source))
     if not files.present():
         raise InputError(
             f"There are no files of Locust at {source}: give a STEPS.csv, a folder of runs, or what was given to "
@@ -134,14 +134,13 @@ def find_source(source: Path, think: str) -> Source:
 
 
 def run_files(base: Path, prefix: Path | None, log: Path | None) -> RunFiles:
-    """The files of the run with this prefix; without a log of its own, one that lies beside it alone."""
+    """The files of the run with this prefix, and its log where one is named."""
     found: dict[str, Path] = {}
     if prefix is not None:
         for name, ending in _OF_PREFIX.items():
             path = prefix.with_name(prefix.name + ending)
             if path.exists():
                 found[name] = inside(base, path)
-        log = log or _log_beside(prefix)
     if log is not None:
         found["log"] = inside(base, log)
     named = prefix or log
@@ -154,6 +153,7 @@ def _relative(path: Path, base: Path) -> Path:
 
 
 def _log_beside(prefix: Path) -> Path | None:
+    """The log by the prefix's name, or one of no name that lies beside it where it is the folder's only run."""
     is_alone = len(list(prefix.parent.glob("*_stats.csv"))) <= 1
     names = [prefix.name + ending for ending in _LOGS] + (list(_LONE_LOGS) if is_alone else [])
     return next((prefix.with_name(name) for name in names if prefix.with_name(name).is_file()), None)
@@ -165,7 +165,7 @@ def _folder(folder: Path, think: str) -> Source:
     prefixes = [place.with_name(place.name.removesuffix("_stats.csv")) for place in places]
     if not prefixes:
         raise InputError(f"The folder {folder} holds no run of Locust (no file ending in _stats.csv) and no STEPS.csv.")
-    runs = [run_files(folder, prefix, None) for prefix in prefixes]
+    runs = [run_files(folder, prefix, _log_beside(prefix)) for prefix in prefixes]
     return Source(folder, tuple(StepRequest(0, 0, think, files) for files in runs))
 
 

@@ -1,4 +1,4 @@
-"""Files as they arrive from elsewhere: cut, joined, re-saved by a spreadsheet, hostile. Caveat or one error, never a crash."""
+"""Files as they arrive from elsewhere: cut, joined, re-saved, hostile. A caveat or one error, never a crash."""
 
 from __future__ import annotations
 

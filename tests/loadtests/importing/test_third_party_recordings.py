@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from loadtests import import_locust, read_recording
-from loadtests.foundation.files import sha256
+from loadtests.foundation.files import sha256, to_json
 from loadtests.recording import LoadStep, Recording
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS
 from support.csv_files import CASES, RECORDINGS, read_csv, write_csv

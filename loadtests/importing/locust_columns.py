@@ -53,7 +53,7 @@ def optional_columns(columns: tuple[str, ...], names: Names) -> dict[str, str]:
 def percentile_columns(columns: tuple[str, ...]) -> dict[str, float]:
     """The percentile columns and their p, 0 to 1."""
     found = {name.lower(): _PERCENTILE.fullmatch(name) for name in columns}
-    return {name: float(match[1]) / 100 for name, match in found.items() if match and float(match[1]) <= 100}
+    return {name: round(float(match[1]) / 100, 10) for name, match in found.items() if match and float(match[1]) <= 100}
 
 
 def optional_number(row: TextRow, column: str) -> float:

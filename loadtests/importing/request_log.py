@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -39,7 +40,7 @@ _LONGEST_ERROR = 2_000
 _NEEDED = {name: (name,) for name in ("timestamp", "request_type", "name", "response_time_ms")}
 _OPTIONAL = ("response_length", "status_code", "exception")
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_GROUP_ROWS = 1 << 18
+_GROUP_ROWS = 1 << 17
 _SERVED, _FAILED = OUTCOMES.index("served"), OUTCOMES.index("failed")
 _OF_STATUS = np.array(
     [_SERVED if code < 400 else OUTCOMES.index(outcome_of_status(code)) for code in range(1_000)], dtype=np.int8
@@ -93,7 +94,7 @@ class LogOptions:
 
 
 class RequestTable:
-    """The recording's ``requests.parquet``, written in groups of about 260,000 rows.
+    """The recording's ``requests.parquet``, written in groups of about 130,000 rows.
 
     Parameters
     ----------
@@ -106,6 +107,8 @@ class RequestTable:
         )  # fmt: skip
         self._waiting: list[dict[str, Any]] = []
         self._rows = 0
+        self._thread = ThreadPoolExecutor(1, "requests-table")
+        self._written: Future[None] | None = None
 
     def add(self, columns: dict[str, Any], texts: Mapping[str, list[str]]) -> None:
         """Add rows: arrays by column, of texts their places in the lists `texts` (which may grow later)."""
@@ -119,7 +122,8 @@ class RequestTable:
         waiting, self._waiting, self._rows = self._waiting, [], 0
         if waiting:
             arrays = [self._array(name, [columns[name] for columns in waiting], texts) for name in SCHEMA.names]
-            self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+            self._wait()
+            self._written = self._thread.submit(self._writer.write_table, pa.Table.from_arrays(arrays, schema=SCHEMA))
 
     @staticmethod
     def _array(name: str, parts: list[Any], texts: Mapping[str, list[str]]) -> pa.Array:
@@ -130,7 +134,17 @@ class RequestTable:
 
     def close(self) -> None:
         """Write the file's end."""
-        self._writer.close()
+        try:
+            self._wait()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
+
+    def _wait(self) -> None:
+        """Let the group before this one be written; compressing it takes a thread of its own."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
 
 
 def first_time_s(path: Path) -> float:

@@ -34,13 +34,13 @@ Floats = NDArray[np.float64]
 
 MOST_NAMES = 1_000
 OTHER_NAME = "(other)"
-_BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES = 1 << 19
 _MOST_JUMP_S = 1.0
 _LONGEST_ERROR = 2_000
 _NEEDED = {name: (name,) for name in ("timestamp", "request_type", "name", "response_time_ms")}
 _OPTIONAL = ("response_length", "status_code", "exception")
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_GROUP_ROWS = 1 << 17
+_GROUP_ROWS = 1 << 16
 _SERVED, _FAILED = OUTCOMES.index("served"), OUTCOMES.index("failed")
 _OF_STATUS = np.array(
     [_SERVED if code < 400 else OUTCOMES.index(outcome_of_status(code)) for code in range(1_000)], dtype=np.int8
@@ -94,7 +94,7 @@ class LogOptions:
 
 
 class RequestTable:
-    """The recording's ``requests.parquet``, written in groups of about 130,000 rows.
+    """The recording's ``requests.parquet``, written in groups of about 65,000 rows.
 
     Parameters
     ----------

@@ -24,6 +24,8 @@ _OF_PREFIX = {
     "stats": "_stats.csv", "history": "_stats_history.csv", "failures": "_failures.csv",
     "exceptions": "_exceptions.csv", "report": "_report.json",
 }  # fmt: skip
+_REPORT_TWICE = "_report.json.json"
+"""Locust adds the ending to what --json-file names, whether or not it is there."""
 _LOGS = ("_requests.csv", "_requests.csv.gz")
 _LONE_LOGS = ("requests.csv", "requests.csv.gz")
 _EPOCH_FROM_S = 1e8
@@ -141,6 +143,9 @@ def run_files(base: Path, prefix: Path | None, log: Path | None) -> RunFiles:
             path = prefix.with_name(prefix.name + ending)
             if path.exists():
                 found[name] = inside(base, path)
+        twice = prefix.with_name(prefix.name + _REPORT_TWICE)
+        if "report" not in found and twice.exists():
+            found["report"] = inside(base, twice)
     if log is not None:
         found["log"] = inside(base, log)
     named = prefix or log

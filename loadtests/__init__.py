@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from loadtests.foundation.intervals import Interval
     from loadtests.foundation.server_access import Access, Header
+    from loadtests.importing.locust_files import import_locust
     from loadtests.load_shapes import LoadShape, parse_shape
     from loadtests.pacing import Pacing, parse_pacing
     from loadtests.plan import LoadPlan
@@ -47,9 +48,10 @@ __all__ = [
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
     "Gamma", "Header", "ImportOptions", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture",
     "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording",
-    "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps", "import_prometheus", "parse_abort",
-    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
-    "read_fault_script", "read_query_map", "read_recording", "read_service_log", "record", "start_staging",
+    "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps", "import_locust",
+    "import_prometheus", "parse_abort", "parse_distribution", "parse_fault", "parse_pacing", "parse_shape",
+    "read_deployment", "read_fault_log", "read_fault_script", "read_query_map", "read_recording", "read_service_log",
+    "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -80,6 +82,7 @@ __getattr__, __dir__ = attach(
         "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
         "compare_steps": "loadtests.comparison.compare",
+        "import_locust": "loadtests.importing.locust_files",
         "import_prometheus": "loadtests.prometheus.importer",
         "parse_abort": "loadtests.abort",
         "parse_fault": "loadtests.staging.faults",

@@ -80,6 +80,17 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
     scheduled = {name: kind for name, kind in SCHEDULE_COLUMNS.items() if name in recording.requests.columns}
     columns = REQUEST_COLUMNS | scheduled
     _write_table(folder / REQUESTS, recording.requests.astype(columns)[list(columns)])
+    return complete_recording(folder, recording, len(recording.requests))
+
+
+def complete_recording(folder: Path, recording: Recording, requests: int) -> Recording:
+    """Write everything beside a ``requests.parquet`` that is already there with `requests` rows, the manifest last.
+
+    Returns
+    -------
+    Recording
+        The same with `path` and the whole manifest.
+    """
     _write_table(folder / GAUGES, recording.gauges)
     for name, table, columns in (
         (LATENCY_BINS, recording.latency_bins, LATENCY_BIN_COLUMNS),
@@ -95,7 +106,7 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
         "versions": versions_of(*_PACKAGES),
         "deployment": recording.deployment.to_dict(),
         **recording.manifest,
-        "requests": len(recording.requests),
+        "requests": requests,
         "files": _hashes(folder, leave_out={journal, folder / MANIFEST}),
     }
     write_json(folder / MANIFEST, manifest)
@@ -140,7 +151,7 @@ def read_recording(path: str | Path) -> Recording:
         raise InputError(_incomplete(folder))
     manifest = read_json(folder / MANIFEST, "recording manifest")
     problems = _malformed_keys(manifest) + _changed_files(folder, manifest)
-    requests = _tried(problems, lambda: _read_requests(folder / REQUESTS))
+    requests = _tried(problems, lambda: read_requests(folder / REQUESTS))
     gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
     bins = _tried(problems, lambda: _read_latency_bins(folder / LATENCY_BINS))
     generator = _tried(problems, lambda: _read_optional(folder / GENERATOR, GENERATOR_COLUMNS))
@@ -244,7 +255,8 @@ def _read_latency_bins(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_requests(path: Path) -> pd.DataFrame:
+def read_requests(path: Path) -> pd.DataFrame:
+    """Read and check a ``requests.parquet``."""
     table = _read_table(path, REQUEST_COLUMNS)
     times = table[["start_s", "finish_s"]].to_numpy(dtype=float)
     if not np.all(np.isfinite(times)) or np.any(times[:, 1] < times[:, 0]):

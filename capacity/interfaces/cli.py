@@ -14,6 +14,7 @@ import typer
 
 from capacity.interfaces import (
     commands_compare,
+    commands_import,
     commands_import_prometheus,
     commands_loadtests,
     commands_model,
@@ -51,8 +52,8 @@ def _options(
 
 
 _COMMANDS = (
-    *commands_loadtests.COMMANDS, *commands_import_prometheus.COMMANDS, *commands_model.COMMANDS,
-    *commands_simulation.COMMANDS, *commands_compare.COMMANDS, *commands_plan.COMMANDS,
+    *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
+    *commands_model.COMMANDS, *commands_simulation.COMMANDS, *commands_compare.COMMANDS, *commands_plan.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command()(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from loadtests.conversion import recover_recording
     from loadtests.deployment import Deployment, read_deployment
     from loadtests.foundation.distributions import (
         Constant,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
         parse_distribution,
     )
     from loadtests.foundation.intervals import Interval
+    from loadtests.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
+    from loadtests.locust_run import LoadGenerator
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
     from loadtests.recording import LoadStep, Recording
@@ -31,9 +34,10 @@ if TYPE_CHECKING:
     from loadtests.store import read_recording
 
 __all__ = [
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LatencyHistogram", "LoadGenerator",
+    "LoadPlan", "LoadStep", "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform",
+    "Weibull", "merge_histograms", "parse_distribution", "read_deployment", "read_histograms", "read_recording",
+    "record", "recover_recording", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -46,14 +50,19 @@ __getattr__, __dir__ = attach(
     {
         "Deployment": "loadtests.deployment",
         "Interval": "loadtests.foundation.intervals",
+        "LatencyHistogram": "loadtests.latency_histogram",
+        "LoadGenerator": "loadtests.locust_run",
         "LoadPlan": "loadtests.plan",
         "LoadStep": "loadtests.recording",
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
         "StagingOptions": "loadtests.staging.options",
         "read_deployment": "loadtests.deployment",
+        "merge_histograms": "loadtests.latency_histogram",
+        "read_histograms": "loadtests.latency_histogram",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",
+        "recover_recording": "loadtests.conversion",
         "start_staging": "loadtests.staging.process",
         **dict.fromkeys(_DISTRIBUTIONS, "loadtests.foundation.distributions"),
     },

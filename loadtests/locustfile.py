@@ -18,7 +18,7 @@ from loadtests import listener
 from loadtests.foundation.draws import draws_s
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.units import parse_duration_s
-from loadtests.plan import DEFAULT_REQUESTS, Request, format_request, parse_request, parse_think
+from loadtests.plan import DEFAULT_REQUESTS, LoadPlan, Request, format_request, parse_request, parse_think
 from loadtests.shapes import StepShape
 
 _THINK, _CHOICE = 0, 1
@@ -36,7 +36,7 @@ class PlannedUser(FastHttpUser):
         super().__init__(environment)
         number = next(self._numbers)
         worker = max(getattr(environment.runner, "worker_index", 0), 0)
-        self._think_s = draws_s(options.think, generator(options.seed, worker, number, _THINK))
+        self._think_s = draws_s(parse_think(options.think), generator(options.seed, worker, number, _THINK))
         self._requests = _mix(options.request or DEFAULT_REQUESTS, generator(options.seed, worker, number, _CHOICE))
 
     def wait_time(self) -> float:
@@ -72,6 +72,17 @@ def _explained(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return argument
 
 
+def _text_of(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """Check an option but keep its text: a master sends its options to the workers, and cannot send our objects."""
+
+    @wraps(parse)
+    def argument(text: str) -> str:
+        _explained(parse)(text)
+        return text
+
+    return argument
+
+
 def _levels(text: str) -> list[int]:
     try:
         levels = [int(part) for part in text.split(",")]
@@ -90,7 +101,7 @@ def add_options(parser: Any) -> None:
     for name, kind, default, text in (
         (
             "--think",
-            _explained(parse_think),
+            _text_of(parse_think),
             "exponential:1s",
             "time between response and next request, a distribution",
         ),
@@ -114,10 +125,15 @@ def add_options(parser: Any) -> None:
 
 @events.init.add_listener
 def use_steps(environment: Any, runner: Any, **_event: Any) -> None:
-    """Put the step shape in force where steps are asked for."""
+    """Leave the load to users and shape of a locustfile beside this one; otherwise follow the plan."""
     listener.start(environment)
     options = environment.parsed_options
-    if options.step_users:
+    theirs = [user for user in environment.user_classes if user is not PlannedUser]
+    environment.user_classes = theirs or environment.user_classes
+    if not theirs:
+        environment.nominal_think = parse_think(options.think).text()
+        environment.load_plan = _noted_plan(options)
+    if options.step_users and environment.shape_class is None:
         shape = StepShape(
             options.step_users,
             options.step_time,
@@ -127,3 +143,22 @@ def use_steps(environment: Any, runner: Any, **_event: Any) -> None:
         )
         shape.runner = runner
         environment.shape_class = shape
+
+
+def _noted_plan(options: Any) -> dict[str, Any] | None:
+    """The plan as a recording notes it; without steps one level, that of --users, for --run-time."""
+    users, length_s = options.step_users or [options.num_users or 1], options.step_time
+    if not options.step_users:
+        if not options.run_time:
+            return None
+        length_s = float(options.run_time)
+    plan = LoadPlan(
+        users=tuple(users),
+        step_time_s=length_s,
+        think=parse_think(options.think),
+        requests=tuple(options.request or DEFAULT_REQUESTS),
+        spawn_rate=options.spawn_rate,
+        seed=options.seed,
+        request_timeout_s=options.request_timeout,
+    )
+    return plan.to_dict()

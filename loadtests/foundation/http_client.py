@@ -73,3 +73,10 @@ def fetch(url: str, *, method: str = "GET", timeout_s: float = 5.0) -> Answer:
         return Answer(response.status, response.read())
     finally:
         connection.close()
+
+
+def without_credentials(host: str) -> str:
+    """The address without user and password, which do not belong into a recording."""
+    scheme, mark, rest = host.partition("://")
+    server, slash, path = rest.partition("/")
+    return scheme + mark + server.rpartition("@")[2] + slash + path

@@ -1,4 +1,4 @@
-"""Commands that measure: demo, staging, record, locustfile."""
+"""Commands that measure: demo, staging, record, recover, locustfile."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from loadtests.foundation.units import parse_duration_s
 
 if TYPE_CHECKING:
     from loadtests.deployment import Deployment
+    from loadtests.locust_run import LoadGenerator
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
     from loadtests.recording import Recording
@@ -89,10 +90,15 @@ def record(
     spawn_rate: Annotated[float, typer.Option(help="Users started a second; 0: chosen by the step.")] = 0.0,
     request_timeout: Annotated[str, typer.Option(help="A user gives up after this time.")] = "30s",
     seed: Annotated[int, typer.Option(help="Seed of think times and request mix.")] = 1,
+    processes: Annotated[int, typer.Option(help="Locust processes on this machine that run users.")] = 1,
+    expect_workers: Annotated[int, typer.Option(help="Instead, wait for so many workers started elsewhere.")] = 0,
+    master_bind: Annotated[str, typer.Option(help="Where those workers reach this machine.")] = "127.0.0.1:5557",
+    locustfile: Annotated[Path | None, typer.Option(help="Your own locustfile: its users, its shape if any.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Load a server with Locust, level by level, and keep every request."""
     from loadtests.foundation.distributions import parse_distribution
+    from loadtests.locust_run import LoadGenerator
     from loadtests.plan import DEFAULT_REQUESTS, LoadPlan, parse_request
 
     plan = LoadPlan(
@@ -104,8 +110,9 @@ def record(
         seed=seed,
         request_timeout_s=parse_duration_s(request_timeout, "--request-timeout"),
     )
+    generator = LoadGenerator(processes, expect_workers, master_bind, locustfile)
     check_folder_target(folder)
-    recording = record_with_progress(host, plan, folder, _read(deployment))
+    recording = record_with_progress(host, plan, folder, _read(deployment), generator)
     if not recording.steps:
         raise RunError(
             f"No step of {folder} has a steady window, so nothing can be calibrated on it; make --step-time longer "
@@ -118,6 +125,22 @@ def record(
         messages().print(f"Wrote {folder}", soft_wrap=True)
 
 
+def recover(
+    folder: Annotated[Path, typer.Argument(help="Folder of a test that was interrupted or killed.")],
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Make a recording of the steps that an interrupted or killed test completed."""
+    from loadtests.conversion import recover_recording
+
+    recording = recover_recording(folder)
+    if as_json:
+        print_json(recording_document(recording, recording.manifest["host"], folder))
+        return
+    print_recording(recording)
+    for finding in recording.manifest["findings"]:
+        messages().print(finding["message"], soft_wrap=True)
+
+
 def locustfile(
     listener: Annotated[bool, typer.Option(help="The listener, to record beside your own file.")] = False,
 ) -> None:
@@ -128,20 +151,25 @@ def locustfile(
     typer.echo(str(Path(str(loadtests.__file__)).with_name(name)))
 
 
-def record_with_progress(host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None) -> Recording:
+def record_with_progress(
+    host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None, generator: LoadGenerator | None = None
+) -> Recording:
     """`record`, with a bar that shows level and rate, then what was left out; on Ctrl-C what was saved."""
     from loadtests.runner import record as run_record
 
     try:
         with progress("starting Locust") as stage:
             recording = run_record(
-                host, plan, folder, deployment=deployment, on_progress=lambda seen: _show(stage, seen)
-            )
+                host, plan, folder, deployment=deployment, generator=generator,
+                on_progress=lambda seen: _show(stage, seen),
+            )  # fmt: skip
     except KeyboardInterrupt:
         messages().print(_saved(folder), soft_wrap=True)
         raise
     for item in left_out_steps(recording):
         messages().print(f"Step {item['step']} ({item['users']} users) is left out: {item['reason']}.", soft_wrap=True)
+    for finding in recording.manifest.get("findings", []):
+        messages().print(finding["message"], soft_wrap=True)
     return recording
 
 
@@ -157,6 +185,7 @@ def recording_document(recording: Recording, host: str, folder: Path) -> dict[st
         **envelope({"host": host, "plan": plan}, seed=seed, packages=("locust",)),
         "recording": str(folder), "requests": len(recording.requests),
         "steps": [step.to_dict() for step in recording.steps], "left_out": left_out_steps(recording),
+        "findings": recording.manifest.get("findings", []),
     }  # fmt: skip
 
 
@@ -166,13 +195,14 @@ def _saved(folder: Path) -> str:
     from loadtests.store import JOURNAL, MANIFEST
 
     if (folder / MANIFEST).is_file():
-        return f"Interrupted after the load test: the recording in {folder} is whole; capacity calibrate reads it."
+        return f"Interrupted: the steps that were complete are a recording in {folder}; capacity calibrate reads it."
     rows = count_rows(folder / JOURNAL)
     if not rows:
         return "Interrupted before the first request was saved; there is no recording."
     return (
-        f"Interrupted: {rows:,} requests are journalled in {folder / JOURNAL}. That is not a whole recording, and "
-        "calibrate refuses it; record again into another folder, with fewer levels or shorter steps if time is short."
+        f"Interrupted before a step was complete: {rows:,} requests are journalled in {folder / JOURNAL}. That is not "
+        "a whole recording, and calibrate refuses it; record again into another folder, with fewer levels or shorter "
+        "steps if time is short."
     )
 
 
@@ -202,4 +232,4 @@ def _read(path: Path | None) -> Deployment | None:
     return None if path is None else read_deployment(path)
 
 
-COMMANDS = (demo, staging, record, locustfile)
+COMMANDS = (demo, staging, record, recover, locustfile)

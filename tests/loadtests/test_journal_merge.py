@@ -7,6 +7,7 @@ from loadtests.conversion import convert_journal, recover_recording
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.journal import Journal, Pulse, RequestRow, marks_path, run_path, to_lines
 from loadtests.journal_merge import busiest_share, merge_journal
+from loadtests.server_cpu import ServerCpu
 from loadtests.store import JOURNAL, read_recording
 
 
@@ -198,3 +199,9 @@ def test_a_folder_without_a_journal_or_a_load_is_refused(journal, tmp_path):
     write_marks(journal, ("asked", 1, 1, 0.0))
     with pytest.raises(RunError, match="No request finished"):
         recover_recording(tmp_path)
+
+
+@pytest.mark.parametrize("host", ["http://192.0.2.1:80", "http://example.invalid", "http://127.0.0.1:1", "nonsense"])
+def test_the_processor_time_of_a_server_that_is_not_here_is_unknown(host):
+    assert np.isnan(ServerCpu(host).seconds())
+    assert not ServerCpu(host).is_known

@@ -9,9 +9,10 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LatencyHistogram", "LoadGenerator",
+    "LoadPlan", "LoadStep", "LogNormal", "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform",
+    "Weibull", "merge_histograms", "parse_distribution", "read_deployment", "read_histograms", "read_recording",
+    "record", "recover_recording", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from loadtests.comparison.compare import compare_steps
     from loadtests.comparison.result import RecordingComparison
     from loadtests.comparison.rule import ComparisonRule
+    from loadtests.conversion import recover_recording
     from loadtests.deployment import Deployment, read_deployment
     from loadtests.foundation.distributions import (
         Constant,
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from loadtests.foundation.intervals import Interval
     from loadtests.foundation.server_access import Access, Header
     from loadtests.importing.locust_files import import_locust
+    from loadtests.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
     from loadtests.load_shapes import LoadShape, parse_shape
+    from loadtests.locust_run import LoadGenerator
     from loadtests.pacing import Pacing, parse_pacing
     from loadtests.plan import LoadPlan
     from loadtests.progress import Progress
@@ -46,12 +49,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
-    "Gamma", "Header", "ImportOptions", "Interval", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture",
-    "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording",
-    "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps", "import_locust",
-    "import_prometheus", "parse_abort", "parse_distribution", "parse_fault", "parse_pacing", "parse_shape",
-    "read_deployment", "read_fault_log", "read_fault_script", "read_query_map", "read_recording", "read_service_log",
-    "record", "start_staging",
+    "Gamma", "Header", "ImportOptions", "Interval", "LatencyHistogram", "LoadGenerator", "LoadPlan", "LoadShape",
+    "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer",
+    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps",
+    "import_locust", "import_prometheus", "merge_histograms", "parse_abort", "parse_distribution", "parse_fault",
+    "parse_pacing", "parse_shape", "read_deployment", "read_fault_log", "read_fault_script", "read_histograms",
+    "read_query_map", "read_recording", "read_service_log", "record", "recover_recording", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -69,6 +72,8 @@ __getattr__, __dir__ = attach(
         "Fault": "loadtests.staging.faults",
         "Header": "loadtests.foundation.server_access",
         "Interval": "loadtests.foundation.intervals",
+        "LatencyHistogram": "loadtests.latency_histogram",
+        "LoadGenerator": "loadtests.locust_run",
         "LoadPlan": "loadtests.plan",
         "LoadShape": "loadtests.load_shapes",
         "LoadStep": "loadtests.recording",
@@ -89,12 +94,15 @@ __getattr__, __dir__ = attach(
         "parse_pacing": "loadtests.pacing",
         "parse_shape": "loadtests.load_shapes",
         "read_deployment": "loadtests.deployment",
+        "merge_histograms": "loadtests.latency_histogram",
         "read_fault_log": "loadtests.staging.truth",
         "read_fault_script": "loadtests.staging.faults",
+        "read_histograms": "loadtests.latency_histogram",
         "read_query_map": "loadtests.prometheus.query_map",
         "read_recording": "loadtests.store",
         "read_service_log": "loadtests.staging.truth",
         "record": "loadtests.runner",
+        "recover_recording": "loadtests.conversion",
         "start_staging": "loadtests.staging.process",
         **dict.fromkeys(_DISTRIBUTIONS, "loadtests.foundation.distributions"),
     },

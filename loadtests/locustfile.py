@@ -116,19 +116,34 @@ def add_options(parser: Any) -> None:
 
 @events.init.add_listener
 def use_plan(environment: Any, runner: Any, **_event: Any) -> None:
-    """Check what the plan needs of this process, watch for its abort conditions, and put its shape in force."""
+    """Check what the plan needs, watch for its abort conditions, and put its shape in force.
+
+    Users and a shape of a locustfile beside this one go before the plan's.
+    """
     listener.start(environment)
     plan = _plan_that_can_run(environment)
     if isinstance(runner, WorkerRunner):
         AbortWatch(environment, (), None)  # counts for its master, whatever its own options are
         return
     watch = _watch(environment, plan) if plan.abort_if else None
+    theirs = [user for user in environment.user_classes if user is not PlannedUser]
+    environment.user_classes = theirs or environment.user_classes
     shape = shape_of(environment.parsed_options)
-    if shape is not None:
+    _note(environment, plan, shape, is_ours=not theirs)
+    if shape is not None and environment.shape_class is None:
         environment.shape_class = _planned_shape(environment, plan, shape, watch)
         environment.shape_class.runner = runner
     elif watch is not None:
         quit_when_aborted(runner, watch)
+
+
+def _note(environment: Any, plan: LoadPlan, shape: LoadShape | None, *, is_ours: bool) -> None:
+    """What a recording of this test will say of its load; of users of somebody's own only their levels are known."""
+    environment.access = plan.access
+    environment.has_planned_steps = shape is not None
+    if is_ours:
+        environment.nominal_think = plan.think_text
+        environment.load_plan = plan.to_dict() if shape is not None or environment.parsed_options.run_time else None
 
 
 def _plan_that_can_run(environment: Any) -> LoadPlan:

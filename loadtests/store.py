@@ -2,13 +2,12 @@
 
 ``locust/`` (Locust's own files, untouched), ``requests.parquet``,
 ``gauges.parquet``, ``steps.json``, and ``manifest.json``, written last. While a
-test runs, ``locust/journal.csv`` holds its requests; it goes when they are
-safely in ``requests.parquet``.
+test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journal`);
+all but the marks go when they are safely in the tables.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import count_rows, marks_path
+from loadtests.journal import count_rows, journal_files, marks_path
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from loadtests.tables import (
     ANY_OUTCOME,
@@ -39,14 +38,15 @@ from loadtests.tables import (
 MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
 LATENCY_BINS, GENERATOR = "latency_bins.parquet", "generator.parquet"
 LOCUST = "locust"
-JOURNAL = f"{LOCUST}/journal.csv"
+JOURNAL, REPORT = f"{LOCUST}/journal.csv", "report"
 _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
 
 _REQUIRED_KEYS: dict[str, type] = {"versions": dict, "deployment": dict, "requests": int}
 _OTHER_KEYS: dict[str, type] = {
     "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
-    "totals": dict, "ramps": list, "left_out": list, "findings": list,
+    "totals": dict, "ramps": list, "left_out": list, "findings": list, "source": dict,
 }  # fmt: skip
+_LATER_GAUGES = ("server_cpu_s",)
 _KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 
 T = TypeVar("T")
@@ -60,17 +60,8 @@ def check_new_folder(out: str | Path) -> Path:
     return folder
 
 
-def read_journal(path: Path, origin_s: float) -> pd.DataFrame:
-    """The journal's whole rows as a requests table, times counted from the monotonic time `origin_s`."""
-    content = path.read_bytes()
-    whole = io.BytesIO(content[: content.rfind(b"\n") + 1])
-    table = pd.read_csv(whole, dtype=REQUEST_COLUMNS, keep_default_na=False)
-    times = [name for name in ("start_s", "finish_s", "due_s") if name in table.columns]
-    return table.assign(**{name: table[name].astype(float) - origin_s for name in times})
-
-
 def write_recording(folder: Path, recording: Recording) -> Recording:
-    """Write everything but Locust's own files, the manifest last, then drop the journal.
+    """Write everything but Locust's own files, the manifest last, then drop the journals.
 
     Returns
     -------
@@ -100,17 +91,18 @@ def complete_recording(folder: Path, recording: Recording, requests: int) -> Rec
             _write_table(folder / name, table.astype(columns)[list(columns)])
     steps = [step.to_dict() for step in recording.steps]
     write_json(folder / STEPS, {"schema_version": SCHEMA_VERSION, "steps": steps})
-    journal = folder / JOURNAL
+    journals = journal_files(folder / JOURNAL)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "versions": versions_of(*_PACKAGES),
         "deployment": recording.deployment.to_dict(),
         **recording.manifest,
         "requests": requests,
-        "files": _hashes(folder, leave_out={journal, folder / MANIFEST}),
+        "files": _hashes(folder, leave_out={*journals, folder / MANIFEST}),
     }
     write_json(folder / MANIFEST, manifest)
-    journal.unlink(missing_ok=True)
+    for journal in journals:
+        journal.unlink(missing_ok=True)
     return replace(recording, path=folder, manifest=read_json(folder / MANIFEST))
 
 
@@ -152,7 +144,7 @@ def read_recording(path: str | Path) -> Recording:
     manifest = read_json(folder / MANIFEST, "recording manifest")
     problems = _malformed_keys(manifest) + _changed_files(folder, manifest)
     requests = _tried(problems, lambda: read_requests(folder / REQUESTS))
-    gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
+    gauges = _tried(problems, lambda: _read_gauges(folder / GAUGES))
     bins = _tried(problems, lambda: _read_latency_bins(folder / LATENCY_BINS))
     generator = _tried(problems, lambda: _read_optional(folder / GENERATOR, GENERATOR_COLUMNS))
     steps = _tried(problems, lambda: _read_steps(folder / STEPS))
@@ -177,7 +169,8 @@ def _incomplete(folder: Path) -> str:
     return (
         f"The recording {folder} is incomplete: it has no {MANIFEST}, so its test did not run to the end or had no "
         "steady step. "
-        f"Its journal {JOURNAL} holds {count_rows(journal)} requests; record again into another folder."
+        f"Its journal {JOURNAL} holds {count_rows(journal)} requests; `capacity recover {folder}` makes a recording of "
+        "the steps that were complete, or record again into another folder."
     )
 
 
@@ -237,6 +230,14 @@ def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         return table.astype(columns)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path.name} holds values of a wrong type ({error})") from None
+
+
+def _read_gauges(path: Path) -> pd.DataFrame:
+    """Gauges; those that are not in every recording are unknown where they are absent."""
+    always = {name: kind for name, kind in GAUGE_COLUMNS.items() if name not in _LATER_GAUGES}
+    table = _read_table(path, always)
+    absent = {name: np.nan for name in _LATER_GAUGES if name not in table.columns}
+    return table.assign(**absent).astype(GAUGE_COLUMNS)[list(GAUGE_COLUMNS)]
 
 
 def _read_optional(path: Path, columns: dict[str, str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Commands that measure: demo, staging, record, locustfile."""
+"""Commands that measure: demo, staging, record, recover, locustfile."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from loadtests.deployment import Deployment
+    from loadtests.locust_run import LoadGenerator
     from loadtests.plan import LoadPlan
     from loadtests.planned_requests import Request
     from loadtests.progress import Progress
@@ -136,6 +137,10 @@ def record(
     prometheus: Annotated[str, typer.Option(help="Prometheus server that scrapes the host, for its gauges.")] = "",
     query_map: Annotated[Path | None, typer.Option(help="Which gauges it has (JSON or TOML).")] = None,
     prometheus_header: Annotated[str, typer.Option(help="'NAME: env:VAR' for the Prometheus server.")] = "",
+    processes: Annotated[int, typer.Option(help="Locust processes on this machine that run users.")] = 1,
+    expect_workers: Annotated[int, typer.Option(help="Instead, wait for so many workers started elsewhere.")] = 0,
+    master_bind: Annotated[str, typer.Option(help="Where those workers reach this machine.")] = "127.0.0.1:5557",
+    locustfile: Annotated[Path | None, typer.Option(help="Your own locustfile: its users, its shape if any.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Load a server with Locust, level by level or in another shape, and keep every request."""
@@ -143,6 +148,7 @@ def record(
     from loadtests.foundation.distributions import parse_distribution
     from loadtests.foundation.server_access import Access, parse_header
     from loadtests.load_shapes import parse_shape
+    from loadtests.locust_run import LoadGenerator
     from loadtests.pacing import parse_pacing
     from loadtests.plan import LoadPlan
 
@@ -161,9 +167,10 @@ def record(
         access=Access(tuple(map(parse_header, header or ())), ca, insecure, cert, key),
         abort_if=tuple(map(parse_abort, abort_if or ())),
     )
+    generator = LoadGenerator(processes, expect_workers, master_bind, locustfile)
     check_folder_target(folder)
     gauges = gauges_of(prometheus, query_map, prometheus_header)
-    recording = record_with_progress(host, plan, folder, _read(deployment), gauges)
+    recording = record_with_progress(host, plan, folder, _read(deployment), generator, gauges)
     has_aborted = any(item.code == "test-aborted" for item in load_findings(recording))
     if not recording.steps and plan.has_plateaus and not has_aborted:
         raise RunError(
@@ -188,6 +195,22 @@ def _requests(given: list[str] | None, mix: str) -> tuple[Request, ...]:
     return tuple(map(parse_request, given)) if given else named_mix(mix) if mix else DEFAULT_REQUESTS
 
 
+def recover(
+    folder: Annotated[Path, typer.Argument(help="Folder of a test that was interrupted or killed.")],
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
+) -> None:
+    """Make a recording of the steps that an interrupted or killed test completed."""
+    from loadtests.conversion import recover_recording
+
+    recording = recover_recording(folder)
+    if as_json:
+        print_json(recording_document(recording, recording.manifest["host"], folder))
+        return
+    print_recording(recording)
+    for finding in recording.manifest["findings"]:
+        messages().print(finding["message"], soft_wrap=True)
+
+
 def locustfile(
     listener: Annotated[bool, typer.Option(help="The listener, to record beside your own file.")] = False,
 ) -> None:
@@ -199,7 +222,12 @@ def locustfile(
 
 
 def record_with_progress(
-    host: str, plan: LoadPlan, folder: Path, deployment: Deployment | None, gauges: PrometheusGauges | None = None
+    host: str,
+    plan: LoadPlan,
+    folder: Path,
+    deployment: Deployment | None,
+    generator: LoadGenerator | None = None,
+    gauges: PrometheusGauges | None = None,
 ) -> Recording:
     """`record`, with a bar that shows level and rate, then what was left out; on Ctrl-C what was saved."""
     from loadtests.runner import record as run_record
@@ -207,7 +235,7 @@ def record_with_progress(
     try:
         with progress("starting Locust") as stage:
             recording = run_record(
-                host, plan, folder, deployment=deployment, prometheus=gauges,
+                host, plan, folder, deployment=deployment, generator=generator, prometheus=gauges,
                 on_progress=lambda seen: _show(stage, seen),
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -215,6 +243,8 @@ def record_with_progress(
         raise
     for item in left_out_steps(recording):
         messages().print(f"Step {item['step']} ({item['users']} users) is left out: {item['reason']}.", soft_wrap=True)
+    for finding in recording.manifest.get("findings", []):
+        messages().print(finding["message"], soft_wrap=True)
     return recording
 
 
@@ -246,13 +276,14 @@ def _saved(folder: Path) -> str:
     from loadtests.store import JOURNAL, MANIFEST
 
     if (folder / MANIFEST).is_file():
-        return f"Interrupted after the load test: the recording in {folder} is whole; capacity calibrate reads it."
+        return f"Interrupted: the steps that were complete are a recording in {folder}; capacity calibrate reads it."
     rows = count_rows(folder / JOURNAL)
     if not rows:
         return "Interrupted before the first request was saved; there is no recording."
     return (
-        f"Interrupted: {rows:,} requests are journalled in {folder / JOURNAL}. That is not a whole recording, and "
-        "calibrate refuses it; record again into another folder, with fewer levels or shorter steps if time is short."
+        f"Interrupted before a step was complete: {rows:,} requests are journalled in {folder / JOURNAL}. That is not "
+        "a whole recording, and calibrate refuses it; record again into another folder, with fewer levels or shorter "
+        "steps if time is short."
     )
 
 
@@ -328,4 +359,4 @@ def _read(path: Path | None) -> Deployment | None:
     return None if path is None else read_deployment(path)
 
 
-COMMANDS = (demo, staging, record, locustfile)
+COMMANDS = (demo, staging, record, recover, locustfile)

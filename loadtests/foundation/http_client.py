@@ -128,3 +128,10 @@ def _connection(parts: SplitResult, timeout_s: float, access: Access) -> http.cl
     if parts.scheme != "https":
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
     return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=tls_context(access))
+
+
+def without_credentials(host: str) -> str:
+    """The address without user and password, which do not belong into a recording."""
+    scheme, mark, rest = host.partition("://")
+    server, slash, path = rest.partition("/")
+    return scheme + mark + server.rpartition("@")[2] + slash + path

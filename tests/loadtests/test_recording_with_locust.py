@@ -11,15 +11,19 @@ import pandas as pd
 import psutil
 import pytest
 
+from loadtests.conversion import recover_recording
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential
 from loadtests.foundation.errors import InputError, RunError
+from loadtests.journal import read_marks
+from loadtests.journal_merge import read_lines
 from loadtests.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
-from loadtests.store import read_journal, read_recording
+from loadtests.store import read_recording
 from loadtests.tables import REQUEST_COLUMNS
+from support.locust_runs import two_processes
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -210,7 +214,7 @@ def test_an_output_folder_in_use_is_refused_first(tmp_path):
         record("http://127.0.0.1:9", plan(), tmp_path)
 
 
-def test_a_server_without_gauges_is_recorded_with_an_empty_table(tmp_path):
+def test_of_a_server_without_gauges_only_the_processor_time_is_known(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -221,7 +225,8 @@ def test_a_server_without_gauges_is_recorded_with_an_empty_table(tmp_path):
             recording = record(f"http://127.0.0.1:{port}", short, tmp_path / "out")
         finally:
             server.terminate()
-    assert recording.gauges.empty
+    assert recording.gauges["server_cpu_s"].is_monotonic_increasing
+    assert recording.gauges.drop(columns=["time_s", "server_cpu_s"]).isna().all(axis=None)
     assert recording.deployment == Deployment()
     assert set(recording.requests["outcome"]) == {"served"}
 
@@ -286,18 +291,25 @@ def test_locust_ends_when_its_parent_is_killed(tmp_path):
     script = (
         "import sys\n"
         "from loadtests import Exponential, LoadPlan, record\n"
-        "record(sys.argv[1], LoadPlan((5,), 60.0, Exponential(0.05)), sys.argv[2])\n"
+        "record(sys.argv[1], LoadPlan((5, 8) + 20 * (9,), 2.0, Exponential(0.05)), sys.argv[2])\n"
     )
     out = tmp_path / "out"
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         with subprocess.Popen([sys.executable, "-c", script, server.host, str(out)]) as running:
             deadline = time.monotonic() + 30
-            while not (out / "locust/journal.csv").is_file():
+            while not any(mark.step == 3 for mark in read_marks(out / "locust/journal.csv")):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             children = psutil.Process(running.pid).children()
             running.kill()
         assert psutil.wait_procs(children, timeout=15)[1] == []
+    recording = recover_recording(out)
+    assert [step.users for step in recording.steps][:2] == [5, 8]
+    assert "interrupted in it" in recording.manifest["left_out"][-1]["reason"]
+    assert [finding["code"] for finding in recording.manifest["findings"]] == ["interrupted"]
+    assert recording.manifest["findings"][0]["numbers"] == {"missing_s": 0.0}
+    assert recording.manifest["totals"]["locust"] == recording.manifest["totals"]["journal"]
+    assert not recording.gauges.empty
 
 
 def test_stock_locust_runs_our_locustfile_without_our_command(tmp_path):
@@ -354,10 +366,11 @@ def test_each_of_several_processes_writes_a_journal_of_its_own(tmp_path):
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
                       "--spawn-rate", "6", "--run-time", "3s", "--journal", "journal.csv", "--json-file", "report",
-                      "--processes", "2", "--exit-code-on-error", "0")  # fmt: skip
+                      *two_processes(), "--exit-code-on-error", "0")  # fmt: skip
     assert done.returncode == 0, done.stderr
     files = sorted(path for path in tmp_path.glob("journal*.csv") if not path.name.endswith(".marks.csv"))
-    tables = [read_journal(path, 0.0) for path in files]
+    files.remove(tmp_path / "journal.generator.csv")
+    tables = [read_lines(path, REQUEST_COLUMNS) for path in files]
     assert len(files) == 3
     assert sorted(len(table) > 0 for table in tables) == [False, True, True]
     assert len(pd.read_csv(tmp_path / "journal.csv")) == 0
@@ -369,11 +382,11 @@ def test_each_of_several_processes_writes_a_journal_of_its_own(tmp_path):
     assert len(list(tmp_path.glob("*.marks.csv"))) == 1
 
 
-@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+@pytest.mark.parametrize("processes", [tuple, two_processes])
 def test_a_journal_of_an_earlier_run_is_never_overwritten(tmp_path, processes):
     (tmp_path / "journal.csv").write_text("precious\n")
     done = locust(tmp_path, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--users", "2",
-                  "--run-time", "20s", "--journal", "journal.csv", *processes)  # fmt: skip
+                  "--run-time", "20s", "--journal", "journal.csv", *processes())  # fmt: skip
     assert done.returncode != 0
     assert "The journal journal.csv exists already; name another with --journal" in done.stderr
     assert (tmp_path / "journal.csv").read_text() == "precious\n"

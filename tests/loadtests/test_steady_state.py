@@ -267,3 +267,10 @@ def test_resampled_blocks_are_whole_and_laid_in_a_circle():
     np.testing.assert_allclose(weights.mean(axis=0), 1.0, atol=0.3)
     one_block = circular_weights(5, 5, np.random.default_rng(1))
     assert np.all(one_block == 1.0)
+
+
+def test_a_regular_stream_has_no_transient_however_intervals_of_time_cut_it(request_table):
+    finish = np.arange(0.1, 20.0, 0.2)
+    table = request_table(finish, np.full(len(finish), 0.05), users=1)
+    window = Window(1, 1, 1.1, 19.7, reached_s=0.1)
+    assert without_warm_up(table, (window,)) == (window,)

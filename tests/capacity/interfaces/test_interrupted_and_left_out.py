@@ -106,3 +106,19 @@ def test_the_demo_does_not_go_on_without_its_held_out_step(tmp_path: Path) -> No
     dropped = replace(recording_of(1, 2), manifest={"left_out": missing})
     with pytest.raises(RunError, match=rf"Step {HELD_OUT_STEP} \(240 users\).*{REASON}"):
         check_held_out_step(dropped, tmp_path)
+
+
+def test_a_folder_without_a_test_cannot_be_recovered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recover", str(tmp_path)]) == 2
+    assert "holds no journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--processes", "0"], "processes"), (["--locustfile", "none.py"], "The locustfile none.py does not exist")],
+)
+def test_a_load_generator_that_cannot_be_is_refused(
+    recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert run([*RECORD, *options]) == 2
+    assert said in capsys.readouterr().err

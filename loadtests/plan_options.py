@@ -18,7 +18,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, to_json
 from loadtests.foundation.server_access import Access, parse_header
 from loadtests.foundation.units import parse_duration_s
-from loadtests.load_shapes import GRAMMAR, LoadShape, parse_shape, soak, steps
+from loadtests.load_shapes import GRAMMAR, LoadShape, parse_shape, soak
 from loadtests.pacing import parse_pacing
 from loadtests.plan import LoadPlan, parse_think
 from loadtests.planned_requests import (
@@ -129,7 +129,7 @@ def _plan_from_words(text: str) -> LoadPlan:
         seed=words["seed"],
         request_timeout_s=parse_duration_s(words["request_timeout"]),
         spawn_rate=words["spawn_rate"],
-        shape=_shape(words) or soak(words["num_users"] or 1, parse_duration_s(words["run_time"] or 1.0)),
+        **_levels_of(words),
         pacing=parse_pacing(words["pacing"]),
         access=_access(words),
         abort_if=tuple(parse_abort(item) for item in words["abort_if"] or ()),
@@ -150,12 +150,14 @@ def shape_of(options: Any) -> LoadShape | None:
     return plan_of(options).load_shape if options.plan or options.shape or options.step_users else None
 
 
-def _shape(words: dict[str, Any]) -> LoadShape | None:
+def _levels_of(words: dict[str, Any]) -> dict[str, Any]:
+    """The plan's shape, or its users and the length of their steps."""
     if words["shape"]:
-        return LoadShape.from_dict(json.loads(words["shape"]))
+        return {"shape": LoadShape.from_dict(json.loads(words["shape"]))}
     if words["step_users"]:
-        return steps([int(part) for part in words["step_users"].split(",")], parse_duration_s(words["step_time"]))
-    return None
+        users = tuple(int(part) for part in words["step_users"].split(","))
+        return {"users": users, "step_time_s": parse_duration_s(words["step_time"])}
+    return {"shape": soak(words["num_users"] or 1, parse_duration_s(words["run_time"] or 1.0))}
 
 
 def _access(words: dict[str, Any]) -> Access:

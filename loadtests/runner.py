@@ -110,10 +110,18 @@ def _description(run: LocustRun, deployment: Deployment, noted: tuple[Finding, .
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": run.host,
         "command": ["locust", *run.command()],
-        "plan": run.plan.to_dict(),
+        "plan": _noted_plan(run),
         "has_steps": True,
         "think": run.plan.think_text,
         "seed": run.plan.seed,
         "deployment": deployment.to_dict(),
         "findings": [finding.to_dict() for finding in noted],
     }
+
+
+def _noted_plan(run: LocustRun) -> dict[str, object]:
+    """The plan; what the users of somebody's own locustfile send is not known."""
+    plan = run.plan.to_dict()
+    if run.generator.locustfile is not None:
+        del plan["requests"]
+    return plan

@@ -57,7 +57,7 @@ def test_a_plain_run_is_one_step_with_all_its_requests(beside):
     assert [(step.step, step.users) for step in recording.steps] == [(1, 6)]
     assert len(recording.requests) == locust_total(folder / "report.json") == recording.manifest["totals"]["locust"]
     assert set(recording.requests["endpoint"]) == {"users", "/api/echo", "/nothing", "login", "/ready"}
-    assert recording.manifest["findings"] == []
+    assert {item["code"] for item in recording.manifest["findings"]} <= {"few-blocks"}
     assert recording.deployment == Deployment(workers=10, queue_capacity=10)
     assert 3.0 < recording.requests["finish_s"].max() < 8.0
 

@@ -14,7 +14,7 @@ from loadtests.abort import parse_abort
 from loadtests.deployment import Deployment
 from loadtests.foundation.files import write_json
 from loadtests.foundation.seeds import generator
-from loadtests.journal import read_marks
+from loadtests.journal import read_marks, worker_files
 from loadtests.load_shapes import parse_shape
 from loadtests.pacing import due_times_s, parse_pacing
 from loadtests.plan import LoadPlan
@@ -132,7 +132,7 @@ def test_a_plan_and_its_abort_conditions_hold_for_a_worker_that_was_given_neithe
     assert "The test ends early: error-rate was" in done.stderr
     assert json.loads((tmp_path / "journal.abort.json").read_text())["value"] > 0.2
     assert read_marks(tmp_path / "journal.csv")[-1].event == "ended"
-    (journal,) = (path for path in tmp_path.glob("journal.*.csv") if "marks" not in path.name)
+    (journal,) = worker_files(tmp_path / "journal.csv").values()
     assert set(pd.read_csv(journal)["endpoint"]) == {"/nothing", "/api/users"}
 
 

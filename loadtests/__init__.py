@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from loadtests.staging.options import StagingOptions
     from loadtests.staging.process import start_staging
     from loadtests.store import read_recording
+    from loadtests.trust.judge import check_recording
+    from loadtests.trust.report import TrustReport
 
 __all__ = [
     "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "TrustReport", "Uniform", "Weibull",
+    "check_recording", "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -51,6 +53,8 @@ __getattr__, __dir__ = attach(
         "Progress": "loadtests.progress",
         "Recording": "loadtests.recording",
         "StagingOptions": "loadtests.staging.options",
+        "TrustReport": "loadtests.trust.report",
+        "check_recording": "loadtests.trust.judge",
         "read_deployment": "loadtests.deployment",
         "read_recording": "loadtests.store",
         "record": "loadtests.runner",

@@ -14,7 +14,7 @@ CODE = "censored-requests"
 _FEWEST, _FEWEST_SHARE = 3, 0.01
 _FEWEST_CYCLES = 50
 _REFUSED_SHARE = 0.2
-_LONG_QUANTILE = 0.98
+_TAIL = 10.0
 
 
 def look_at_the_end(recording: Recording) -> Looked:
@@ -35,14 +35,14 @@ def look_at_the_end(recording: Recording) -> Looked:
 
 
 def _compare(step: LoadStep, silent_s: Floats, gaps_s: Floats) -> list[Finding]:
-    """Count the users who have been silent for long, against how many would be.
+    """Count the users who have been silent for longer than the longest of n complete gaps.
 
     At any moment a user who thinks has done so for longer than x with probability E[(G - x)+] / E[G],
-    G being the gap (renewal theory: the age in equilibrium).
+    G being the gap (renewal theory: the age in equilibrium). Beyond the longest of n that is about 1 / n
+    for an exponential gap, some times more for longer tails: 10 / n is taken.
     """
-    long_s = float(np.quantile(gaps_s, _LONG_QUANTILE))
-    expected = float(np.maximum(gaps_s - long_s, 0.0).mean() / gaps_s.mean())
-    expected += 1.0 / len(gaps_s)
+    long_s = float(gaps_s.max())
+    expected = _TAIL / len(gaps_s)
     count = int((silent_s > long_s).sum())
     share = count / max(step.users, 1)
     chance = float(stats.binom.sf(count - 1, max(len(silent_s), 1), min(expected, 1.0)))

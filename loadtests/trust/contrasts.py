@@ -1,4 +1,4 @@
-"""Tests of a contrast of block means (a slope, a part against the rest) that stay right with correlated blocks."""
+"""Tests of a contrast of block means, such as a slope, that stay right where blocks are correlated."""
 
 from __future__ import annotations
 
@@ -42,11 +42,6 @@ def slope_weights(blocks: int) -> Floats:
     """The change over the window of a straight line fitted to the block means."""
     place = np.arange(blocks) - (blocks - 1) / 2
     return np.asarray(place / float(place @ place) * blocks)
-
-
-def first_weights(blocks: int, first: int) -> Floats:
-    """The mean of the first blocks minus the mean of the others."""
-    return np.where(np.arange(blocks) < first, 1.0 / first, -1.0 / (blocks - first))
 
 
 def contrast_of(values: Floats, weights: Floats) -> Contrast:

@@ -107,7 +107,7 @@ def _files(step: LoadStep, worker: str, rows: pd.DataFrame) -> list[Finding]:
 
 def _or_nan(values: pd.Series[float]) -> Floats:
     """Its numbers; one NaN where all are unknown, without a warning."""
-    known: Floats = values.to_numpy(dtype=float)
+    known: Floats = np.asarray(values, dtype=np.float64)
     finite = known[np.isfinite(known)]
     return finite if finite.size else np.full(1, np.nan)
 

@@ -16,7 +16,7 @@ ROWS_CODE, DOUBLED_CODE, WORKER_CODE = "lost-requests", "duplicated-requests", "
 REFUSED_SHARE = 0.01
 _KEY = ["worker_id", "user_id", "cycle"]
 _RECORD_AGAIN = "Rows are missing: look for a worker that was killed or a file that was cut, and record again."
-_SAME_MOMENT = ["start_s", "finish_s", "method", "endpoint", "status", "response_bytes"]
+_SAME_MOMENT = ["user_id", "cycle", "start_s", "finish_s", "method", "endpoint", "status", "response_bytes"]
 _HAZARD_SAFETY = 3.0
 _COARSE_MS = 1e-3
 

@@ -59,7 +59,7 @@ def _stall(share: float) -> Callable[[Recording], Recording]:
 
 
 def _hang(recording: Recording) -> Recording:
-    last_s = max(10.0, 10.0 * faults.last_step(recording).gap_mean_s)
+    last_s = max(10.0, 20.0 * faults.last_step(recording).gap_mean_s)
     return faults.hang_users(recording, 0.1, last_s)
 
 
@@ -68,7 +68,7 @@ def _two_processes(setting: Setting) -> Setting:
 
 
 def _herd(setting: Setting) -> Setting:
-    return replace(setting, settle_s=0.0, spread_s=0.0)
+    return replace(setting, settle_s=0.0, spread_s=0.01)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -81,7 +81,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("busy generator", "generator-saturated", "90 % of a core", lambda item: faults.busy_generator(item, 0.9)),
     Fault("late event loop", "generator-saturated", "late by 100 ms every second",
           lambda item: faults.late_generator(item, 0.1)),
-    Fault("file descriptors", "generator-saturated", "95 % of the limit", lambda item: faults.full_generator(item, 0.95)),
+    Fault("file descriptors", "generator-saturated", "95 % of the limit",
+          lambda item: faults.full_generator(item, 0.95)),
     Fault("generator pause", "generator-paused", "1 s in the window",
           lambda item: faults.inject_generator_pause(item, _middle_s(item), 1.0)),
     Fault("herd", "spawn-herd", "all users of a level send at once, nothing is cut", lambda item: item, _herd),
@@ -98,7 +99,8 @@ FAULTS: tuple[Fault, ...] = (
           lambda item: faults.duplicate_worker(item, "0")),
     Fault("lost worker", "lost-worker", "one of 2 to 4 processes ends at 40 % of the last window",
           lambda item: faults.drop_worker(item, "0", _middle_s(item)), _two_processes),
-    Fault("clock set", "clock-jump", "wall clock set by 0.5 s", lambda item: faults.clock_jump(item, _middle_s(item), 0.5)),
+    Fault("clock set", "clock-jump", "wall clock set by 0.5 s",
+          lambda item: faults.clock_jump(item, _middle_s(item), 0.5)),
     Fault("clock back", "clock-jump", "the recording's clock goes back by 1 s",
           lambda item: faults.clock_goes_back(item, _middle_s(item), 1.0)),
     Fault("short windows", "too-few-samples", "windows of 1 s", lambda item: faults.cut_windows(item, 1.0)),
@@ -106,7 +108,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("404", "client-errors", "one endpoint answers 404",
           lambda item: faults.inject_missing_page(item, "/api/users")),
     Fault("timeouts", "failed-requests", "3 % of the requests", lambda item: faults.inject_failures(item, 0.03)),
-    Fault("hanging users", "censored-requests", "10 % of the users (at least 3) wait in vain for the last 10 gaps",
+    Fault("hanging users", "censored-requests", "10 % of the users (at least 3) wait in vain for the last 20 gaps",
           _hang),
 )  # fmt: skip
 

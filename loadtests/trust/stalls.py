@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.foundation.units import format_duration
@@ -31,7 +31,7 @@ CAVEAT_SHARE, REFUSED_SHARE = 0.01, 0.1
 """Shares of a window: from 1 % on a stall reaches P99; shorter ones are stated."""
 _USUAL_TIME = 0.995
 _LEAST_UNDERSTATED = 0.05
-_QUANTILES = {"P95": 0.95, "P99": 0.99}
+_QUANTILES = {"P50": 0.5, "P90": 0.9, "P95": 0.95, "P99": 0.99}
 
 
 @dataclass(frozen=True)
@@ -153,41 +153,41 @@ def _improbable(path: _Path, rate: Floats, service: _Service, chances: int) -> l
     found = []
     for place in candidates:
         parallel = service.mean_s * hazards[place] / lengths[place]
-        if hazards[place] > hazard_limit(parallel, service.cv, FALSE_ALARM_RATE / chances):
+        if chance_of(hazards[place], parallel, service.cv) < FALSE_ALARM_RATE / chances:
             stall = Stall(path.step, float(answered[place]), float(answered[place + 1]), float(hazards[place]))
             found.append(stall)
     return found
 
 
-def hazard_limit(parallel: float, cv: float, probability: float) -> float:
-    """Hazard between two answers that is exceeded with this probability.
+def chance_of(hazard: float, parallel: float, cv: float) -> float:
+    """Probability that as much hazard passes between two answers.
 
     With c services in progress none ends within x mean service times with probability S_e(x)^c, where
     S_e is the equilibrium (residual life) distribution of the service time; the hazard is then c x.
 
     Parameters
     ----------
+    hazard : float
+        Answers that were to be expected.
     parallel : float
         Services in progress, c.
     cv : float
         Coefficient of variation of the (lognormal) service time.
-    probability : float
 
     Returns
     -------
     float
-        Never less than -log(probability), the limit for many services in progress.
+        Never less than exp(-hazard), the limit for many services in progress.
     """
-    wanted = probability ** (1.0 / max(parallel, 1.0))
-    longest = optimize.brentq(lambda log_x: _residual_survival(math.exp(log_x), cv) - wanted, -20.0, 20.0)
-    return max(-math.log(probability), max(parallel, 1.0) * math.exp(longest))
+    services = max(parallel, 1.0)
+    return max(math.exp(-hazard), _residual_survival(hazard / services, cv) ** services)
 
 
 def _residual_survival(times: float, cv: float) -> float:
     """Probability that the rest of a lognormal service exceeds `times` means: E[(X - x)+] / E[X]."""
     sigma = math.sqrt(math.log1p(cv**2))
     upper = (-math.log(times) + sigma**2 / 2) / sigma
-    return float(stats.norm.cdf(upper) - times * stats.norm.cdf(upper - sigma))
+    return max(float(special.ndtr(upper) - times * special.ndtr(upper - sigma)), 0.0)
 
 
 def look_at_stalls(recording: Recording) -> Looked:

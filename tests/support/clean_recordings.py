@@ -9,7 +9,6 @@ endpoints. The load is bounded at 200 requests a second and 30,000 requests a re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +18,8 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Distribution, Exponential, Gamma, LogNormal, Uniform
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
-from loadtests.gaps import gap_table, gaps_between
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.steady_state import Window, mean_gap_s
+from loadtests.steady_state import Window
 from loadtests.tables import GENERATOR_COLUMNS, REQUEST_COLUMNS
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
@@ -95,7 +93,7 @@ def clean_recording(setting: Setting, seed: int) -> Recording:
     log = simulate_log(setting.model, workload, RunLength(horizon_s=end_s), seed=seed)
     rng = generator(seed, 1)
     requests = _rows(log.to_frame(), setting, rng, population)
-    steps = plain_steps(requests, windows, setting.think.text())
+    steps = tuple(plain_step(requests, window, setting.think.mean_s, setting.think.text()) for window in windows)
     manifest = {
         "plan": {"users": list(setting.users)}, "source": {"kind": "locust-run"},
         "totals": {"locust": len(requests), "journal": len(requests)},
@@ -164,26 +162,19 @@ def _generator_table(setting: Setting, requests: pd.DataFrame, end_s: float, rng
     return pd.concat(parts, ignore_index=True).astype(GENERATOR_COLUMNS)
 
 
-def plain_steps(requests: pd.DataFrame, windows: Sequence[Window], think: str) -> tuple[LoadStep, ...]:
-    """Steps with their numbers but without the intervals, whose bootstrap would take most of a study's time."""
-    table = gap_table(requests)
-    return tuple(_plain_step(requests, table, window, windows, think) for window in windows)
-
-
-def _plain_step(
-    requests: pd.DataFrame, table: pd.DataFrame, window: Window, windows: Sequence[Window], think: str
-) -> LoadStep:
-    rows = requests[(requests["finish_s"] >= window.start_s) & (requests["finish_s"] < window.end_s)]
-    outcomes = {str(name): int(count) for name, count in rows["outcome"].value_counts().items()}
-    served = rows[rows["outcome"] == "served"]
-    times = (served["finish_s"] - served["start_s"]).to_numpy(dtype=float)
+def plain_step(requests: pd.DataFrame, window: Window, gap_mean_s: float, think: str) -> LoadStep:
+    """One step's numbers without their intervals, whose bootstrap would take most of a study's time."""
+    finish = requests["finish_s"].to_numpy(dtype=float)
+    inside = (finish >= window.start_s) & (finish < window.end_s)
+    outcome = requests["outcome"].to_numpy()[inside]
+    names, counts = np.unique(outcome.astype(str), return_counts=True)
+    times = (finish - requests["start_s"].to_numpy(dtype=float))[inside][outcome == "served"]
     p50, p95, p99 = np.quantile(times, (0.5, 0.95, 0.99)) if times.size else (np.nan,) * 3
-    mean = times.mean() if times.size else np.nan
-    shed = outcomes.get("shed", 0) / len(rows) if len(rows) else np.nan
-    values = (len(rows) / window.length_s, times.size / window.length_s, shed, mean, p50, p95, p99)
+    mean, total = times.mean() if times.size else np.nan, len(outcome)
+    shed = float(np.mean(outcome == "shed")) if total else np.nan
+    values = (total / window.length_s, times.size / window.length_s, shed, mean, p50, p95, p99)
     metrics = {name: Interval.assumed(float(value)) for name, value in zip(STEP_METRICS, values, strict=True)}
-    ahead = any(later.users < window.users for later in windows if later.start_s > window.start_s)
-    gap_s = mean_gap_s(gaps_between(table, window.start_s, window.end_s, is_ramp_down_ahead=ahead))
+    outcomes = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
     return LoadStep(
-        window.step, window.users, window.start_s, window.end_s, len(rows), metrics, outcomes, gap_s, think
+        window.step, window.users, window.start_s, window.end_s, total, metrics, outcomes, gap_mean_s, think
     )  # fmt: skip

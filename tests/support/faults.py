@@ -11,17 +11,18 @@ import pandas as pd
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
 from loadtests.steady_state import Window
-from support.clean_recordings import plain_steps
+from support.clean_recordings import plain_step
 
 _USER = ["worker_id", "user_id"]
 
 
 def resummarised(recording: Recording, requests: pd.DataFrame) -> Recording:
-    """The recording with other rows, its steps' numbers to match."""
-    windows = [Window(step.step, step.users, step.start_s, step.end_s) for step in recording.steps]
+    """The recording with other rows, its steps' numbers to match (their mean gaps stay: faults hardly move them)."""
     rows = requests.sort_values("finish_s", kind="stable", ignore_index=True)
-    think = recording.steps[0].think if recording.steps else ""
-    return replace(recording, requests=rows, steps=plain_steps(rows, windows, think))
+    windows = [Window(step.step, step.users, step.start_s, step.end_s) for step in recording.steps]
+    old = zip(windows, recording.steps, strict=True)
+    steps = tuple(plain_step(rows, window, step.gap_mean_s, step.think) for window, step in old)
+    return replace(recording, requests=rows, steps=steps)
 
 
 def last_step(recording: Recording) -> LoadStep:

@@ -13,7 +13,7 @@ from loadtests.trust.check import Looked, NotApplicable
 CODE = "clock-jump"
 LEAST_JUMP_S = 0.1
 """A clock that is slewed, not set, moves by at most 0.5 ms a second (adjtime(3), 500 ppm)."""
-_SAME_RUN_S = 5.0
+_SAME_RUN_S, _SAME_CLOCK_S = 5.0, 1e-5
 _OVERLAP_S = 0.005
 _REMEDY = "Times of this recording cannot be laid beside the server's; check time synchronisation and record again."
 
@@ -44,7 +44,7 @@ def _offsets(recording: Recording) -> list[pd.DataFrame]:
     )
     state = recording.generator.rename(columns={"epoch_offset_s": "offset_s"})[["time_s", "offset_s", "worker_id"]]
     parts = [part for table in (sent, state.dropna()) for _, part in table.groupby("worker_id", sort=False)]
-    return [part.sort_values("time_s") for part in parts if len(part) > 1 and float(np.ptp(part["offset_s"])) > 1e-5]
+    return [part for part in parts if len(part) > 1 and float(np.ptp(part["offset_s"])) > _SAME_CLOCK_S]
 
 
 def _jumps(table: pd.DataFrame) -> list[tuple[float, float]]:

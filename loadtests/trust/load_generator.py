@@ -29,11 +29,19 @@ def look_at_load(recording: Recording) -> Looked:
         return _from_manifest(recording)
     found = []
     for step in recording.steps:
-        for worker, rows in _rows_in(recording.generator, step).groupby("worker_id", sort=True):
-            if len(rows) >= _FEWEST_ROWS:
-                found += _cpu(step, str(worker), _cpu_share(rows)) + _lag(step, str(worker), rows)
-                found += _files(step, str(worker), rows)
+        processes = [
+            (str(worker), rows)
+            for worker, rows in _rows_in(recording.generator, step).groupby("worker_id", sort=True)
+            if len(rows) >= _FEWEST_ROWS
+        ]
+        found += _worst("cpu", [item for name, rows in processes for item in _cpu(step, name, _cpu_share(rows))])
+        found += _worst("lag_s", [item for name, rows in processes for item in _lag(step, name, rows)])
+        found += _worst("open_files", [item for name, rows in processes for item in _files(step, name, rows)])
     return found
+
+
+def _worst(number: str, found: list[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda item: -float(item.numbers[number]))[:1]
 
 
 def look_at_pauses(recording: Recording) -> Looked:

@@ -73,9 +73,9 @@ def plateau_of(recording: Recording, step: LoadStep, *, only_admitted: bool = Fa
     Plateau
     """
     start, finish = (recording.requests[name].to_numpy(dtype=float) for name in ("start_s", "finish_s"))
-    inside = (finish >= step.start_s) & (start < step.end_s)
+    inside = np.flatnonzero((finish >= step.start_s) & (start < step.end_s))
     if only_admitted:
-        inside &= ~recording.requests["outcome"].isin(TURNED_AWAY).to_numpy()
+        inside = inside[~recording.requests["outcome"].iloc[inside].isin(TURNED_AWAY).to_numpy()]
     return Plateau(step, start[inside], finish[inside])
 
 

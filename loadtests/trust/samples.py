@@ -14,27 +14,28 @@ _PERCENTILES = {"P50": 0.5, "P95": 0.95, "P99": 0.99}
 
 
 def look_at_sample_sizes(recording: Recording) -> Looked:
-    """Say which percentiles of which step rest on too few served requests; short of P95 it is a caveat."""
+    """Say which percentiles of which steps rest on too few served requests; short of P95 it is a caveat."""
     if not recording.steps:
         return NotApplicable("no steps")
-    return [finding for step in recording.steps for finding in _thin(step)]
+    groups: dict[tuple[str, ...], list[LoadStep]] = {}
+    for step in recording.steps:
+        groups.setdefault(_unsupported(step), []).append(step)
+    return [_thin(names, steps) for names, steps in groups.items() if names]
 
 
-def _thin(step: LoadStep) -> list[Finding]:
+def _unsupported(step: LoadStep) -> tuple[str, ...]:
     served = step.outcomes.get("served", 0)
-    names = [name for name, p in _PERCENTILES.items() if served * min(p, 1 - p) < FEWEST_BEYOND - 1e-9]
-    if not served:
-        return [_none_served(step)]
-    if not names:
-        return []
-    severity: Severity = "info" if names == ["P99"] else "warning"
-    message = f"Step {step.step} has {served:,} served requests, too few for {', '.join(names)}."
+    return tuple(name for name, p in _PERCENTILES.items() if served * min(p, 1 - p) < FEWEST_BEYOND - 1e-9)
+
+
+def _thin(names: tuple[str, ...], steps: list[LoadStep]) -> Finding:
+    counts = [step.outcomes.get("served", 0) for step in steps]
+    severity: Severity = "info" if names == ("P99",) else "warning"
+    numbers = ", ".join(str(step.step) for step in steps)
+    which = f"Step {numbers} has" if len(steps) == 1 else f"Steps {numbers} have"
+    fewest = f"{counts[0]:,}" if len(steps) == 1 else f"{min(counts):,} to {max(counts):,}"
+    message = f"{which} {fewest} served requests, too few for {', '.join(names)}."
     needed = round(FEWEST_BEYOND / (1 - _PERCENTILES[names[-1]]))
-    remedy = f"Make the step longer: {names[-1]} takes {needed:,} served requests in the window."
-    return [Finding(CODE, severity, message, remedy, {"step": step.step, "served": served, "percentiles": names})]
-
-
-def _none_served(step: LoadStep) -> Finding:
-    message = f"Step {step.step} has no served request among {step.requests:,}; it says nothing of latency."
-    remedy = "Look at the outcomes: a step in which all is turned away or fails is far beyond what the server can do."
-    return Finding(CODE, "warning", message, remedy, {"step": step.step, "served": 0})
+    remedy = f"Make steps longer: {names[-1]} takes {needed:,} served requests in the window."
+    of = {"steps": [step.step for step in steps], "served": counts, "percentiles": list(names)}
+    return Finding(CODE, severity, message, remedy, of)

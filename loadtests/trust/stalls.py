@@ -43,7 +43,7 @@ class Stall:
     step : LoadStep
         The step in whose window it ended.
     start_s, end_s : float
-        The answers before and after it.
+        The answers before and after it, or the border of the window.
     hazard : float
         Answers that were to be expected meanwhile.
     """
@@ -69,7 +69,10 @@ class _Service:
 
 @dataclass(frozen=True)
 class _Path:
-    """Number inside over time: `level[i]` from `time_s[i]` to the next; answers are where `is_answer`."""
+    """Number inside over time: `level[i]` from `time_s[i]` to the next; answers are where `is_answer`.
+
+    The window's borders are the first and last entry; they stand for answers there, as silence may reach beyond them.
+    """
 
     step: LoadStep
     time_s: Floats
@@ -119,8 +122,14 @@ def _path(plateau: Plateau) -> _Path:
     order = np.lexsort((change, times))
     times, change = times[order], change[order]
     level = np.cumsum(change)
-    inside = (times >= step.start_s) & (times < step.end_s)
-    return _Path(step, times[inside], level[inside], change[inside] < 0)
+    first, last = np.searchsorted(times, [step.start_s, step.end_s])
+    at_start, at_end = (int(level[place - 1]) if place else 0 for place in (first, last))
+    inside = slice(first, last)
+    return _Path(
+        step, np.concatenate([[step.start_s], times[inside], [step.end_s]]),
+        np.concatenate([[at_start], level[inside], [at_end]]),
+        np.concatenate([[True], change[inside] < 0, [True]]),
+    )  # fmt: skip
 
 
 def _answer_rates(paths: Sequence[_Path]) -> Floats:
@@ -133,7 +142,7 @@ def _answer_rates(paths: Sequence[_Path]) -> Floats:
     spent, answers = np.zeros(levels), np.zeros(levels)
     for path in paths:
         spent += np.bincount(path.level, path.spent_s, minlength=levels)
-        answers += np.bincount(path.level[path.is_answer] + 1, minlength=levels)
+        answers += np.bincount(path.level[1:-1][path.is_answer[1:-1]] + 1, minlength=levels)
     usual = int(np.searchsorted(np.cumsum(spent), _USUAL_TIME * spent.sum()))
     spent[usual], answers[usual] = spent[usual:].sum(), answers[usual:].sum()
     seen = (spent > 0) & (np.arange(levels) <= usual)

@@ -20,6 +20,9 @@ _SAME_MOMENT = ["user_id", "cycle", "start_s", "finish_s", "method", "endpoint",
 _HAZARD_SAFETY = 3.0
 _COARSE_MS = 1e-3
 
+Spans = dict[str, tuple[float, float]]
+"""First and last finish of load generator processes, by their names."""
+
 
 def look_at_lost_rows(recording: Recording) -> Looked:
     """Compare with the load generator's own total, and look for holes in users' numbered requests."""
@@ -59,7 +62,8 @@ def look_at_doubled_rows(recording: Recording) -> Looked:
     if rows.empty:
         return NotApplicable("no single requests")
     known = rows[rows["user_id"] >= 0]
-    twins = 0 if _is_coarse(rows) else int(rows.duplicated(_SAME_MOMENT).sum())
+    alike = rows[rows.duplicated("start_s", keep=False)]
+    twins = 0 if _is_coarse(rows) else int(alike.duplicated(_SAME_MOMENT).sum())
     doubled = max(int(known.duplicated(_KEY).sum()), twins)
     total = recording.manifest.get("totals", {}).get("locust")
     surplus = len(rows) - total if isinstance(total, int) else 0
@@ -83,12 +87,26 @@ def look_at_lost_workers(recording: Recording) -> Looked:
     workers = recording.requests["worker_id"].nunique()
     expected = recording.manifest.get("generator", {}).get("processes")
     missing = expected - workers if isinstance(expected, int) and not recording.requests.empty else 0
-    if workers < 2 and missing <= 0:
+    runs = [run for run in _runs(recording.requests) if len(run) > 1]
+    if not runs and missing <= 0:
         return NotApplicable("one load generator process")
     found = [_absent(workers, missing)] if missing > 0 and _enough_users(recording, workers + missing) else []
-    for step in recording.steps:
-        found += _silent(recording, step)
-    return found
+    silent = [item for step in recording.steps for run in runs for item in _silent(recording, step, run)]
+    first = {item.numbers["worker"]: item for item in reversed(silent)}
+    return found + list(first.values())
+
+
+def _runs(rows: pd.DataFrame) -> list[Spans]:
+    """Processes that worked at the same time, each with its first and last finish; one group a run of the test."""
+    times = rows.groupby("worker_id", sort=False)["finish_s"].agg(["min", "max"]).sort_values("min")
+    groups: list[Spans] = []
+    end_s = -math.inf
+    for worker, first_s, last_s in times.itertuples():
+        if first_s > end_s:
+            groups.append({})
+        groups[-1][str(worker)] = (float(first_s), float(last_s))
+        end_s = max(end_s, last_s)
+    return groups
 
 
 def _enough_users(recording: Recording, processes: int) -> bool:
@@ -100,26 +118,26 @@ def _absent(workers: int, missing: int) -> Finding:
     return Finding(WORKER_CODE, "critical", message, _RECORD_AGAIN, {"missing": missing})
 
 
-def _silent(recording: Recording, step: LoadStep) -> list[Finding]:
+def _silent(recording: Recording, step: LoadStep, run: Spans) -> list[Finding]:
     """A process that was silent longer than chance allows, by its own rate or, with no row here, the mean.
 
     Sendings of several users are about as regular as a Poisson process or more so; users who think
     in step are not, hence the factor of 3 on the expected number.
     """
-    rows = recording.requests_in(step)
-    here = recording.requests[recording.requests["finish_s"] < step.end_s]["worker_id"].unique()
-    if len(here) < 2 or step.users < len(here):
+    here = [worker for worker, (first_s, _) in run.items() if first_s < step.end_s]
+    is_over = max(last_s for _, last_s in run.values()) <= step.start_s
+    if is_over or len(here) < 2 or step.users < len(here):
         return []
+    rows = recording.requests_in(step)
     limit = _HAZARD_SAFETY * math.log(max(len(rows), 1) * len(here) * len(recording.steps) / FALSE_ALARM_RATE)
-    mean = len(rows) / len(here)
     found = []
     for worker in here:
         times = np.sort(rows.loc[rows["worker_id"] == worker, "finish_s"].to_numpy(dtype=float))
         quiet_s = _longest_quiet_s(times, step)
         active_s = step.window_s - quiet_s if times.size else step.window_s
-        rate = (times.size or mean) / max(active_s, 1e-9)
+        rate = (times.size or len(rows) / len(here)) / max(active_s, 1e-9)
         if rate * quiet_s > limit:
-            found.append(_silence(step, str(worker), quiet_s))
+            found.append(_silence(step, worker, quiet_s))
     return found
 
 

@@ -12,12 +12,15 @@ import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
 from loadtests import Deployment, Exponential, Interval, LogNormal
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS
 from loadtests.recording import STEP_METRICS, LoadStep
 from loadtests.staging.service_log import HEADER
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS
+from loadtests.trust.judge import CHECKS
+from loadtests.trust.report import CheckResult, TrustReport
 from simulations import (
     CalibrationResult,
     CapacityCurve,
@@ -59,6 +62,13 @@ def test_every_column_of_a_recording_is_described() -> None:
     tables = (REQUEST_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
     columns = {name for table in tables for name in table} | {*STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
     assert columns - names_on("files.md") == set()
+
+
+def test_every_trust_check_and_key_of_its_report_is_described() -> None:
+    report = TrustReport((Finding("a", "info", "b"),), (CheckResult("a", "b", "ok"),)).to_dict()
+    keys = {*report, *report["checks"][0], *report["findings"][0]}
+    assert {check.code for check in CHECKS} - names_on("trust-checks.md") == set()
+    assert keys - names_on("files.md") == set()
 
 
 def test_every_limit_of_a_deployment_is_described() -> None:

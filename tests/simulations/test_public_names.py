@@ -10,8 +10,8 @@ import simulations
 
 LOADTESTS = {
     "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "TrustReport", "Uniform", "Weibull",
+    "check_recording", "parse_distribution", "read_deployment", "read_recording", "record", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",

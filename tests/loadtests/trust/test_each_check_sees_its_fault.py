@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from loadtests.deployment import Deployment
@@ -84,6 +85,8 @@ def test_users_below_the_gate_leave_it_unobserved_and_that_is_said_not_held_agai
         ("clock-jump", lambda item: faults.clock_goes_back(item, middle_s(item), 1.0)),
         ("think-time-law", lambda item: faults.without_user_ids(faults.lose_rows(item, 0.15))),
         ("lost-worker", lambda item: faults.drop_worker(item, "1")),
+        ("stall", lambda item: faults.inject_stall(item, item.steps[-1].end_s - 2.0, 4.0)),
+        ("stall", lambda item: faults.inject_stall(item, item.steps[-1].start_s - 2.0, 4.0)),
     ],
 )
 def test_the_same_checks_see_related_faults(clean, code, fault):
@@ -117,6 +120,20 @@ def test_the_load_generator_s_total_tells_of_rows_that_are_missing_and_doubled(c
 def test_a_process_that_left_no_row_at_all_is_missed(clean):
     manifest = {**clean.manifest, "generator": {"processes": 3, "loop": "closed"}}
     assert "lost-worker" in fired(replace(clean, manifest=manifest))
+
+
+def test_runs_of_their_own_after_each_other_are_no_lost_workers(clean):
+    first = clean.steps[0]
+    one = clean.requests[clean.requests["finish_s"] < first.end_s].assign(worker_id="u20")
+    two = clean.requests[clean.requests["start_s"] >= first.end_s].assign(worker_id="u60")
+    joined = replace(clean, requests=pd.concat([one, two], ignore_index=True))
+    assert {item.code: item.state for item in check_recording(joined).checks}["lost-worker"] == "not-applicable"
+
+
+def test_a_lost_worker_is_named_once_with_the_first_step_that_it_missed(clean):
+    lost = faults.drop_worker(clean, "1", clean.steps[0].start_s + 5.0)
+    found = [item for item in check_recording(lost).findings if item.code == "lost-worker"]
+    assert [(item.numbers["worker"], item.numbers["step"]) for item in found] == [("1", 1)]
 
 
 def test_checks_say_why_they_do_not_apply():

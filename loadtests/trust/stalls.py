@@ -189,7 +189,7 @@ def chance_of(hazard: float, parallel: float, cv: float) -> float:
         Never less than exp(-hazard), the limit for many services in progress.
     """
     services = max(parallel, 1.0)
-    return max(math.exp(-hazard), _residual_survival(hazard / services, cv) ** services)
+    return max(math.exp(-hazard), math.pow(_residual_survival(hazard / services, cv), services))
 
 
 def _residual_survival(times: float, cv: float) -> float:

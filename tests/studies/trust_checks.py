@@ -31,6 +31,7 @@ from support.clean_recordings import Setting, clean_recording, draw_setting
 
 SEED, FAULTY_SEED = 20_261_125, 20_261_126
 RESULTS = Path(__file__).parent / "results"
+MADE_WITH = "numpy 2.4.6, numba 0.68.1, scipy 1.17.1, Python 3.11.7"
 FALSE_ALARMS, POWER = RESULTS / "trust_false_alarms.csv", RESULTS / "trust_power.csv"
 
 
@@ -195,6 +196,6 @@ if __name__ == "__main__":
     parser.add_argument("--faulty", type=int, default=200)
     asked = parser.parse_args()
     run_study(asked.clean, asked.faulty)
-    for name, found in (false_alarms() | power()).items():
+    for name, found in [*false_alarms().items(), *power().items()]:
         sys.stdout.write(f"{name:<24} {found.fired} of {found.recordings}, not applicable {found.not_applicable}\n")
     sys.stdout.write(f"seeds {SEED}, {FAULTY_SEED}, versions {versions_of('numpy', 'numba', 'scipy')}\n")

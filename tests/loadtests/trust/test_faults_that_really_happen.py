@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -11,24 +9,21 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-import loadtests
+import loadtests.runner
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
 from loadtests.journal import read_marks
 from loadtests.plan import LoadPlan
-from loadtests.recording import Recording
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
-from loadtests.steady_state import steady_windows, summarise_steps
-from loadtests.store import read_journal
 from loadtests.trust.judge import check_recording
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
 DEPLOYMENT = Deployment(workers=10, queue_capacity=30)
 SERVER = StagingOptions(DEPLOYMENT, "exponential:0.05")
-PLAN = LoadPlan((20,), 6.0, Exponential(0.1))
+PLAN = LoadPlan((20,), 6.0, Exponential(0.1), spawn_rate=50.0)
 STOOD_S = 1.5
 
 
@@ -44,7 +39,7 @@ def standing_still(folder, find_pid):
     def stop():
         while not any(mark.event == "reached" for mark in read_marks(folder / "locust" / "journal.csv")):
             time.sleep(0.05)
-        time.sleep(PLAN.settling_s + 1.0)
+        time.sleep(PLAN.settling_s + 0.5)
         pid = find_pid()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(STOOD_S)
@@ -83,23 +78,17 @@ def test_a_load_generator_that_stands_still_is_seen_too(tmp_path):
         recording = record(server.host, PLAN, folder, deployment=DEPLOYMENT)
     report = check_recording(recording)
     assert "stall" in report.fired, report.summary()
+    has_state = not recording.generator.empty
+    assert states(report)["generator-paused"] == ("fired" if has_state else "not-applicable")
     assert whole(report), report.summary()
 
 
-def test_a_path_that_nobody_serves_is_named(tmp_path):
-    """Stock Locust, without the preflight that would have refused the plan."""
+def test_a_path_that_nobody_serves_is_named(tmp_path, monkeypatch):
+    """Without the preflight, which would have refused the plan."""
+    monkeypatch.setattr(loadtests.runner, "preflight", lambda *_, **__: ())
+    mix = (("GET", "/api/users", 3.0), ("GET", "/nowhere", 1.0))
     with start_staging(StagingOptions(DEPLOYMENT, "exponential:0.02")) as server:
-        words = ["--headless", "--only-summary", "-H", server.host, "--step-users", "5", "--step-time", "3s"]
-        words += ["--think", "uniform:0.05:0.15", "--request", "GET /api/users 3", "--request", "GET /nowhere 1"]
-        locustfile = f"{loadtests.__path__[0]}/locustfile.py"
-        subprocess.run(
-            [sys.executable, "-m", "locust", "-f", locustfile, *words, "--journal", "journal.csv"],
-            cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
-    marks = read_marks(tmp_path / "journal.csv")
-    rows = read_journal(tmp_path / "journal.csv", marks[0].monotonic_s)
-    windows, _ = steady_windows(marks, marks[0].monotonic_s, 0.5)
-    recording = Recording(DEPLOYMENT, summarise_steps(rows, windows, think="uniform:0.05:0.15"), rows)
+        recording = record(server.host, LoadPlan((5,), 3.0, Exponential(0.1), mix), tmp_path / "out")
     found = [item for item in check_recording(recording).findings if item.code == "client-errors"]
     assert [(item.severity, item.numbers["endpoint"]) for item in found] == [("critical", "GET /nowhere")]
     assert "404" in found[0].message

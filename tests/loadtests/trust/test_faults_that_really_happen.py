@@ -21,9 +21,9 @@ from loadtests.trust.judge import check_recording
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
-DEPLOYMENT = Deployment(workers=10, queue_capacity=30)
+DEPLOYMENT = Deployment(workers=20, queue_capacity=30)
 SERVER = StagingOptions(DEPLOYMENT, "exponential:0.05")
-PLAN = LoadPlan((20,), 6.0, Exponential(0.1), spawn_rate=50.0)
+PLAN = LoadPlan((40,), 6.0, Exponential(0.1), spawn_rate=50.0)
 STOOD_S = 1.5
 
 

@@ -46,15 +46,18 @@ if TYPE_CHECKING:
     from loadtests.staging.process import start_staging
     from loadtests.staging.truth import read_fault_log, read_service_log
     from loadtests.store import read_recording
+    from loadtests.trust.judge import check_recording
+    from loadtests.trust.report import TrustReport
 
 __all__ = [
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
     "Gamma", "Header", "ImportOptions", "Interval", "LatencyHistogram", "LoadGenerator", "LoadPlan", "LoadShape",
     "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer",
-    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "Uniform", "Weibull", "compare_steps",
-    "import_locust", "import_prometheus", "merge_histograms", "parse_abort", "parse_distribution", "parse_fault",
-    "parse_pacing", "parse_shape", "read_deployment", "read_fault_log", "read_fault_script", "read_histograms",
-    "read_query_map", "read_recording", "read_service_log", "record", "recover_recording", "start_staging",
+    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "TrustReport", "Uniform", "Weibull",
+    "check_recording", "compare_steps", "import_locust", "import_prometheus", "merge_histograms", "parse_abort",
+    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
+    "read_fault_script", "read_histograms", "read_query_map", "read_recording", "read_service_log", "record",
+    "recover_recording", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -86,6 +89,8 @@ __getattr__, __dir__ = attach(
         "Recording": "loadtests.recording",
         "RecordingComparison": "loadtests.comparison.result",
         "StagingOptions": "loadtests.staging.options",
+        "TrustReport": "loadtests.trust.report",
+        "check_recording": "loadtests.trust.judge",
         "compare_steps": "loadtests.comparison.compare",
         "import_locust": "loadtests.importing.locust_files",
         "import_prometheus": "loadtests.prometheus.importer",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from capacity.interfaces import (
+    commands_check,
     commands_compare,
     commands_import,
     commands_import_prometheus,
@@ -53,7 +54,8 @@ def _options(
 
 _COMMANDS = (
     *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
-    *commands_model.COMMANDS, *commands_simulation.COMMANDS, *commands_compare.COMMANDS, *commands_plan.COMMANDS,
+    *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS, *commands_simulation.COMMANDS,
+    *commands_plan.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command()(command)

@@ -27,6 +27,7 @@ from loadtests import (
 from loadtests.abort import Aborted, parse_abort
 from loadtests.comparison.result import Difference
 from loadtests.comparison.rule import SHARES
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.server_access import Access
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
@@ -42,6 +43,8 @@ from loadtests.staging.fault_log import FAULT_LOG_HEADER
 from loadtests.staging.faults import KINDS
 from loadtests.staging.service_log import HEADER
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, SCHEDULE_COLUMNS
+from loadtests.trust.judge import CHECKS
+from loadtests.trust.report import CheckResult, TrustReport
 from simulations import (
     CalibrationResult,
     CapacityCurve,
@@ -103,6 +106,13 @@ def test_every_key_of_a_load_plan_and_of_what_became_of_it_is_described() -> Non
 
 def source(module: ModuleType) -> str:
     return Path(str(module.__file__)).read_text(encoding="utf-8")
+
+
+def test_every_trust_check_and_key_of_its_report_is_described() -> None:
+    report = TrustReport((Finding("a", "info", "b"),), (CheckResult("a", "b", "ok"),)).to_dict()
+    keys = {*report, *report["checks"][0], *report["findings"][0]}
+    assert {check.code for check in CHECKS} - names_on("trust-checks.md") == set()
+    assert keys - names_on("files.md") == set()
 
 
 def test_every_limit_of_a_deployment_is_described() -> None:

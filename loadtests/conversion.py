@@ -33,6 +33,7 @@ from loadtests.recording import Recording
 from loadtests.steady_state import LeftOut, Window, steady_windows, step_findings, summarise_steps, without_warm_up
 from loadtests.store import JOURNAL, LOCUST, MANIFEST, REPORT, write_recording
 from loadtests.tables import SCHEDULE_COLUMNS
+from loadtests.trust.judge import with_trust
 
 if TYPE_CHECKING:
     from loadtests.prometheus.gauges import PrometheusGauges
@@ -127,7 +128,7 @@ def convert_journal(
     manifest["findings"] += [item.to_dict() for item in (*step_findings(steps), *found)]
     limits = _deployment(test.run) if deployment is None else deployment
     recording = Recording(limits, steps, test.requests, gauges, manifest, generator=test.generator)
-    return write_recording(test.folder, recording)
+    return write_recording(test.folder, with_trust(recording))
 
 
 def _may_have_no_steps(test: _Test) -> bool:
@@ -372,7 +373,9 @@ def main(folder: str) -> int:
     except CapacityError as error:
         sys.stderr.write(f"No recording was made: {error}\n")
         return 1
-    sys.stderr.write(f"Recorded {len(recording.requests)} requests, {len(recording.steps)} steps in {folder}\n")
+    verdict = recording.manifest["trust"]["verdict"].replace("-", " ")
+    count, steps = len(recording.requests), len(recording.steps)
+    sys.stderr.write(f"Recorded {count} requests, {steps} steps in {folder}: {verdict} (capacity check says why)\n")
     return 0
 
 

@@ -39,10 +39,15 @@ def check_document(report: TrustReport, recording: Path) -> dict[str, Any]:
     return {**envelope({"recording": recording}, packages=_PACKAGES), **report.to_dict()}
 
 
-def print_report(report: TrustReport) -> None:
-    """Verdict, findings with remedies, and what each check did."""
+def print_verdict(report: TrustReport) -> None:
+    """Verdict and findings with remedies."""
     out().print(styled(("Verdict: ", "bold"), (report.verdict.replace("-", " "), _VERDICT_STYLES[report.verdict])))
     print_findings(report.findings)
+
+
+def print_report(report: TrustReport) -> None:
+    """Verdict, findings with remedies, and what each check did."""
+    print_verdict(report)
     rows = [(item.code, item.state.replace("-", " "), _reason(item)) for item in report.checks]
     out().print(table("Checks", ("check", "state", "looked at, or why not"), rows))
 

@@ -59,12 +59,15 @@ def import_document(recording: Recording, inputs: dict[str, Any], folder: Path) 
         **envelope(inputs, seed=manifest.get("seed")),
         "recording": str(folder), "requests": manifest["requests"], "source": manifest["source"],
         "steps": [step.to_dict() for step in recording.steps], "left_out": manifest.get("left_out", []),
-        "findings": manifest.get("findings", []),
+        "findings": manifest.get("findings", []), "trust": manifest.get("trust"),
     }  # fmt: skip
 
 
 def print_import(recording: Recording) -> None:
-    """The steps of an imported recording and what could not be known, for people."""
+    """The steps of an imported recording, what could not be known and whether to believe it, for people."""
+    from capacity.interfaces.commands_check import print_verdict
+    from loadtests.trust.report import TrustReport
+
     sources = recording.manifest["source"].get("steps", {})
     rows = [
         (
@@ -79,7 +82,10 @@ def print_import(recording: Recording) -> None:
     out().print(table("Imported (latencies of served requests)", columns, rows))
     for item in recording.manifest.get("left_out", []):
         messages().print(f"Step {item['step']} ({item['users']} users) is left out: {item['reason']}.", soft_wrap=True)
-    print_findings(_findings(recording))
+    if "trust" in recording.manifest:
+        print_verdict(TrustReport.from_dict(recording.manifest["trust"]))
+    else:
+        print_findings(_findings(recording))
 
 
 def _range(interval: Interval) -> str:

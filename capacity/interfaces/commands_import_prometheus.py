@@ -16,7 +16,6 @@ from capacity.interfaces.console import (
     known_duration,
     messages,
     out,
-    print_findings,
     print_json,
     table,
 )
@@ -122,7 +121,7 @@ def _verify(ca_file: Path | None, insecure: bool) -> bool | str:
 def import_document(recording: Recording, folder: Path) -> dict[str, Any]:
     """An imported recording for machines."""
     manifest = recording.manifest
-    names = ("identifiability", "findings", "totals", "left_out_stretches")
+    names = ("identifiability", "findings", "trust", "totals", "left_out_stretches")
     return {
         **envelope(manifest["source"], seed=manifest["seed"], packages=("prometheus-api-client",)),
         "recording": str(folder), "steps": [item.to_dict() for item in recording.steps],
@@ -132,7 +131,8 @@ def import_document(recording: Recording, folder: Path) -> dict[str, Any]:
 
 def print_import(recording: Recording) -> None:
     """The levels found, what is known and what is not, for people."""
-    from loadtests.foundation.findings import Finding
+    from capacity.interfaces.commands_check import print_verdict
+    from loadtests.trust.report import TrustReport
 
     rows = [
         (
@@ -148,7 +148,7 @@ def print_import(recording: Recording) -> None:
     verdict = recording.manifest["identifiability"]
     quantities = [(item["name"], item["status"], item["why"]) for item in verdict["quantities"]]
     out().print(table(f"Identifiability: {verdict['verdict']}", ("quantity", "is", "why"), quantities))
-    print_findings([Finding.from_dict(item) for item in recording.manifest["findings"]])
+    print_verdict(TrustReport.from_dict(recording.manifest["trust"]))
 
 
 def _between(low: float, high: float) -> str:

@@ -17,7 +17,6 @@ from capacity.interfaces.console import (
     messages,
     out,
     parse_numbers,
-    print_findings,
     print_json,
     progress,
     table,
@@ -181,7 +180,7 @@ def record(
         print_json(recording_document(recording, host, folder))
     else:
         print_recording(recording)
-        print_findings(load_findings(recording))
+        print_trust(recording)
         messages().print(f"Wrote {folder}", soft_wrap=True)
     if has_aborted:
         raise RunError(f"The test was ended early by --abort-if; what was recorded until then is in {folder}.")
@@ -253,6 +252,14 @@ def left_out_steps(recording: Recording) -> list[dict[str, Any]]:
     return list(recording.manifest.get("left_out", []))
 
 
+def print_trust(recording: Recording) -> None:
+    """The verdict of the trust checks, and what was found."""
+    from capacity.interfaces.commands_check import print_verdict
+    from loadtests.trust.report import TrustReport
+
+    print_verdict(TrustReport.from_dict(recording.manifest["trust"]))
+
+
 def load_findings(recording: Recording) -> list[Finding]:
     """What the recorder states about its load."""
     return [Finding.from_dict(item) for item in recording.manifest.get("findings", [])]
@@ -266,6 +273,7 @@ def recording_document(recording: Recording, host: str, folder: Path) -> dict[st
         "recording": str(folder), "requests": len(recording.requests),
         "steps": [step.to_dict() for step in recording.steps], "left_out": left_out_steps(recording),
         "offered": recording.manifest.get("offered", []), "aborted": recording.manifest.get("aborted"),
+        "trust": recording.manifest.get("trust"),
         "findings": recording.manifest.get("findings", []),
     }  # fmt: skip
 

@@ -36,9 +36,11 @@ from loadtests.recording import LoadStep, Recording
 from loadtests.steady_state import LeftOut, Window, summarise, without_warm_up
 from loadtests.store import REQUESTS, check_new_folder, complete_recording, read_requests
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
+from loadtests.trust.judge import with_trust
 
 SOURCE_FOLDER = "source"
 _SEED = 1
+_MOST_JUDGED = 2_000_000
 _APART_S = 60.0
 
 
@@ -141,7 +143,20 @@ def _write(
         manifest=_manifest(source, measured, findings, origin_s),
     )  # fmt: skip
     rows = sum(run.log.requests for run in runs.values() if run.log)
-    return complete_recording(folder, recording, rows)
+    return complete_recording(folder, _judged(recording, folder, rows), rows)
+
+
+def _judged(recording: Recording, folder: Path, rows: int) -> Recording:
+    """With its trust report, unless that would take more memory than the import itself."""
+    if rows > _MOST_JUDGED:
+        finding = Finding(
+            "not-checked", "info", f"The trust checks were left out, as they hold all {rows:,} requests in memory.",
+            "Run them with: capacity check DIR.", {"requests": rows},
+        )  # fmt: skip
+        found = [*recording.manifest["findings"], finding.to_dict()]
+        return replace(recording, manifest={**recording.manifest, "findings": found})
+    judged = with_trust(replace(recording, requests=read_requests(folder / REQUESTS)))
+    return replace(recording, manifest=judged.manifest)
 
 
 def _read_runs(source: Source, notes: Notes) -> dict[RunFiles, Run]:

@@ -28,6 +28,7 @@ from loadtests.prometheus.steps import Level, LevelOptions, level_of
 from loadtests.recording import Recording
 from loadtests.store import check_new_folder, write_recording
 from loadtests.tables import ANY_OUTCOME, LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
+from loadtests.trust.judge import with_trust
 
 FOLDER, SAMPLES, QUERY_MAP = "prometheus", "samples.parquet", "query_map.json"
 SAMPLE_COLUMNS = ("series", "labels", "epoch_s", "value")
@@ -132,7 +133,7 @@ def import_prometheus(
         latency_bins=_all_bins(levels),
     )
     _keep_sources(folder, fetched, queries)
-    return write_recording(folder, recording)
+    return write_recording(folder, with_trust(recording))
 
 
 @dataclass(frozen=True)

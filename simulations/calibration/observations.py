@@ -119,6 +119,16 @@ def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
     return tuple(_observe_step(recording, item, seed) for item in ordered)
 
 
+def trust_findings(recording: Recording) -> tuple[Finding, ...]:
+    """That the trust checks refused the recording, where they did."""
+    trust = recording.manifest.get("trust") or {}
+    if trust.get("verdict") != "refused":
+        return ()
+    why = "; ".join(item["message"] for item in trust["findings"] if item["severity"] == "critical")
+    remedy = "Do not plan with this model. Remove the cause (capacity check says more) and record again."
+    return (Finding("recording-refused", "critical", f"The trust checks refuse this recording: {why}", remedy),)
+
+
 def failure_findings(recording: Recording) -> tuple[Finding, ...]:
     """Requests that were neither served nor shed, a few of which a calibration leaves out."""
     findings = []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import threading
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
 
 from loadtests.foundation.http_client import fetch
+from loadtests.foundation.server_access import Access
+from loadtests.server_cpu import ServerCpu
 
 POLL_EVERY_S = 1.0
 _TIMEOUT_S = 5.0
@@ -33,7 +37,10 @@ class GaugeRow:
         Percents, as the server states them.
     active_connections : float
     process_cpu_s : float
-        CPU seconds that the server's process has used since its start.
+        CPU seconds that the server's process has used since its start, as it states them.
+    server_cpu_s : float
+        CPU seconds of the processes that listen on the port, seen from outside; only where the
+        server is on this machine and belongs to the same user.
     """
 
     time_s: float
@@ -42,6 +49,7 @@ class GaugeRow:
     queue_utilization: float
     active_connections: float
     process_cpu_s: float
+    server_cpu_s: float = _NAN
 
 
 GAUGE_COLUMNS: dict[str, str] = {item.name: "float64" for item in fields(GaugeRow)}
@@ -56,10 +64,17 @@ class GaugePoller:
     ----------
     host : str
         Base address.
+    access : Access, optional
+        Headers and TLS.
+    journal : Path, optional
+        CSV file that polls are appended to as they come.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, access: Access | None = None, *, journal: Path | None = None) -> None:
         self._host = host
+        self._access = access
+        self._journal = journal
+        self._server_cpu = ServerCpu(host)
         self._rows: list[GaugeRow] = []
         self._absent: set[str] = set()
         self._stop = threading.Event()
@@ -80,18 +95,27 @@ class GaugePoller:
 
     def _poll(self) -> None:
         due = time.monotonic()
-        while not self._stop.wait(max(due - time.monotonic(), 0.0)) and len(self._absent) < 2:
+        while not self._stop.wait(max(due - time.monotonic(), 0.0)):
+            if len(self._absent) == 2 and not self._server_cpu.is_known:
+                return
             row = self._row()
             if row is not None:
                 self._rows.append(row)
+                self._write(row)
             due = max(due + POLL_EVERY_S, time.monotonic())
+
+    def _write(self, row: GaugeRow) -> None:
+        if self._journal is not None:
+            is_new = not self._journal.exists()
+            with self._journal.open("a", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([list(GAUGE_COLUMNS), astuple(row)] if is_new else [astuple(row)])
 
     def _row(self) -> GaugeRow | None:
         now = time.monotonic()
         ready, metrics = self._ask("/ready"), self._ask("/api/metrics")
         gauges = ready.get("metrics")
         process = metrics.get("process")
-        if not isinstance(gauges, dict) and not isinstance(process, dict):
+        if not isinstance(gauges, dict) and not isinstance(process, dict) and not self._server_cpu.is_known:
             return None
         gauges, process = (part if isinstance(part, dict) else {} for part in (gauges, process))
         return GaugeRow(
@@ -101,13 +125,14 @@ class GaugePoller:
             queue_utilization=_number(gauges.get("queue_utilization")),
             active_connections=_number(gauges.get("active_connections")),
             process_cpu_s=_number(process.get("cpu_seconds")),
+            server_cpu_s=self._server_cpu.seconds(),
         )
 
     def _ask(self, path: str) -> dict[str, Any]:
         if path in self._absent:
             return {}
         try:
-            answer = fetch(self._host + path, timeout_s=_TIMEOUT_S)
+            answer = fetch(self._host + path, timeout_s=_TIMEOUT_S, access=self._access)
         except (OSError, http.client.HTTPException):
             return {}
         if answer.status in _ABSENT:

@@ -1,30 +1,43 @@
-"""The journal that a load generator appends to while it runs: requests and step marks.
+"""The journal that a load generator appends to while it runs: what a recording is made of afterwards.
 
-Two CSV files. Requests: the columns of a recording's requests table, with
-absolute monotonic times. Marks (beside it, ``.marks.csv``): `event` (`asked`:
-a level of users was asked for, `reached`: they run, `ended`: the last step is
-over), `step` from 1, `users`, `monotonic_s`, `epoch_s`.
+CSV files of whole lines, flushed every second, beside each other:
+
+- ``journal.csv``: requests, `JOURNAL_COLUMNS` with absolute monotonic times; `users` are those of the
+  row's own process, `due_s` is empty where requests are not due on a schedule. With several processes
+  each worker has a file ``journal.CLIENT.csv`` with Locust's own id of it, written by the master from
+  what the worker sends.
+- ``journal.marks.csv``: `event` (`asked`: a level of users was asked for, `passing`: a stretch that is
+  no plateau begins, such as a ramp, `reached`: users that were asked for run, `ended`: the last step
+  is over), `step` from 1, `users`, `monotonic_s`, `epoch_s`.
+- ``journal.generator.csv``: `Pulse`, one row a process and second.
+- ``journal.gauges.csv``: what the server said of itself.
+
+And two JSON files: ``journal.run.json``, how the test was started, and ``journal.workers.json``,
+Locust's own count of each worker's requests, written when it ends in order.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import time
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
-from loadtests.tables import REQUEST_COLUMNS, Outcome
+from loadtests.tables import GENERATOR_COLUMNS, REQUEST_COLUMNS, SCHEDULE_COLUMNS, Outcome
 
-MarkEvent = Literal["asked", "reached", "ended"]
+MarkEvent = Literal["asked", "passing", "reached", "ended"]
+
+JOURNAL_COLUMNS: dict[str, str] = {**REQUEST_COLUMNS, **SCHEDULE_COLUMNS}
 
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _TIMEOUTS = ("Timeout", "TimeoutError", "timeout", "ConnectTimeout", "ReadTimeout")
 _RESETS = ("HTTPConnectionClosed", "RemoteDisconnected", "ProtocolError", "ChunkedEncodingError", "EmptyResponse")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRow:
+class RequestRow(NamedTuple):
     """One finished request, in the order of the columns."""
 
     sent_at: float
@@ -39,6 +52,7 @@ class RequestRow:
     outcome: Outcome
     users: int
     response_bytes: int
+    due_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +69,68 @@ class Mark:
 MARK_COLUMNS = tuple(item.name for item in fields(Mark))
 
 
+class Pulse(NamedTuple):
+    """State of one load generator process at one moment; the first fields are those of the generator table.
+
+    Parameters
+    ----------
+    time_s, epoch_offset_s : float
+        On the process's own monotonic clock.
+    requests : float
+        Rows that it has made since its start, these up to `time_s` being in the journal.
+    client_id : str
+        Locust's own id of the worker; empty for the process that writes the journal.
+    machine : str
+        What its monotonic clock belongs to.
+    received_s : float
+        When the writing process had it, on that process's monotonic clock.
+    closed : int
+        1: the process has ended in order, no request follows.
+    """
+
+    time_s: float
+    worker_id: str
+    users: float
+    requests: float
+    cpu_s: float
+    loop_lag_s: float
+    open_files: float
+    file_limit: float
+    epoch_offset_s: float
+    client_id: str
+    machine: str
+    received_s: float
+    closed: int
+
+
+PULSE_COLUMNS: dict[str, str] = {
+    **GENERATOR_COLUMNS, "client_id": "str", "machine": "str", "received_s": "float64", "closed": "int64",
+}  # fmt: skip
+
+
 def marks_path(journal: Path) -> Path:
     """Where the marks of a journal are."""
     return journal.with_suffix(".marks.csv")
+
+
+def pulses_path(journal: Path) -> Path:
+    """Where the states of the load generator's processes are."""
+    return journal.with_suffix(".generator.csv")
+
+
+def gauges_path(journal: Path) -> Path:
+    """Where the server's gauges are."""
+    return journal.with_suffix(".gauges.csv")
+
+
+def run_path(journal: Path) -> Path:
+    """Where it says how the test was started."""
+    return journal.with_suffix(".run.json")
+
+
+def workers_path(journal: Path) -> Path:
+    """Where Locust's own counts of the workers are."""
+    return journal.with_suffix(".workers.json")
 
 
 def classify(status: int, exception: BaseException | None) -> Outcome:
@@ -100,23 +173,42 @@ def _causes(exception: BaseException) -> list[BaseException]:
     return found
 
 
-def worker_path(journal: Path, worker: str) -> Path:
-    """Where a worker of several writes its requests; `worker` is unique to it and to its run."""
-    return journal.with_name(f"{journal.stem}.{worker}{journal.suffix}")
+def worker_path(journal: Path, client_id: str) -> Path:
+    """Where a worker's requests are; `client_id` is unique to it and to its run."""
+    return journal.with_name(f"{journal.stem}.{client_id}{journal.suffix}")
+
+
+def worker_files(journal: Path) -> dict[str, Path]:
+    """The workers' files that there are, by the worker's id."""
+    others = {marks_path(journal), pulses_path(journal), gauges_path(journal)}
+    found = sorted(journal.parent.glob(f"{journal.stem}.*{journal.suffix}"))
+    start, end = len(journal.stem) + 1, -len(journal.suffix)
+    return {path.name[start:end]: path for path in found if path not in others}
+
+
+def journal_files(journal: Path) -> list[Path]:
+    """Every file that a recording makes superfluous once it is written."""
+    rest = (pulses_path(journal), gauges_path(journal), run_path(journal), workers_path(journal))
+    return [path for path in (journal, *worker_files(journal).values(), *rest) if path.is_file()]
+
+
+def to_lines(rows: Iterable[tuple[Any, ...]]) -> str:
+    """Rows as CSV lines."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 class Journal:
-    """Appends whole rows to both files; rows wait in memory until `flush`.
+    """Appends whole lines to the files of one test; rows wait in memory until `flush`.
 
-    Each process needs a journal of its own: lines that two of them write into one file tear
-    each other up.
+    One process writes all of a journal: lines that two of them write into one file tear each
+    other up.
 
     Parameters
     ----------
     path : Path
         New file of the requests.
-    has_marks : bool, default True
-        Whether it also has a file of marks (also new).
 
     Raises
     ------
@@ -124,38 +216,58 @@ class Journal:
         When there is such a file, which is left as it is.
     """
 
-    def __init__(self, path: Path, *, has_marks: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._requests = _open_table(path, tuple(REQUEST_COLUMNS))
-        self._marks = _open_table(marks_path(path), MARK_COLUMNS) if has_marks else None
-        self._waiting: list[tuple[Any, ...]] = []
+        self.path = path
+        self._files = {
+            path: _open_table(path, JOURNAL_COLUMNS),
+            marks_path(path): _open_table(marks_path(path), MARK_COLUMNS),
+            pulses_path(path): _open_table(pulses_path(path), PULSE_COLUMNS),
+        }
+        self._waiting: list[RequestRow] = []
+        self.is_closed = False
 
     def add(self, row: RequestRow) -> None:
         """Keep a request until the next flush."""
-        self._waiting.append(astuple(row))
+        self._waiting.append(row)
 
     def mark(self, event: MarkEvent, step: int, users: int) -> None:
         """Write a mark with the time of now."""
-        if self._marks is not None and not self._marks.closed:
-            csv.writer(self._marks).writerow(astuple(Mark(event, step, users, time.monotonic(), time.time())))
-            self._marks.flush()
+        mark = Mark(event, step, users, time.monotonic(), time.time())
+        self._append(marks_path(self.path), to_lines([astuple(mark)]))
 
-    def flush(self) -> None:
-        """Write the rows that wait."""
+    def flush(self, pulse: Pulse | None = None) -> None:
+        """Write the rows that wait, then the state of this process."""
         rows, self._waiting = self._waiting, []
-        if rows and not self._requests.closed:
-            csv.writer(self._requests).writerows(rows)
-            self._requests.flush()
+        self._append(self.path, to_lines(rows))
+        if pulse is not None:
+            self.add_pulse(pulse)
+
+    def add_pulse(self, pulse: Pulse) -> None:
+        """Write the state of a process."""
+        self._append(pulses_path(self.path), to_lines([pulse]))
+
+    def add_from_worker(self, client_id: str, lines: str) -> None:
+        """Write a worker's lines into its own file."""
+        path = worker_path(self.path, client_id)
+        if path not in self._files and not self.is_closed:
+            self._files[path] = _open_table(path, JOURNAL_COLUMNS)
+        self._append(path, lines)
 
     def close(self) -> None:
         """Flush and close; may be called again."""
         self.flush()
-        self._requests.close()
-        if self._marks is not None:
-            self._marks.close()
+        self.is_closed = True
+        for stream in self._files.values():
+            stream.close()
+
+    def _append(self, path: Path, lines: str) -> None:
+        if lines and not self.is_closed:
+            self._files[path].write(lines)
+            self._files[path].flush()
 
 
-def _open_table(path: Path, columns: tuple[str, ...]) -> IO[str]:
+def _open_table(path: Path, columns: Iterable[str]) -> IO[str]:
     stream = path.open("x", newline="", encoding="utf-8")
     csv.writer(stream).writerow(columns)
     stream.flush()
@@ -178,8 +290,12 @@ def _mark(row: list[str]) -> Mark:
 
 
 def count_rows(journal: Path) -> int:
-    """How many whole request rows are on disk."""
-    if not journal.is_file():
+    """How many whole request rows are on disk, the workers' included."""
+    return sum(_count_rows(path) for path in (journal, *worker_files(journal).values()))
+
+
+def _count_rows(path: Path) -> int:
+    if not path.is_file():
         return 0
-    with journal.open("rb") as stream:
+    with path.open("rb") as stream:
         return max(sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b"")) - 1, 0)

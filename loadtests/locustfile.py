@@ -1,129 +1,184 @@
-"""Locust side: users who send a mix of requests and think after every response, also after a 503.
+"""Locust side: users who send a mix of requests and think after every response, or send on a schedule.
 
-Usable by itself: ``locust -f locustfile.py -H URL --users 50 --run-time 10s --headless``.
+Usable by itself: ``locust -f locustfile.py -H URL --users 50 --run-time 10s --headless``, or with
+``--shape ramp:1:50:60s`` instead of users and time.
 """
 
 from __future__ import annotations
 
 import itertools
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from locust import FastHttpUser, events, task
+from locust.exception import StopTest
+from locust.runners import WorkerRunner
 
 from loadtests import listener
+from loadtests.abort import abort_notice
+from loadtests.abort_watch import AbortWatch
 from loadtests.foundation.draws import draws_s
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.http_client import BODY_METHODS, EMPTY_BODY, with_content_type
 from loadtests.foundation.seeds import generator
+from loadtests.foundation.server_access import tls_context
 from loadtests.foundation.units import parse_duration_s
-from loadtests.plan import DEFAULT_REQUESTS, Request, format_request, parse_request, parse_think
-from loadtests.shapes import StepShape
+from loadtests.load_shapes import LoadShape
+from loadtests.pacing import due_times_s
+from loadtests.plan import LoadPlan
+from loadtests.plan_options import add_plan_options, plan_of, shape_of
+from loadtests.planned_requests import Request
+from loadtests.shapes import PlannedShape, quit_when_aborted
 
-_THINK, _CHOICE = 0, 1
-_BODY_METHODS = ("POST", "PUT", "PATCH")
+_THINK, _CHOICE, _SCHEDULE = 0, 1, 2
+_ABORTED = 1
 
 
 class PlannedUser(FastHttpUser):
-    """Thinks, sends one request of the mix, and so on; everything random is seeded by the user's number."""
+    """Waits, sends one request of the mix, and so on; everything random is seeded by the user's number."""
 
+    max_redirects = 0
     _numbers = itertools.count()
 
     def __init__(self, environment: Any) -> None:
-        options = environment.parsed_options
-        self.network_timeout = self.connection_timeout = options.request_timeout
+        plan = _plan(environment.parsed_options)
+        self.network_timeout = self.connection_timeout = plan.request_timeout_s
+        self.default_headers: dict[str, str] = plan.access.header_values()
+        self.insecure = plan.access.is_insecure
+        self.ssl_context_factory = partial(_same_context, plan)
         super().__init__(environment)
         number = next(self._numbers)
         worker = max(getattr(environment.runner, "worker_index", 0), 0)
-        self._think_s = draws_s(options.think, generator(options.seed, worker, number, _THINK))
-        self._requests = _mix(options.request or DEFAULT_REQUESTS, generator(options.seed, worker, number, _CHOICE))
+        self._think_s = draws_s(plan.think, generator(plan.seed, worker, number, _THINK))
+        self._requests = _mix(plan.requests, generator(plan.seed, worker, number, _CHOICE))
+        self._due = self._schedule(plan, generator(plan.seed, worker, number, _SCHEDULE))
+        self._due_s: float | None = None
+
+    @staticmethod
+    def _schedule(plan: LoadPlan, random: np.random.Generator) -> Iterator[float] | None:
+        """Monotonic times at which this user's requests are due; None when it thinks instead."""
+        if not plan.pacing.is_scheduled:
+            return None
+        begin_s = time.monotonic()
+        return (begin_s + due_s for due_s in due_times_s(plan.pacing, random))
 
     def wait_time(self) -> float:
-        """The next think time, seconds."""
-        return next(self._think_s)
+        """Seconds to wait: the next think time, or until the next request is due (0 when that is past)."""
+        if self._due is None:
+            return next(self._think_s)
+        self._due_s = next(self._due)
+        return max(self._due_s - time.monotonic(), 0.0)
 
     def on_start(self) -> None:
-        """Think before the first request, or users who start together would arrive together."""
+        """Wait before the first request, or users who start together would arrive together."""
         self.wait()
 
     @task
     def send(self) -> None:
         """Send the next request of the mix."""
-        method, path, _ = next(self._requests)
-        self.client.request(method, path, json={} if method in _BODY_METHODS else None)
+        request = next(self._requests)
+        body = request.body or (EMPTY_BODY if request.method in BODY_METHODS else "")
+        headers = with_content_type(self.default_headers, body)
+        payload: Any = body.encode() or None
+        context = {} if self._due_s is None else {"due_s": self._due_s}
+        self.client.request(request.method, request.path, data=payload, headers=headers, context=context)
+
+
+def _plan(options: Any) -> LoadPlan:
+    try:
+        return plan_of(options)
+    except InputError as error:
+        raise StopTest(str(error)) from None
+
+
+def _same_context(plan: LoadPlan, **_authorities: Any) -> Any:
+    """One TLS context for all users: reading the authorities for each would cost milliseconds."""
+    return tls_context(plan.access)
 
 
 def _mix(requests: Sequence[Request], random: np.random.Generator) -> Iterator[Request]:
-    edges = np.cumsum([weight for _, _, weight in requests])
+    edges = np.cumsum([request.weight for request in requests])
     while True:
         for place in np.searchsorted(edges, random.random(64) * edges[-1], side="right"):
             yield requests[min(int(place), len(requests) - 1)]
 
 
-def _explained(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    @wraps(parse)
-    def argument(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise ArgumentTypeError(str(error)) from None
-
-    return argument
-
-
-def _levels(text: str) -> list[int]:
-    try:
-        levels = [int(part) for part in text.split(",")]
-    except ValueError:
-        levels = []
-    if not levels or min(levels) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a list of users; write whole numbers from 1, e.g. 5,10,20")
-    return levels
-
-
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     """Add the plan's options to Locust's command line."""
-    defaults = ", ".join(map(format_request, DEFAULT_REQUESTS))
-    group = parser.add_argument_group("Load plan")
-    for name, kind, default, text in (
-        (
-            "--think",
-            _explained(parse_think),
-            "exponential:1s",
-            "time between response and next request, a distribution",
-        ),
-        (
-            "--step-users",
-            _levels,
-            None,
-            "levels of users, one step each, e.g. 5,10,20 (instead of --users, --run-time)",
-        ),
-        ("--step-time", _explained(parse_duration_s), "30s", "length of a step, e.g. 30s"),
-        ("--hold-time", _explained(parse_duration_s), "0s", "how long the last step's users go on after its end"),
-        ("--request-timeout", _explained(parse_duration_s), "30s", "longest wait for a response"),
-        ("--seed", int, 1, "seed of think times and of the mix"),
-    ):
-        group.add_argument(name, type=kind, default=default, help=text)
-    group.add_argument(
-        "--request", type=_explained(parse_request), action="append",
-        help=f"'METHOD /path weight', may be repeated (default: {defaults})",
-    )  # fmt: skip
+    add_plan_options(parser)
 
 
 @events.init.add_listener
-def use_steps(environment: Any, runner: Any, **_event: Any) -> None:
-    """Put the step shape in force where steps are asked for."""
+def use_plan(environment: Any, runner: Any, **_event: Any) -> None:
+    """Check what the plan needs, watch for its abort conditions, and put its shape in force.
+
+    Users and a shape of a locustfile beside this one go before the plan's.
+    """
     listener.start(environment)
+    plan = _plan_that_can_run(environment)
+    if isinstance(runner, WorkerRunner):
+        AbortWatch(environment, (), None)  # counts for its master, whatever its own options are
+        return
+    watch = _watch(environment, plan) if plan.abort_if else None
+    theirs = [user for user in environment.user_classes if user is not PlannedUser]
+    environment.user_classes = theirs or environment.user_classes
+    shape = shape_of(environment.parsed_options)
+    _note(environment, plan, shape, is_ours=not theirs)
+    if shape is not None and environment.shape_class is None:
+        environment.shape_class = _planned_shape(environment, plan, shape, watch)
+        environment.shape_class.runner = runner
+    elif watch is not None:
+        quit_when_aborted(runner, watch)
+
+
+def _note(environment: Any, plan: LoadPlan, shape: LoadShape | None, *, is_ours: bool) -> None:
+    """What a recording of this test will say of its load; of users of somebody's own only their levels are known."""
+    environment.access = plan.access
+    environment.has_planned_steps = shape is not None
+    if is_ours:
+        environment.nominal_think = plan.think_text
+        environment.load_plan = plan.to_dict() if shape is not None or environment.parsed_options.run_time else None
+
+
+def _plan_that_can_run(environment: Any) -> LoadPlan:
+    """The plan, its headers and TLS files tried; ends Locust where they cannot be had."""
+    try:
+        plan = plan_of(environment.parsed_options)
+        plan.access.header_values()
+        if (environment.host or "").startswith("https"):
+            tls_context(plan.access)
+    except InputError as error:
+        sys.exit(str(error))
+    return plan
+
+
+def _planned_shape(environment: Any, plan: LoadPlan, shape: LoadShape, watch: AbortWatch | None) -> PlannedShape:
+    """A plan's file says how long the last level goes on, else an option does."""
     options = environment.parsed_options
-    if options.step_users:
-        shape = StepShape(
-            options.step_users,
-            options.step_time,
-            options.hold_time,
-            spawn_rate=options.spawn_rate,
-            listener=getattr(environment, "journal_listener", None),
-        )
-        shape.runner = runner
-        environment.shape_class = shape
+    return PlannedShape(
+        shape,
+        plan.settling_s if options.plan else parse_duration_s(options.hold_time),
+        spawn_rate=plan.spawn_rate,
+        listener=getattr(environment, "journal_listener", None),
+        watch=watch,
+    )
+
+
+def _watch(environment: Any, plan: LoadPlan) -> AbortWatch:
+    """The watch; an aborted test's exit code is 1, unless it looked for its limit or somebody reads the notice."""
+    options = environment.parsed_options
+    journal, parent = getattr(options, "journal", None), getattr(options, "end_with_parent", None)
+    watch = AbortWatch(environment, plan.abort_if, abort_notice(Path(journal)) if journal else None)
+
+    def set_exit_code(**_event: Any) -> None:
+        if watch.has_aborted and parent is None and not plan.load_shape.is_sought_limit:
+            environment.process_exit_code = _ABORTED
+
+    environment.events.quitting.add_listener(set_exit_code)
+    return watch

@@ -1,4 +1,4 @@
-"""What load to send: levels of users, their think time and their requests."""
+"""What load to send: how many users and when, how they are paced, what they send, and when the test ends early."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.abort import AbortCondition, parse_abort
 from loadtests.foundation.checks import non_negative, positive, whole
 from loadtests.foundation.distributions import (
     Distribution,
@@ -15,40 +16,62 @@ from loadtests.foundation.distributions import (
     parse_distribution,
 )
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.server_access import Access
+from loadtests.load_shapes import LoadShape, steps
+from loadtests.pacing import THINK, Pacing
+from loadtests.planned_requests import (
+    DEFAULT_REQUESTS,
+    GUIDE_THINK,
+    Request,
+    checked_request,
+    format_request,
+    parse_request,
+)
 
-Request = tuple[str, str, float]
-"""Method, path and weight."""
+__all__ = [
+    "DEFAULT_REQUESTS", "LoadPlan", "Request", "automatic_spawn_rate", "format_request", "format_think",
+    "parse_request", "parse_think",
+]  # fmt: skip
 
-DEFAULT_REQUESTS: tuple[Request, ...] = (("GET", "/api/users", 1.0),)
-_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SLOWEST_RATE, _FASTEST_COMFORTABLE_RATE = 10, 100
 _MOST_OF_STEP_FOR_RAMP = 1 / 3
 _LEAST_SETTLE_S, _SETTLE_THINK_TIMES, _MOST_OF_STEP_FOR_SETTLE = 1.0, 5, 1 / 4
+NO_ACCESS = Access()
+_GUIDE_THINK = parse_distribution(GUIDE_THINK)
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """A closed-loop test: levels of simulated users, one after the other.
+    """A load test: levels of simulated users one after the other, or any other shape.
 
     Parameters
     ----------
     users : tuple of int
-        Users of each step.
+        Users of each step; empty with `shape`.
     step_time_s : float
         Length of a step, its ramp included.
     think : Distribution
-        Time between a user's response (also a 503) and its next request.
-    requests : tuple of (method, path, weight)
+        Time between a user's response (also a 503) and its next request, where `pacing` is by think times.
+    requests : tuple of (method, path, weight, body)
+        The last one or two of each may be left out.
     settle_s : float, optional
         Time cut from a step after its users are there. Absent: five mean think
-        times, at least 1 s, at most a quarter of the step.
+        times, at least 1 s, at most a quarter of the (shortest) step.
     spawn_rate : float, optional
-        Users started a second. Absent: each ramp takes about a second (100 a
+        Users started a second at the begin of a level. Absent: each takes about a second (100 a
         second at most, unless that took more than a third of the step).
     seed : int
-        Seed of think times and of the choice among requests.
+        Seed of think times, schedules and of the choice among requests.
     request_timeout_s : float
         A user gives up on a response after this time.
+    shape : LoadShape, optional
+        Instead of `users`.
+    pacing : Pacing
+        By think times (a closed loop), or on a schedule.
+    access : Access
+        Headers and TLS.
+    abort_if : tuple of AbortCondition
+        Any of them ends the test early.
 
     Raises
     ------
@@ -56,67 +79,134 @@ class LoadPlan:
         For an empty plan or a number out of range.
     """
 
-    users: tuple[int, ...]
-    step_time_s: float
-    think: Distribution
+    users: tuple[int, ...] = ()
+    step_time_s: float = 30.0
+    think: Distribution = _GUIDE_THINK
     requests: tuple[Request, ...] = DEFAULT_REQUESTS
     settle_s: float | None = None
     spawn_rate: float | None = None
     seed: int = 1
     request_timeout_s: float = 30.0
+    shape: LoadShape | None = None
+    pacing: Pacing = THINK
+    access: Access = NO_ACCESS
+    abort_if: tuple[AbortCondition, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.users or not self.requests:
-            raise InputError("A load plan needs at least one step of users and one request.")
+        if bool(self.users) == (self.shape is not None) or not self.requests:
+            raise InputError("A load plan needs at least one step of users, or a shape instead, and one request.")
         object.__setattr__(self, "users", tuple(whole("users", level, least=1) for level in self.users))
         object.__setattr__(self, "seed", whole("seed", self.seed))
-        object.__setattr__(self, "requests", tuple(_checked(request) for request in self.requests))
+        object.__setattr__(self, "requests", tuple(checked_request(request) for request in self.requests))
         positive("step_time_s", self.step_time_s)
         positive("request_timeout_s", self.request_timeout_s)
         if self.spawn_rate is not None:
             positive("spawn_rate", self.spawn_rate)
-        if self.settle_s is not None and non_negative("settle_s", self.settle_s) >= self.step_time_s:
+        self._check_settling()
+        if self.load_shape.is_endless and not self.abort_if:
             raise InputError(
-                f"settle_s is {self.settle_s!r}, which leaves nothing of a step of {self.step_time_s!r} s; "
+                f"The shape {self.load_shape.text} rises until it is stopped, and nothing stops it; give an abort "
+                "condition such as 'error-rate>5%' or 'p95>2s', or the most users: breakpoint:FROM:BY:EVERY:MOST."
+            )
+
+    def _check_settling(self) -> None:
+        shortest_s = self._shortest_plateau_s
+        if self.settle_s is not None and non_negative("settle_s", self.settle_s) >= shortest_s:
+            raise InputError(
+                f"settle_s is {self.settle_s!r}, which leaves nothing of a step of {shortest_s!r} s; "
                 "make the steps longer or cut less."
             )
 
     @property
+    def load_shape(self) -> LoadShape:
+        """The shape, made of the steps where it was given by them."""
+        return self.shape or steps(self.users, self.step_time_s)
+
+    @property
+    def has_plateaus(self) -> bool:
+        """Whether there is a level that is meant to be measured."""
+        return bool(self.load_shape.plateaus)
+
+    @property
     def duration_s(self) -> float:
-        """Length of all steps, seconds (the last one's users go on for another `settling_s`)."""
-        return len(self.users) * self.step_time_s
+        """Length of all stretches, seconds (the last one's users go on for another `settling_s`)."""
+        return self.load_shape.duration_s
 
     @property
     def settling_s(self) -> float:
         """The time that is cut after a ramp, and that the last step's users go on after it, seconds."""
         if self.settle_s is not None:
             return self.settle_s
-        wanted = max(_LEAST_SETTLE_S, _SETTLE_THINK_TIMES * self.think.mean_s)
-        return min(wanted, _MOST_OF_STEP_FOR_SETTLE * self.step_time_s)
+        pause_s = 1 / self.pacing.rate_rps if self.pacing.is_scheduled else self.think.mean_s
+        wanted = max(_LEAST_SETTLE_S, _SETTLE_THINK_TIMES * pause_s)
+        return min(wanted, _MOST_OF_STEP_FOR_SETTLE * self._shortest_plateau_s)
+
+    @property
+    def think_text(self) -> str:
+        """The nominal think time; empty where requests are due on a schedule."""
+        return "" if self.pacing.is_scheduled else self.think.text()
+
+    def offered_rps(self, users: int) -> float | None:
+        """Requests a second that a level of users is to send; None where that depends on the answers.
+
+        Parameters
+        ----------
+        users : int
+
+        Returns
+        -------
+        float or None
+        """
+        return users * self.pacing.rate_rps if self.pacing.is_scheduled else None
+
+    @property
+    def _shortest_plateau_s(self) -> float:
+        return min((item.seconds for item in self.load_shape.plateaus), default=self.duration_s)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        """JSON form, exact; `users` are those of the plateaus. Headers from the environment are in it by name only."""
         return {
-            "users": list(self.users), "step_time_s": self.step_time_s, "think": distribution_to_dict(self.think),
-            "requests": [list(request) for request in self.requests], "settle_s": self.settling_s,
-            "spawn_rate": self.spawn_rate, "seed": self.seed, "request_timeout_s": self.request_timeout_s,
+            "users": [item.begin_users for item in self.load_shape.plateaus],
+            "step_time_s": self.step_time_s if self.shape is None else None,
+            "think": distribution_to_dict(self.think), "requests": [_listed(request) for request in self.requests],
+            "settle_s": self.settling_s, "spawn_rate": self.spawn_rate, "seed": self.seed,
+            "request_timeout_s": self.request_timeout_s, "shape": self.load_shape.to_dict(),
+            "pacing": self.pacing.to_dict(), "access": self.access.to_dict(),
+            "abort_if": [condition.text() for condition in self.abort_if],
         }  # fmt: skip
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LoadPlan:
+        """Read what `to_dict` wrote; steps come back as a shape.
 
-def parse_request(text: str) -> Request:
-    """Read ``GET /path weight``; the weight may be left out (1)."""
-    match text.split():
-        case [method, path]:
-            return _checked((method, path, 1.0))
-        case [method, path, weight]:
-            return _checked((method, path, positive("weight of a request", _number(weight))))
-    raise InputError(f"The request {text!r} cannot be read; write 'METHOD /path weight', e.g. 'GET /api/users 3'.")
+        Parameters
+        ----------
+        data : dict
 
+        Returns
+        -------
+        LoadPlan
 
-def format_request(request: Request) -> str:
-    """What `parse_request` reads."""
-    method, path, weight = request
-    return f"{method} {path} {weight!r}"
+        Raises
+        ------
+        InputError
+            When a key is missing or of a wrong kind.
+        """
+        try:
+            return cls(
+                think=distribution_from_dict(data["think"]),
+                requests=tuple(Request(*request) for request in data["requests"]),
+                settle_s=data["settle_s"],
+                spawn_rate=data["spawn_rate"],
+                seed=data["seed"],
+                request_timeout_s=data["request_timeout_s"],
+                shape=LoadShape.from_dict(data["shape"]),
+                pacing=Pacing(**data["pacing"]),
+                access=Access.from_dict(data["access"]),
+                abort_if=tuple(parse_abort(text) for text in data["abort_if"]),
+            )
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise InputError(f"The load plan cannot be read ({error!r}); write it with LoadPlan.to_dict.") from None
 
 
 def parse_think(text: str) -> Distribution:
@@ -135,18 +225,7 @@ def automatic_spawn_rate(change: int, step_time_s: float) -> float:
     return max(float(comfortable), abs(change) / (step_time_s * _MOST_OF_STEP_FOR_RAMP))
 
 
-def _checked(request: Request) -> Request:
-    method, path, weight = request
-    if method.upper() not in _METHODS or not path.startswith("/") or any(mark.isspace() for mark in path):
-        raise InputError(
-            f"The request {method!r} {path!r} is not allowed; the method is one of {', '.join(_METHODS)}, "
-            "the path starts with / and has no spaces."
-        )
-    return method.upper(), path, positive("weight of a request", weight)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"The weight of a request is {text!r}; it must be a number above 0.") from None
+def _listed(request: Request) -> list[str | float]:
+    """Without the body where there is none."""
+    method, path, weight, body = request
+    return [method, path, weight, body] if body else [method, path, weight]

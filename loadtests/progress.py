@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.journal import read_marks
+from loadtests.journal import read_marks, worker_files
 from loadtests.plan import LoadPlan
 
 _RATE_OVER_S = 3.0
@@ -40,25 +40,25 @@ class Progress:
 
 
 class JournalWatch:
-    """Follows a journal that grows; reads every byte once."""
+    """Follows a journal that grows, its workers' files included; reads every byte once."""
 
     def __init__(self, journal: Path, plan: LoadPlan) -> None:
         self._journal = journal
         self._plan = plan
-        self._read_bytes = 0
+        self._read_bytes: dict[Path, int] = {}
         self._lines = 0
         self._recent: deque[tuple[float, int]] = deque()
 
     def progress(self) -> Progress | None:
         """The state of now; None before the first step was asked for."""
-        asked = [mark for mark in read_marks(self._journal) if mark.event == "asked"]
+        asked = [mark for mark in read_marks(self._journal) if mark.event in ("asked", "passing")]
         if not asked:
             return None
         now = time.monotonic()
         requests = self._count()
         return Progress(
             step=asked[-1].step,
-            steps=len(self._plan.users),
+            steps=len(self._plan.load_shape.stretches),
             users=asked[-1].users,
             fraction=min((now - asked[0].monotonic_s) / self._plan.duration_s, 1.0),
             requests=requests,
@@ -66,12 +66,16 @@ class JournalWatch:
         )
 
     def _count(self) -> int:
-        with self._journal.open("rb") as stream:
-            stream.seek(self._read_bytes)
+        files = [self._journal, *worker_files(self._journal).values()]
+        self._lines += sum(self._new_lines(path) for path in files)
+        return max(self._lines - len(files), 0)
+
+    def _new_lines(self, path: Path) -> int:
+        with path.open("rb") as stream:
+            stream.seek(self._read_bytes.get(path, 0))
             added = stream.read()
-        self._read_bytes += len(added)
-        self._lines += added.count(b"\n")
-        return max(self._lines - 1, 0)
+        self._read_bytes[path] = self._read_bytes.get(path, 0) + len(added)
+        return added.count(b"\n")
 
     def _rate(self, now: float, requests: int) -> float:
         self._recent.append((now, requests))

@@ -15,13 +15,52 @@ import pandas as pd
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
 from loadtests.gaps import Gaps, gap_table, gaps_between
+from loadtests.repeats import PooledLevel, pool_levels
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
 STEP_METRICS: tuple[str, ...] = (
     "throughput_rps", "goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s",
 )  # fmt: skip
 """Measured per step. Latencies are of served requests only; `shed_rate` is a fraction of all requests."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was left out at the front of a plateau.
+
+    Parameters
+    ----------
+    seconds : float
+        From the moment that the step's users were running to the start of its steady window.
+    requests : int
+        Requests that finished in that time.
+    reason : str
+        The planned settling time, or the transient that was found.
+    """
+
+    seconds: float
+    requests: int
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"seconds": self.seconds, "requests": self.requests, "reason": self.reason}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Cut:
+        """Read what `to_dict` wrote.
+
+        Parameters
+        ----------
+        data : dict
+
+        Returns
+        -------
+        Cut
+        """
+        return cls(float(data["seconds"]), int(data["requests"]), str(data["reason"]))
 
 
 @dataclass(frozen=True)
@@ -33,7 +72,7 @@ class LoadStep:
     step : int
         Number of the step, from 1.
     users : int
-        Simulated users during the plateau.
+        Load of the plateau: simulated users, or what `load_quantity` says.
     start_s, end_s : float
         The steady window (ramp and warm-up cut), on the clock of the requests table.
     requests : int
@@ -46,6 +85,14 @@ class LoadStep:
         Mean time between a user's response and its next request, open gaps included (`steady_state.mean_gap_s`).
     think : str
         The nominal think time, text form; empty when unknown.
+    load_quantity : Quantity
+        What `users` counts. `Quantity.IN_FLIGHT`, the mean number of requests inside, where load is
+        open and its users are not known.
+    blocks : int
+        Blocks of time that the intervals come from; 0: not known. Fewer than 20 make wide intervals,
+        which are less sure than they claim to be.
+    cut : Cut, optional
+        What was left out at its front; None: not known.
     """
 
     step: int
@@ -57,11 +104,19 @@ class LoadStep:
     outcomes: dict[str, int] = field(default_factory=dict)
     gap_mean_s: float = float("nan")
     think: str = ""
+    load_quantity: Quantity = Quantity.USERS
+    blocks: int = 0
+    cut: Cut | None = None
 
     @property
     def window_s(self) -> float:
         """Length of the steady window."""
         return self.end_s - self.start_s
+
+    @property
+    def load_text(self) -> str:
+        """The load for people: ``40 users``, ``12 in flight``."""
+        return f"{self.users} {self.load_quantity.value.replace('_', ' ')}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -71,6 +126,9 @@ class LoadStep:
             **plain,
             "gap_mean_s": self.gap_mean_s,
             "think": self.think,
+            "load_quantity": self.load_quantity.value,
+            "blocks": self.blocks,
+            "cut": None if self.cut is None else self.cut.to_dict(),
             "outcomes": self.outcomes,
             "metrics": metrics,
         }
@@ -88,7 +146,7 @@ class LoadStep:
         LoadStep
         """
         metrics = {name: Interval.from_dict(value) for name, value in data["metrics"].items()}
-        gap = data.get("gap_mean_s")
+        gap, cut = data.get("gap_mean_s"), data.get("cut")
         return cls(
             step=int(data["step"]),
             users=int(data["users"]),
@@ -99,6 +157,9 @@ class LoadStep:
             outcomes=dict(data["outcomes"]),
             gap_mean_s=float("nan") if gap is None else float(gap),
             think=str(data.get("think", "")),
+            load_quantity=Quantity.parse(data.get("load_quantity", "users")),
+            blocks=int(data.get("blocks", 0)),
+            cut=None if cut is None else Cut.from_dict(cut),
         )
 
 
@@ -233,8 +294,20 @@ class Recording:
         table = gap_table(self.requests)
         return gaps_between(table, step.start_s, step.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
 
+    def pooled_levels(self) -> tuple[PooledLevel, ...]:
+        """Steps with the same users as one level, with what differs between runs in its intervals.
+
+        Steps of several recordings of one server are pooled by `loadtests.repeats.pool_levels`.
+
+        Returns
+        -------
+        tuple of PooledLevel
+            In ascending order of users.
+        """
+        return pool_levels(self.steps)
+
     def to_frame(self) -> pd.DataFrame:
-        """One row a step: users, window, counts, and low/mid/high of every metric."""
+        """One row a step: users, window, counts, what was cut, and low/mid/high of every metric."""
         rows = []
         for item in self.steps:
             row: dict[str, Any] = {
@@ -242,6 +315,9 @@ class Recording:
                 "users": item.users,
                 "window_s": item.window_s,
                 "requests": item.requests,
+                "blocks": item.blocks,
+                "cut_s": float("nan") if item.cut is None else item.cut.seconds,
+                "cut_requests": 0 if item.cut is None else item.cut.requests,
             }
             for name, interval in item.metrics.items():
                 row |= {f"{name}_low": interval.low, f"{name}_mid": interval.mid, f"{name}_high": interval.high}
@@ -254,14 +330,19 @@ class Recording:
         for item in self.steps:
             p95, goodput, shed = (item.metrics[name] for name in ("p95_s", "goodput_rps", "shed_rate"))
             lines.append(
-                f"  step {item.step}: {item.users} users, {goodput.mid:.4g} served/s, p95 {p95.mid * 1e3:.4g} ms, "
-                f"shed {shed.mid:.2%}, {item.requests} requests in {item.window_s:.3g} s"
+                f"  step {item.step}: {item.load_text}, {goodput.mid:.4g} served/s, p95 {p95.mid * 1e3:.4g} ms, "
+                f"shed {shed.mid:.2%}, {item.requests} requests in {item.window_s:.3g} s{_cut_text(item.cut)}"
             )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        users = ", ".join(str(item.users) for item in self.steps)
-        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {users} users)"
+        loads = ", ".join(str(item.users) for item in self.steps)
+        counted = " or ".join(sorted({item.load_quantity.value.replace("_", " ") for item in self.steps})) or "users"
+        return f"Recording({len(self.requests)} requests, {len(self.steps)} steps at {loads} {counted})"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def _cut_text(cut: Cut | None) -> str:
+    return "" if cut is None else f" ({cut.seconds:.3g} s cut before: {cut.reason})"

@@ -9,38 +9,39 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.block_bootstrap import (
-    Floats,
-    Integers,
-    fraction_interval,
-    interval_of,
-    quantile_draws,
-    ratio_draws,
-    resampled_weights,
-)
-from loadtests.foundation.checks import positive
-from loadtests.foundation.intervals import Interval
-from loadtests.foundation.seeds import generator
+from loadtests.block_bootstrap import ENOUGH_BLOCKS, Floats
+from loadtests.foundation.checks import non_negative, positive
+from loadtests.foundation.findings import Finding
 from loadtests.gaps import Gaps, gap_table, gaps_between
 from loadtests.journal import Mark
-from loadtests.recording import LoadStep
+from loadtests.plateaus import Plateau
+from loadtests.recording import Cut, LoadStep
+from loadtests.settling import Transient, find_transient
+from loadtests.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
 
 LEVEL = 0.9
-_FEWEST_BLOCKS, _MOST_BLOCKS, _CYCLES_PER_BLOCK = 6, 60, 2.0
-_QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
+_MOST_BLOCKS, _CYCLES_PER_BLOCK = 60, 2.0
+_MOST_CUT = 0.5
+PLANNED_SETTLING = "planned settling time"
+"""Why a window starts later than its users ran, where no transient was found."""
+_NOTHING_LEFT = "nothing is left after its ramp and settling time"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The steady part of a step, on the clock of the requests table (seconds)."""
+    """The steady part of a step, on the clock of the requests table (seconds).
+
+    `reached_s` is when its users were running (NaN: not known), `reason` why it starts later.
+    """
 
     step: int
     users: int
     start_s: float
     end_s: float
+    reached_s: float = math.nan
+    reason: str = ""
 
     @property
     def length_s(self) -> float:
@@ -80,17 +81,80 @@ def steady_windows(
     left_out: list[LeftOut] = []
     borders = [mark for mark in marks if mark.event != "reached"]
     for asked, following in pairwise(borders):
+        if asked.event != "asked":  # a ramp, or another stretch that is only passed through
+            continue
         reached = [
             m.monotonic_s for m in marks if m.event == "reached" and m.step == asked.step and m.users == asked.users
         ]
         if not reached:
             left_out.append(LeftOut(asked.step, asked.users, "its users were never all running"))
         elif reached[0] + settle_s >= following.monotonic_s:
-            left_out.append(LeftOut(asked.step, asked.users, "nothing is left after its ramp and settling time"))
+            left_out.append(LeftOut(asked.step, asked.users, _NOTHING_LEFT))
         else:
-            start, end = reached[0] + settle_s - origin_s, following.monotonic_s - origin_s
-            windows.append(Window(asked.step, asked.users, start, end))
+            begin, end = reached[0] - origin_s, following.monotonic_s - origin_s
+            windows.append(Window(asked.step, asked.users, begin + settle_s, end, begin, PLANNED_SETTLING))
     return tuple(windows), tuple(left_out)
+
+
+def plateau_windows(
+    plateaus: Sequence[Plateau], settle_s: float = 0.0
+) -> tuple[tuple[Window, ...], tuple[LeftOut, ...]]:
+    """From `settle_s` after the start of each plateau to its end: `steady_windows` where there are no marks.
+
+    Parameters
+    ----------
+    plateaus : sequence of Plateau
+        As by `loadtests.plateaus.find_plateaus`, on the clock of the requests table.
+    settle_s : float, default 0
+        Time to cut after the ramp, seconds.
+
+    Returns
+    -------
+    tuple of Window, tuple of LeftOut
+    """
+    non_negative("settle_s", settle_s)
+    windows = [
+        Window(item.step, item.users, item.start_s + settle_s, item.end_s, item.start_s, PLANNED_SETTLING)
+        for item in plateaus
+        if item.length_s > settle_s
+    ]
+    short = [item for item in plateaus if item.length_s <= settle_s]
+    return tuple(windows), tuple(LeftOut(item.step, item.users, _NOTHING_LEFT) for item in short)
+
+
+def without_warm_up(requests: pd.DataFrame, windows: Sequence[Window]) -> tuple[Window, ...]:
+    """The same windows, each from where its transient is over, at the latest from the middle of its plateau.
+
+    The planned settling time is the least that is cut. See `loadtests.settling` for the rule.
+
+    Parameters
+    ----------
+    requests : pandas.DataFrame
+        Columns of a recording's requests table.
+    windows : sequence of Window
+        As by `steady_windows` or `plateau_windows`.
+
+    Returns
+    -------
+    tuple of Window
+    """
+    return tuple(_without_warm_up(requests, window) for window in windows)
+
+
+def _without_warm_up(requests: pd.DataFrame, window: Window) -> Window:
+    begin_s = window.start_s if math.isnan(window.reached_s) else window.reached_s
+    latest_s = begin_s + _MOST_CUT * (window.end_s - begin_s)
+    if latest_s <= window.start_s:
+        return window
+    found = find_transient(requests, window.start_s, window.end_s, latest_s)
+    if not found.series:
+        return window
+    return replace(window, start_s=window.start_s + found.length_s, reached_s=begin_s, reason=_why(found))
+
+
+def _why(found: Transient) -> str:
+    text = f"transient in {found.series}, whose mean lies {found.errors:.2g} standard errors from that of the rest"
+    return f"{text}; it may last longer, but no more than half of a plateau is cut" if found.is_at_limit else text
 
 
 def mean_gap_s(gaps: Gaps) -> float:
@@ -120,24 +184,20 @@ def mean_gap_s(gaps: Gaps) -> float:
     return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))
 
 
-def summarise_steps(
-    requests: pd.DataFrame, windows: Sequence[Window], *, think: str = "", seed: int = 1
-) -> tuple[LoadStep, ...]:
+def summarise_steps(requests: pd.DataFrame, windows: Sequence[Window], *, think: str = "") -> tuple[LoadStep, ...]:
     """One `LoadStep` a window, with the mean gap between a user's requests as `Recording.gaps` has them."""
     table = gap_table(requests)
     steps = []
     for window in windows:
         is_ramp_down_ahead = any(later.users < window.users for later in windows if later.start_s > window.start_s)
         gaps = gaps_between(table, window.start_s, window.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
-        step = summarise(requests, window, think=think, seed=seed)
+        step = summarise(requests, window, think=think)
         steps.append(replace(step, gap_mean_s=mean_gap_s(gaps)))
     return tuple(steps)
 
 
-def summarise(
-    requests: pd.DataFrame, window: Window, *, think: str = "", seed: int = 1, level: float = LEVEL
-) -> LoadStep:
-    """Metrics of one steady window with their intervals, by block bootstrap over time.
+def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level: float = LEVEL) -> LoadStep:
+    """Metrics of one steady window with their intervals, by blocks of time as long as its correlation asks for.
 
     Parameters
     ----------
@@ -147,8 +207,6 @@ def summarise(
         Requests count that finished from its start up to its end.
     think : str
         Nominal think time, kept in the step.
-    seed : int
-        Seed of the resampling.
     level : float
         Level of the intervals.
 
@@ -156,96 +214,68 @@ def summarise(
     -------
     LoadStep
         Rates are per second of the window; latencies are of served requests. Gaps take knowledge
-        of the other steps: see `summarise_steps`.
+        of the other steps: see `summarise_steps`. Nothing is drawn at random.
     """
     positive("length of the window", window.length_s)
     finish = requests["finish_s"].to_numpy(dtype=float)
-    inside = (finish >= window.start_s) & (finish < window.end_s)
-    rows = requests[inside]
+    rows = requests[(finish >= window.start_s) & (finish < window.end_s)]
+    metrics, blocks = metrics_of(WindowRows.of(rows, window.users, window.start_s, window.length_s), level)
     return LoadStep(
         step=window.step,
         users=window.users,
         start_s=window.start_s,
         end_s=window.end_s,
         requests=len(rows),
-        metrics=_metrics(_Plateau.of(rows, window), generator(seed, window.step), level),
+        metrics=metrics,
         outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
         think=think,
+        blocks=int(blocks.number),
+        cut=_cut(finish, window),
     )
 
 
-@dataclass(frozen=True)
-class _Plateau:
-    """The rows of a window as arrays, each with the number of its block of time."""
+def _cut(finish_s: Floats, window: Window) -> Cut | None:
+    if math.isnan(window.reached_s):
+        return None
+    count = int(((finish_s >= window.reached_s) & (finish_s < window.start_s)).sum())
+    return Cut(window.start_s - window.reached_s, count, window.reason)
 
-    length_s: float
-    blocks: int
-    block: Integers
-    served: NDArray[np.bool_]
-    shed: NDArray[np.bool_]
-    residence_s: Floats
 
-    @classmethod
-    def of(cls, rows: pd.DataFrame, window: Window) -> _Plateau:
-        finish = rows["finish_s"].to_numpy(dtype=float)
-        outcome = rows["outcome"].to_numpy(dtype=str)
-        blocks = number_of_blocks(window, len(rows))
-        place = ((finish - window.start_s) / window.length_s * blocks).astype(np.int64)
-        return cls(
-            length_s=window.length_s,
-            blocks=blocks,
-            block=np.minimum(place, blocks - 1),
-            served=outcome == "served",
-            shed=outcome == "shed",
-            residence_s=finish - rows["start_s"].to_numpy(dtype=float),
-        )
+def step_findings(steps: Sequence[LoadStep]) -> tuple[Finding, ...]:
+    """What to know about the steps' intervals: those from fewer than 20 blocks of time.
 
-    def per_block(self, rows: NDArray[np.bool_], of: Floats | None = None) -> Floats:
-        """Number of rows in each block, or the sum of their values."""
-        weights = None if of is None else of[rows]
-        return np.bincount(self.block[rows], weights, minlength=self.blocks).astype(float)
+    Parameters
+    ----------
+    steps : sequence of LoadStep
+
+    Returns
+    -------
+    tuple of Finding
+        Code `few-blocks`, one a step.
+    """
+    return tuple(_few_blocks(step) for step in steps if 0 < step.blocks < ENOUGH_BLOCKS)
+
+
+def _few_blocks(step: LoadStep) -> Finding:
+    return Finding(
+        "few-blocks",
+        "info",
+        f"Step {step.step} ({step.users} users): its window of {step.window_s:.3g} s holds {step.blocks} stretches "
+        f"about independent of each other; below {ENOUGH_BLOCKS} its intervals are widened, and those of P95 and P99 "
+        "may still be too narrow.",
+        f"Record this level for {step.window_s * ENOUGH_BLOCKS / step.blocks:.0f} s or more, or several times.",
+        {"step": step.step, "blocks": step.blocks, "window_s": step.window_s},
+    )
 
 
 def number_of_blocks(window: Window, requests: int) -> int:
-    """Blocks of about two cycles of a user each, between 6 and 60.
+    """Blocks of about two cycles of a user each, between 6 and 60, where only the number of requests is known.
 
     A user's mean cycle (residence plus think) is users / throughput, by the
-    closed loop's law N = X (R + Z); correlation fades over cycles.
+    closed loop's law N = X (R + Z); correlation fades over cycles. Where the requests are known, blocks follow
+    their correlation: `loadtests.step_metrics.blocks_of`.
     """
     if requests == 0:
-        return _FEWEST_BLOCKS
+        return FEWEST_BLOCKS
     cycle_s = window.users * window.length_s / requests
-    return int(np.clip(window.length_s / (_CYCLES_PER_BLOCK * cycle_s), _FEWEST_BLOCKS, _MOST_BLOCKS))
-
-
-def _metrics(plateau: _Plateau, random: np.random.Generator, level: float) -> dict[str, Interval]:
-    weights = resampled_weights(plateau.blocks, random)
-    every = np.ones_like(plateau.served)
-    block_s = np.full(plateau.blocks, plateau.length_s / plateau.blocks)
-    total, shed = len(every), int(plateau.shed.sum())
-
-    def rate(rows: NDArray[np.bool_]) -> Interval:
-        draws = ratio_draws(weights, plateau.per_block(rows), block_s)
-        return interval_of(draws, float(rows.sum()) / plateau.length_s, plateau.blocks, level)
-
-    shed_draws = ratio_draws(weights, plateau.per_block(plateau.shed), plateau.per_block(every))
-    return {
-        "throughput_rps": rate(every),
-        "goodput_rps": rate(plateau.served),
-        "shed_rate": fraction_interval(shed_draws, shed, total, plateau.blocks, level),
-        **_latencies(plateau, weights, level),
-    }
-
-
-def _latencies(plateau: _Plateau, weights: Floats, level: float) -> dict[str, Interval]:
-    served, times = plateau.served, plateau.residence_s[plateau.served]
-    if times.size == 0:
-        return {name: Interval.unknown(level) for name in ("mean_s", *_QUANTILES)}
-    mean_draws = ratio_draws(weights, plateau.per_block(served, plateau.residence_s), plateau.per_block(served))
-    probabilities = list(_QUANTILES.values())
-    draws = quantile_draws(weights, times, plateau.block[served], probabilities)
-    mids = np.quantile(times, probabilities)
-    found = {"mean_s": interval_of(mean_draws, float(times.mean()), plateau.blocks, level)}
-    for place, name in enumerate(_QUANTILES):
-        found[name] = interval_of(draws[:, place], float(mids[place]), plateau.blocks, level)
-    return found
+    return int(np.clip(window.length_s / (_CYCLES_PER_BLOCK * cycle_s), FEWEST_BLOCKS, _MOST_BLOCKS))

@@ -2,13 +2,12 @@
 
 ``locust/`` (Locust's own files, untouched), ``requests.parquet``,
 ``gauges.parquet``, ``steps.json``, and ``manifest.json``, written last. While a
-test runs, ``locust/journal.csv`` holds its requests; it goes when they are
-safely in ``requests.parquet``.
+test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journal`);
+all but the marks go when they are safely in the tables.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -24,21 +23,30 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import count_rows, marks_path
+from loadtests.journal import count_rows, journal_files, marks_path
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.tables import ANY_OUTCOME, GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, empty_table
+from loadtests.tables import (
+    ANY_OUTCOME,
+    GENERATOR_COLUMNS,
+    LATENCY_BIN_COLUMNS,
+    OUTCOMES,
+    REQUEST_COLUMNS,
+    SCHEDULE_COLUMNS,
+    empty_table,
+)
 
 MANIFEST, STEPS, REQUESTS, GAUGES = "manifest.json", "steps.json", "requests.parquet", "gauges.parquet"
 LATENCY_BINS, GENERATOR = "latency_bins.parquet", "generator.parquet"
 LOCUST = "locust"
-JOURNAL = f"{LOCUST}/journal.csv"
+JOURNAL, REPORT = f"{LOCUST}/journal.csv", "report"
 _PACKAGES = ("locust", "numpy", "pandas", "pyarrow", "granian", "starlette")
 
 _REQUIRED_KEYS: dict[str, type] = {"versions": dict, "deployment": dict, "requests": int}
 _OTHER_KEYS: dict[str, type] = {
     "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
-    "totals": dict, "ramps": list, "left_out": list,
+    "totals": dict, "ramps": list, "left_out": list, "findings": list, "source": dict,
 }  # fmt: skip
+_LATER_GAUGES = ("server_cpu_s",)
 _KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 
 T = TypeVar("T")
@@ -52,23 +60,28 @@ def check_new_folder(out: str | Path) -> Path:
     return folder
 
 
-def read_journal(path: Path, origin_s: float) -> pd.DataFrame:
-    """The journal's whole rows as a requests table, times counted from the monotonic time `origin_s`."""
-    content = path.read_bytes()
-    whole = io.BytesIO(content[: content.rfind(b"\n") + 1])
-    table = pd.read_csv(whole, dtype=REQUEST_COLUMNS, keep_default_na=False)
-    return table.assign(start_s=table["start_s"] - origin_s, finish_s=table["finish_s"] - origin_s)
-
-
 def write_recording(folder: Path, recording: Recording) -> Recording:
-    """Write everything but Locust's own files, the manifest last, then drop the journal.
+    """Write everything but Locust's own files, the manifest last, then drop the journals.
 
     Returns
     -------
     Recording
         The same with `path` and the whole manifest.
     """
-    _write_table(folder / REQUESTS, recording.requests.astype(REQUEST_COLUMNS)[list(REQUEST_COLUMNS)])
+    scheduled = {name: kind for name, kind in SCHEDULE_COLUMNS.items() if name in recording.requests.columns}
+    columns = REQUEST_COLUMNS | scheduled
+    _write_table(folder / REQUESTS, recording.requests.astype(columns)[list(columns)])
+    return complete_recording(folder, recording, len(recording.requests))
+
+
+def complete_recording(folder: Path, recording: Recording, requests: int) -> Recording:
+    """Write everything beside a ``requests.parquet`` that is already there with `requests` rows, the manifest last.
+
+    Returns
+    -------
+    Recording
+        The same with `path` and the whole manifest.
+    """
     _write_table(folder / GAUGES, recording.gauges)
     for name, table, columns in (
         (LATENCY_BINS, recording.latency_bins, LATENCY_BIN_COLUMNS),
@@ -78,17 +91,18 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
             _write_table(folder / name, table.astype(columns)[list(columns)])
     steps = [step.to_dict() for step in recording.steps]
     write_json(folder / STEPS, {"schema_version": SCHEMA_VERSION, "steps": steps})
-    journal = folder / JOURNAL
+    journals = journal_files(folder / JOURNAL)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "versions": versions_of(*_PACKAGES),
         "deployment": recording.deployment.to_dict(),
         **recording.manifest,
-        "requests": len(recording.requests),
-        "files": _hashes(folder, leave_out={journal, folder / MANIFEST}),
+        "requests": requests,
+        "files": _hashes(folder, leave_out={*journals, folder / MANIFEST}),
     }
     write_json(folder / MANIFEST, manifest)
-    journal.unlink(missing_ok=True)
+    for journal in journals:
+        journal.unlink(missing_ok=True)
     return replace(recording, path=folder, manifest=read_json(folder / MANIFEST))
 
 
@@ -129,8 +143,8 @@ def read_recording(path: str | Path) -> Recording:
         raise InputError(_incomplete(folder))
     manifest = read_json(folder / MANIFEST, "recording manifest")
     problems = _malformed_keys(manifest) + _changed_files(folder, manifest)
-    requests = _tried(problems, lambda: _read_requests(folder / REQUESTS))
-    gauges = _tried(problems, lambda: _read_table(folder / GAUGES, GAUGE_COLUMNS))
+    requests = _tried(problems, lambda: read_requests(folder / REQUESTS))
+    gauges = _tried(problems, lambda: _read_gauges(folder / GAUGES))
     bins = _tried(problems, lambda: _read_latency_bins(folder / LATENCY_BINS))
     generator = _tried(problems, lambda: _read_optional(folder / GENERATOR, GENERATOR_COLUMNS))
     steps = _tried(problems, lambda: _read_steps(folder / STEPS))
@@ -155,7 +169,8 @@ def _incomplete(folder: Path) -> str:
     return (
         f"The recording {folder} is incomplete: it has no {MANIFEST}, so its test did not run to the end or had no "
         "steady step. "
-        f"Its journal {JOURNAL} holds {count_rows(journal)} requests; record again into another folder."
+        f"Its journal {JOURNAL} holds {count_rows(journal)} requests; `capacity recover {folder}` makes a recording of "
+        "the steps that were complete, or record again into another folder."
     )
 
 
@@ -217,6 +232,14 @@ def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         raise InputError(f"{path.name} holds values of a wrong type ({error})") from None
 
 
+def _read_gauges(path: Path) -> pd.DataFrame:
+    """Gauges; those that are not in every recording are unknown where they are absent."""
+    always = {name: kind for name, kind in GAUGE_COLUMNS.items() if name not in _LATER_GAUGES}
+    table = _read_table(path, always)
+    absent = {name: np.nan for name in _LATER_GAUGES if name not in table.columns}
+    return table.assign(**absent).astype(GAUGE_COLUMNS)[list(GAUGE_COLUMNS)]
+
+
 def _read_optional(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """A table that is only written where it has rows."""
     return _read_table(path, columns) if path.is_file() else empty_table(columns)
@@ -233,7 +256,8 @@ def _read_latency_bins(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_requests(path: Path) -> pd.DataFrame:
+def read_requests(path: Path) -> pd.DataFrame:
+    """Read and check a ``requests.parquet``."""
     table = _read_table(path, REQUEST_COLUMNS)
     times = table[["start_s", "finish_s"]].to_numpy(dtype=float)
     if not np.all(np.isfinite(times)) or np.any(times[:, 1] < times[:, 0]):
@@ -263,6 +287,7 @@ def _step(where: str, data: Any) -> LoadStep:
     try:
         for name, least in (("step", 1), ("users", 1), ("requests", 0)):
             whole(name, stated_number(name, data[name]), least=least)
+        whole("blocks", stated_number("blocks", data.get("blocks", 0)), least=0)
         start_s, end_s = (stated_number(name, data[name]) for name in ("start_s", "end_s"))
         if not start_s < end_s:
             raise InputError(f"start_s is {start_s} and end_s {end_s}; a steady window must end after it starts.")

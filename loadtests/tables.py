@@ -22,6 +22,12 @@ users          int64   users running when the request finished
 response_bytes int64   length of the response body
 ============== ======= ==========================================================
 
+and, only where requests were due on a schedule:
+
+============== ======= ==========================================================
+due_s          float64 when the request was due; it was sent late by start_s - due_s
+============== ======= ==========================================================
+
 **Latency bins**, for steps whose requests are only known in groups (rounded histograms,
 percentiles, Prometheus buckets): interval-censored data. Bins may overlap.
 
@@ -70,6 +76,9 @@ REQUEST_COLUMNS: dict[str, str] = {
     "cycle": "int64", "method": "str", "endpoint": "str", "status": "int64", "outcome": "str", "users": "int64",
     "response_bytes": "int64",
 }  # fmt: skip
+
+SCHEDULE_COLUMNS: dict[str, str] = {"due_s": "float64"}
+"""Follow the others of a requests table whose requests were due on a schedule."""
 
 ANY_OUTCOME = "any"
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from loadtests.comparison.result import ModelComparison, RecordingComparison
+    from loadtests.comparison.rule import ComparisonRule
     from loadtests.deployment import Deployment, read_deployment
     from loadtests.foundation.distributions import (
         Constant,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from simulations.calibration.load_prediction import LoadPrediction, predict_load
     from simulations.calibration.prediction import predict_curve, predict_window
     from simulations.calibration.prediction_draws import model_draws
+    from simulations.calibration.release_comparison import compare_fits, compare_recordings
     from simulations.calibration.result import CalibrationResult
     from simulations.calibration.validation import ValidationReport, validate_model
     from simulations.model.clients import Clients, Retries
@@ -57,6 +60,7 @@ __all__ = [
     "CapacityCurve",
     "Clients",
     "ClosedWorkload",
+    "ComparisonRule",
     "Constant",
     "CurveFeature",
     "Deployment",
@@ -71,6 +75,7 @@ __all__ = [
     "LoadStep",
     "LogNormal",
     "Mixture",
+    "ModelComparison",
     "Objective",
     "OpenWorkload",
     "PairedComparison",
@@ -79,6 +84,7 @@ __all__ = [
     "ProfileWorkload",
     "Quantity",
     "Recording",
+    "RecordingComparison",
     "ReplicationPlan",
     "RequestClass",
     "ResourceUse",
@@ -93,7 +99,9 @@ __all__ = [
     "Weibull",
     "calibrate",
     "capacity_of_fit",
+    "compare_fits",
     "compare_models",
+    "compare_recordings",
     "find_capacity",
     "judge",
     "model_draws",
@@ -136,6 +144,9 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("LoadPrediction", "predict_load"), "simulations.calibration.load_prediction"),
         **dict.fromkeys(("predict_curve", "predict_window"), "simulations.calibration.prediction"),
         "model_draws": "simulations.calibration.prediction_draws",
+        **dict.fromkeys(("compare_fits", "compare_recordings"), "simulations.calibration.release_comparison"),
+        **dict.fromkeys(("ModelComparison", "RecordingComparison"), "loadtests.comparison.result"),
+        "ComparisonRule": "loadtests.comparison.rule",
         "CalibrationResult": "simulations.calibration.result",
         **dict.fromkeys(("ValidationReport", "validate_model"), "simulations.calibration.validation"),
         **dict.fromkeys(("PairedComparison", "compare_models"), "simulations.analysis.comparison"),

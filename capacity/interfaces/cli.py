@@ -12,7 +12,16 @@ from typing import Annotated
 
 import typer
 
-from capacity.interfaces import commands_loadtests, commands_model, commands_plan, commands_simulation
+from capacity.interfaces import (
+    commands_check,
+    commands_compare,
+    commands_import,
+    commands_import_prometheus,
+    commands_loadtests,
+    commands_model,
+    commands_plan,
+    commands_simulation,
+)
 from capacity.interfaces.console import messages
 from loadtests.foundation.errors import CapacityError
 
@@ -44,7 +53,9 @@ def _options(
 
 
 _COMMANDS = (
-    *commands_loadtests.COMMANDS, *commands_model.COMMANDS, *commands_simulation.COMMANDS, *commands_plan.COMMANDS,
+    *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
+    *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS, *commands_simulation.COMMANDS,
+    *commands_plan.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command()(command)

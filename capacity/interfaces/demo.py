@@ -26,7 +26,7 @@ from loadtests.foundation.distributions import Exponential, parse_distribution
 from loadtests.foundation.errors import RunError
 from loadtests.foundation.files import write_json
 from loadtests.foundation.units import Quantity, format_duration
-from loadtests.plan import LoadPlan
+from loadtests.plan import LoadPlan, Request
 from loadtests.recording import Recording
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
@@ -47,7 +47,7 @@ THINK_TIME = Exponential(0.3)
 USERS = (60, 140, 190, 240, 300, 420)
 """From light load (0.3 of saturation at 200 users) to beyond the gate (about 350)."""
 HELD_OUT_STEP = 4
-REQUESTS = (("GET", "/api/users", 0.5), ("POST", "/api/echo", 0.5))
+REQUESTS = (Request("GET", "/api/users", 0.5), Request("POST", "/api/echo", 0.5))
 P95_S, MAX_BAD_FRACTION = 0.3, 0.001
 STEP_TIME_S, QUICK_STEP_TIME_S = 20.0, 5.0
 GUIDE_INSTANCE_CAPACITY = 3_350

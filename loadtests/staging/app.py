@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -14,14 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from loadtests.staging.connection_reset import ConnectionResetter
+from loadtests.staging.cpu_work import Cores
 from loadtests.staging.database import MAX_LIMIT
-from loadtests.staging.instance import Instance, ShedError
+from loadtests.staging.fault_injection import FaultInjector, Instead
+from loadtests.staging.instance import Call, Instance, ShedError
 from loadtests.staging.metrics import Metrics
 
 _RETRY_AFTER_S = 1
 _UNAVAILABLE = 503
 _DEFAULT_LIMIT = 20
 _LONGEST_LIMIT = 10  # characters; Python refuses to read numbers of thousands of digits
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _SHED_REASONS = {
     "gate": "the in-flight limit is reached",
@@ -44,7 +49,7 @@ class Handlers:
         limit = _limit(request.query_params.get("limit"))
         if limit is None:
             return JSONResponse({"error": f"limit must be a whole number between 1 and {MAX_LIMIT}"}, status_code=400)
-        users = await self.instance.admit("/api/users", partial(self.instance.database.users, limit))
+        users = await self.instance.admit(_call(request), partial(self.instance.database.users, limit))
         return JSONResponse({"users": users})
 
     async def echo(self, request: Request) -> Response:
@@ -54,7 +59,7 @@ class Handlers:
         async def work() -> tuple[Any, float]:
             return (body.decode("utf-8", "replace") if body else dict(request.query_params)), 0.0
 
-        return JSONResponse({"echo": await self.instance.admit("/api/echo", work)})
+        return JSONResponse({"echo": await self.instance.admit(_call(request), work)})
 
     async def health(self, _request: Request) -> Response:
         """The process answers."""
@@ -80,7 +85,7 @@ class Handlers:
         gauges = {
             "queue_utilization": self.instance.queue_utilization_percent,
             "ccu_utilization": self.instance.ccu_utilization_percent,
-            "active_connections": self.instance.in_flight,
+            "active_connections": self.instance.counted,
         }
         return {"ready": self.instance.is_ready, "metrics": gauges}
 
@@ -92,17 +97,49 @@ def _limit(text: str | None) -> int | None:
     return int(text) if is_number and 1 <= int(text) <= MAX_LIMIT else None
 
 
+def _call(request: Request) -> Call:
+    given = request.headers.get("x-request-id", "")
+    return Call(request.url.path, given if _REQUEST_ID.fullmatch(given) else "")
+
+
 def _shed(error: ShedError) -> Response:
     reason = str(error)
     body = {"error": "service unavailable", "reason": reason, "message": _SHED_REASONS[reason]}
     return JSONResponse(body, status_code=_UNAVAILABLE, headers={"Retry-After": str(_RETRY_AFTER_S)})
 
 
-def _measured(endpoint: Endpoint, path: str, metrics: Metrics, *, application: bool) -> Endpoint:
+class _Turnstile:
+    """Lets scripted faults answer instead of the application."""
+
+    def __init__(self, faults: FaultInjector) -> None:
+        self._faults = faults
+        self._resetter = ConnectionResetter()
+
+    def instead(self, request: Request) -> tuple[Response, int] | None:
+        """A response and the status to count it under (0: the connection is reset); None: go on."""
+        host, port = (request.client.host, int(request.client.port)) if request.client else ("", 0)  # granian: a text
+        client = f"{host}:{port}"
+        found = self._faults.instead(request.url.path, host, client)
+        if found is None:
+            return None
+        what, fault = found
+        if what is Instead.RESET:
+            done = self._resetter.reset((host, port))
+            self._faults.log.add("hit" if done else "missed", fault, request.url.path, client)
+            return (Response(), 0) if done else None
+        headers = {"Retry-After": str(_RETRY_AFTER_S)} if what is Instead.RATE_LIMITED else {}
+        body = {"error": "rate limited" if headers else "internal server error"}
+        return JSONResponse(body, status_code=what, headers=headers), int(what)
+
+
+def _measured(endpoint: Endpoint, path: str, metrics: Metrics, turnstile: _Turnstile | None) -> Endpoint:
     async def answer(request: Request) -> Response:
         started = time.monotonic()
         status = 500
         try:
+            if turnstile is not None and (met := turnstile.instead(request)) is not None:
+                response, status = met
+                return response
             response = await endpoint(request)
             status = response.status_code
             return response
@@ -110,28 +147,32 @@ def _measured(endpoint: Endpoint, path: str, metrics: Metrics, *, application: b
             status = _UNAVAILABLE
             return _shed(error)
         finally:
-            metrics.finished((request.method, path), status, time.monotonic() - started, application=application)
+            duration_s = time.monotonic() - started
+            metrics.finished((request.method, path), status, duration_s, application=turnstile is not None)
 
     return answer
 
 
-def build_app(instance: Instance) -> Starlette:
-    """The ASGI application over `instance`; flushes its log while it runs and closes it at the end."""
-    metrics = Metrics(instance)
+def build_app(instance: Instance, cores: Cores | None = None) -> Starlette:
+    """The ASGI application over `instance`; flushes its log and follows its faults while it runs."""
+    metrics = Metrics(instance, cores)
     handlers = Handlers(instance, metrics)
+    turnstile = _Turnstile(instance.faults)
 
     def route(path: str, endpoint: Endpoint, methods: list[str], *, application: bool = False) -> Route:
-        return Route(path, _measured(endpoint, path, metrics, application=application), methods=methods)
+        guarded = turnstile if application else None
+        return Route(path, _measured(endpoint, path, metrics, guarded), methods=methods)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        flushing = asyncio.create_task(instance.log.keep_flushing())
+        instance.faults.begin()
+        tasks = [asyncio.create_task(work) for work in (instance.log.keep_flushing(), instance.faults.follow_script())]
         try:
             yield
         finally:
-            flushing.cancel()
-            with suppress(asyncio.CancelledError):
-                await flushing
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     return Starlette(
         routes=[

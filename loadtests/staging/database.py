@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,12 +31,17 @@ class Database:
         runs at the same moment (some 0.1 ms each) share 64 threads at most.
     times_s : iterator of float
         How long each query holds its connection at least, seconds.
+    factor : callable
+        What the times, the real query's included, are multiplied by at the moment.
     """
 
-    def __init__(self, connections: int | None, times_s: Iterator[float]) -> None:
+    def __init__(
+        self, connections: int | None, times_s: Iterator[float], factor: Callable[[], float] = lambda: 1.0
+    ) -> None:
         self.pool = FifoPool(connections)
         self.errors_total = 0
         self._times_s = times_s
+        self._factor = factor
         self._folder = Path(tempfile.mkdtemp(prefix="fluxor-staging-"))
         self._file = self._folder / "users.sqlite"
         self._local = threading.local()
@@ -67,7 +72,8 @@ class Database:
         granted = time.monotonic()
         try:
             rows = await asyncio.get_running_loop().run_in_executor(self._threads, self._select, limit)
-            rest_s = granted + next(self._times_s) - time.monotonic()
+            held_s = max(next(self._times_s), time.monotonic() - granted) * self._factor()
+            rest_s = granted + held_s - time.monotonic()
             if rest_s > 0:
                 await asyncio.sleep(rest_s)
         except sqlite3.Error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from loadtests.staging.cpu_work import Cores
 from loadtests.staging.instance import Instance
 
 WINDOW_S = 60.0
@@ -30,6 +32,8 @@ _MOST_RECENT = 20_000
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FIRST_ERROR_STATUS = 500
 _UNAVAILABLE = 503
+_TOO_MANY = 429
+_NO_ANSWER = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ class _QueryErrors(Collector):
 class Metrics:
     """Counters of one instance. `application` requests are those behind the gate."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, cores: Cores | None = None) -> None:
         self._instance = instance
+        self._cores = cores or Cores(os.cpu_count() or 1, None, pinned=False)
         self._begun = time.monotonic()
         self._process = psutil.Process()
         self._recent: deque[_Finished] = deque(maxlen=_MOST_RECENT)
-        self._totals = {"total": 0, "served": 0, "shed": 0, "failed": 0}
+        self._totals = {"total": 0, "served": 0, "shed": 0, "rate_limited": 0, "failed": 0}
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -71,7 +76,7 @@ class Metrics:
         instance, limits = self._instance, self._instance.limits
         pool = instance.database.pool
         gauges: tuple[tuple[str, str, Callable[[], int | None]], ...] = (
-            ("fluxor_in_flight_requests", "Requests admitted and not yet answered.", lambda: instance.in_flight),
+            ("fluxor_in_flight_requests", "Requests admitted and not yet answered.", lambda: instance.counted),
             ("fluxor_normal_ccu", "Concurrency of normal operation.", lambda: limits.normal_ccu),
             ("fluxor_max_ccu", "Concurrency that the instance is built for.", lambda: limits.max_ccu),
             ("fluxor_gate_limit", "In-flight requests at which the gate answers 503.", lambda: limits.gate),
@@ -124,6 +129,7 @@ class Metrics:
                 "connections_in_use": pool.in_use, "connections_max": pool.size, "waiting": pool.waiting,
                 "errors_total": instance.database.errors_total,
             },
+            "cpu": {"cores": self._cores.count, "cores_stated": self._cores.stated, "pinned": self._cores.pinned},
             "process": {"cpu_seconds": round(cpu.user + cpu.system, 3), "resident_bytes": memory.rss},
         }  # fmt: skip
 
@@ -131,7 +137,7 @@ class Metrics:
         now = time.monotonic()
         recent = [item for item in self._recent if now - item.at_s <= WINDOW_S]
         served = [item.duration_s for item in recent if _kind(item.status) == "served"]
-        errors = sum(item.status >= _FIRST_ERROR_STATUS for item in recent)
+        errors = sum(_is_error(item.status) for item in recent)
         span_s = min(WINDOW_S, now - self._begun)
         if len(self._recent) == _MOST_RECENT and recent:
             span_s = min(span_s, now - recent[0].at_s)
@@ -148,7 +154,13 @@ def _number(read: Callable[[], int | None]) -> float:
     return float(read() or 0)
 
 
+def _is_error(status: int) -> bool:
+    return status >= _FIRST_ERROR_STATUS or status == _NO_ANSWER
+
+
 def _kind(status: int) -> str:
     if status == _UNAVAILABLE:
         return "shed"
-    return "failed" if status >= _FIRST_ERROR_STATUS else "served"
+    if status == _TOO_MANY:
+        return "rate_limited"
+    return "failed" if _is_error(status) else "served"

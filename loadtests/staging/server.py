@@ -21,8 +21,9 @@ from granian.server.embed import Server
 from loadtests.foundation.errors import CapacityError, RunError
 from loadtests.foundation.limits import raise_file_limit
 from loadtests.staging.app import build_app
+from loadtests.staging.cpu_work import limit_cores
 from loadtests.staging.instance import Instance
-from loadtests.staging.options import StagingOptions
+from loadtests.staging.options import StagingOptions, bound
 
 HOST = "127.0.0.1"
 READY_PREFIX = "staging server ready on "
@@ -107,18 +108,21 @@ def run_staging(options: StagingOptions, *, end_with_stdin: bool = False) -> Non
     raise_file_limit()
     listener = bind(options.port)
     try:
+        cores = limit_cores(bound(options.deployment.cpu_cores))
+        if cores.message is not None:
+            print(cores.message, file=sys.stderr, flush=True)  # noqa: T201
         instance = Instance(options)
         try:
-            asyncio.run(_serve(instance, listener, end_with_stdin=end_with_stdin))
+            asyncio.run(_serve(build_app(instance, cores), listener, end_with_stdin=end_with_stdin))
         finally:
             instance.close()
     finally:
         listener.close()
 
 
-async def _serve(instance: Instance, listener: socket.socket, *, end_with_stdin: bool) -> None:
+async def _serve(app: Any, listener: socket.socket, *, end_with_stdin: bool) -> None:
     loop = asyncio.get_running_loop()
-    server = _BoundServer(build_app(instance), listener)
+    server = _BoundServer(app, listener)
     stop = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)

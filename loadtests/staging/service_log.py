@@ -1,9 +1,12 @@
-"""What really happened to each served request: the truth that a calibration is judged by.
+"""What really happened to each request in service: the truth that a calibration is judged by.
 
 CSV columns: `request` (number in the order of service starts), `endpoint`,
 `epoch_s` (wall clock at service start), `start_s` (the same, monotonic clock of
 the machine), `wait_s` (for a worker), `planned_s`, `realised_s` (time that the
-worker was held), `db_wait_s` (for a connection, part of the realised time).
+worker was held), `db_wait_s` (for a connection, part of the realised time),
+`planned_cpu_s`, `cpu_s` (CPU time really used), `cpu_wall_s` (how long that took,
+part of the realised time), `outcome` (``served``; ``failed`` or ``cancelled`` where
+no answer was made), `request_id` (the client's ``X-Request-Id``).
 """
 
 from __future__ import annotations
@@ -14,27 +17,27 @@ from pathlib import Path
 
 from loadtests.foundation.errors import RunError
 
-HEADER = "request,endpoint,epoch_s,start_s,wait_s,planned_s,realised_s,db_wait_s\n"
+HEADER = (
+    "request,endpoint,epoch_s,start_s,wait_s,planned_s,realised_s,db_wait_s,"
+    "planned_cpu_s,cpu_s,cpu_wall_s,outcome,request_id\n"
+)
 FLUSH_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """One served request; times in seconds."""
+    """One request that had a worker; `times_s` in the order of the header, seconds."""
 
     request: int
     endpoint: str
-    epoch_s: float
-    start_s: float
-    wait_s: float
-    planned_s: float
-    realised_s: float
-    db_wait_s: float
+    times_s: tuple[float, ...]
+    outcome: str
+    request_id: str
 
     def csv(self) -> str:
         """The row's line, times to a microsecond."""
-        times = (self.epoch_s, self.start_s, self.wait_s, self.planned_s, self.realised_s, self.db_wait_s)
-        return f"{self.request},{self.endpoint}," + ",".join(f"{value:.6f}" for value in times) + "\n"
+        times = ",".join(f"{value:.6f}" for value in self.times_s)
+        return f"{self.request},{self.endpoint},{times},{self.outcome},{self.request_id}\n"
 
 
 class ServiceLog:

@@ -142,7 +142,8 @@ class CapacityCurve:
     def from_steps(cls, steps: Sequence[LoadStep]) -> CapacityCurve:
         """The measured curve."""
         ordered = sorted(steps, key=lambda item: item.users)
-        return cls(tuple(CapacityPoint(item.users, dict(item.metrics)) for item in ordered), "recording")
+        points = tuple(CapacityPoint(item.users, dict(item.metrics)) for item in ordered)
+        return cls(points, "recording", ordered[0].load_quantity if ordered else Quantity.USERS)
 
     @property
     def load(self) -> np.ndarray[Any, np.dtype[np.float64]]:

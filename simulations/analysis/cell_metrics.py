@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
+from loadtests.warm_up import find_warm_up
 from simulations.analysis.batch_means import (
     RECOMMENDED_BATCHES,
     BatchInterval,
@@ -17,7 +18,6 @@ from simulations.analysis.batch_means import (
     batch_share_interval,
 )
 from simulations.analysis.metrics import QUANTILES, Window
-from simulations.analysis.warm_up import find_warm_up
 from simulations.engines import digest_kernel as column
 from simulations.engines.request_log import OUTCOME_NAMES, SERVED, SHED_AT_GATE, SHED_AT_QUEUE, RequestLog
 from simulations.engines.time_cells import CELLS, TimeCells

@@ -36,6 +36,7 @@ from simulations.calibration.observations import (
     failure_findings,
     observe,
     pooled_think_time,
+    trust_findings,
 )
 from simulations.calibration.problem import LOG_BOUNDS, PARAMETERS, SIMULATED_WINDOWS, Fit, Problem
 from simulations.calibration.result import FAMILIES, CalibrationResult, FamilyScore, ParameterDraws
@@ -179,7 +180,7 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     }
     identified = {name: _is_narrow(interval) for name, interval in parameters.items()}
     limits, limits_seen, findings = limit_report(problem, best, recording.deployment, found.unseen, level)
-    findings += _fit_findings(best, problem, identified) + failure_findings(recording)
+    findings += _fit_findings(best, problem, identified) + failure_findings(recording) + trust_findings(recording)
     findings += best.model.findings_of_left_out_limits
     return CalibrationResult(
         model=best.model, family=best.family,

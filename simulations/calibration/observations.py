@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights, widening
+from loadtests.block_bootstrap import circular_weights, quantile_draws, ratio_draws, widening
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import Window, number_of_blocks
+from loadtests.step_metrics import WindowRows, blocks_of
 
 Floats = NDArray[np.float64]
 
@@ -107,10 +107,26 @@ def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
     Raises
     ------
     InputError
-        When a step has fewer than 50 served requests, or no think time can be told.
+        When a step has fewer than 50 served requests, no think time can be told, or the recording
+        knows its requests in groups only.
     """
+    if recording.requests.empty:
+        raise InputError(
+            "The recording holds no single requests (latencies are known in groups only), and calibration needs them: "
+            "record a load test with capacity record."
+        )
     ordered = sorted(recording.steps, key=lambda item: (item.users, item.step))
     return tuple(_observe_step(recording, item, seed) for item in ordered)
+
+
+def trust_findings(recording: Recording) -> tuple[Finding, ...]:
+    """That the trust checks refused the recording, where they did."""
+    trust = recording.manifest.get("trust") or {}
+    if trust.get("verdict") != "refused":
+        return ()
+    why = "; ".join(item["message"] for item in trust["findings"] if item["severity"] == "critical")
+    remedy = "Do not plan with this model. Remove the cause (capacity check says more) and record again."
+    return (Finding("recording-refused", "critical", f"The trust checks refuse this recording: {why}", remedy),)
 
 
 def failure_findings(recording: Recording) -> tuple[Finding, ...]:
@@ -173,7 +189,9 @@ def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObserv
         )
     return StepObservation(
         step.step, step.users, think_time_of(recording, step), step.window_s, values,
-        _block_bootstrap(answers, step, values, generator(seed, 1, step.step)),
+        _block_bootstrap(
+            WindowRows.of(rows[counted], step.users, step.start_s, step.window_s), values, generator(seed, 1, step.step)
+        ),
     )  # fmt: skip
 
 
@@ -208,29 +226,23 @@ def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Dis
     return Empirical(tuple(np.interp(at, middle, estimate.quantiles).tolist()))
 
 
-def _block_bootstrap(answers: Answers, step: LoadStep, values: Floats, rng: np.random.Generator) -> Floats:
-    """Resample stretches of time of about two user cycles each, so that the correlation inside a stretch is kept.
+def _block_bootstrap(rows: WindowRows, values: Floats, rng: np.random.Generator) -> Floats:
+    """Resample blocks of time as long as the recording's own intervals take them, so that correlation is kept.
 
-    With few stretches the spread is widened as for the recording's own intervals.
+    The spread is widened for the number of blocks as theirs is.
     """
-    window = Window(step.step, step.users, step.start_s, step.end_s)
-    blocks = number_of_blocks(window, len(answers.served))
-    block = np.floor((answers.finish_s - step.start_s) / step.window_s * blocks).astype(np.int64).clip(0, blocks - 1)
-    weights = resampled_weights(blocks, rng)
-    served, residence = answers.served, answers.residence_s
-
-    def per_block(rows: NDArray[np.bool_], of: Floats | None = None) -> Floats:
-        return np.bincount(block[rows], None if of is None else of[rows], minlength=blocks).astype(float)
-
-    good, everything = per_block(served), per_block(np.ones_like(served))
+    blocks, interval = blocks_of(rows), rows.interval
+    weights = circular_weights(blocks.intervals, blocks.length, rng)
+    served, residence = rows.served, rows.residence_s
+    good = rows.per_interval(served)
     draws = np.full((len(weights), len(STATISTICS)), np.nan)
     with np.errstate(divide="ignore"):
-        draws[:, 0] = np.log(weights @ good / step.window_s)
-        draws[:, 1] = 1.0 - ratio_draws(weights, good, everything)
+        draws[:, 0] = np.log(weights @ good / rows.length_s)
+        draws[:, 1] = 1.0 - ratio_draws(weights, good, rows.per_interval())
         if math.isfinite(values[2]):
-            draws[:, 2] = np.log(quantile_draws(weights, residence[~served], block[~served], [0.5])[:, 0])
-        draws[:, 3] = np.log(ratio_draws(weights, per_block(served, residence), good))
-        draws[:, 4:] = np.log(quantile_draws(weights, residence[served], block[served], LATENCY_POINTS))
+            draws[:, 2] = np.log(quantile_draws(weights, residence[~served], interval[~served], [0.5])[:, 0])
+        draws[:, 3] = np.log(ratio_draws(weights, rows.per_interval(served, residence), good))
+        draws[:, 4:] = np.log(quantile_draws(weights, residence[served], interval[served], LATENCY_POINTS))
     draws[~np.isfinite(draws)] = np.nan
     centre = np.nanmean(np.where(np.isfinite(values), draws, 0.0), axis=0)
-    return np.asarray(values + widening(blocks, _WIDENING_LEVEL) * (draws - centre))
+    return np.asarray(values + widening(blocks.number, _WIDENING_LEVEL) * (draws - centre))

@@ -6,15 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from loadtests.comparison.rule import RUN_TO_RUN_CV
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from simulations.calibration.problem import build_model
 from simulations.calibration.result import CalibrationResult
 from simulations.model.server_model import ServerModel
-
-RUN_TO_RUN_CV = 0.01
-"""Coefficient of variation of a server's speed between runs of the same test. Stated, not fitted: three repeats
-of two third-party servers differed by 0.4 to 1.6 % in throughput, sampling noise included."""
 
 DRAWS = 100
 

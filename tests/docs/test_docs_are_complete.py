@@ -6,18 +6,45 @@ import re
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
-from loadtests import Deployment, Exponential, Interval, LogNormal
+from loadtests import (
+    ComparisonRule,
+    Deployment,
+    Exponential,
+    Interval,
+    LogNormal,
+    QueryMap,
+    RecordingComparison,
+    load_report,
+    preflight,
+)
+from loadtests.abort import Aborted, parse_abort
+from loadtests.comparison.result import Difference
+from loadtests.comparison.rule import SHARES
+from loadtests.foundation.findings import Finding
+from loadtests.foundation.server_access import Access
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import MARK_COLUMNS
-from loadtests.recording import STEP_METRICS, LoadStep
+from loadtests.journal import MARK_COLUMNS, MarkEvent
+from loadtests.load_report import OfferedLoad
+from loadtests.pacing import PacingKind
+from loadtests.plan import LoadPlan
+from loadtests.prometheus import importer
+from loadtests.prometheus.importer import SAMPLE_COLUMNS
+from loadtests.prometheus.query_map import DEFAULT_GAUGES
+from loadtests.recording import STEP_METRICS, Cut, LoadStep
+from loadtests.staging.fault_log import FAULT_LOG_HEADER
+from loadtests.staging.faults import KINDS
 from loadtests.staging.service_log import HEADER
-from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS
+from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, OUTCOMES, REQUEST_COLUMNS, SCHEDULE_COLUMNS
+from loadtests.trust.judge import CHECKS
+from loadtests.trust.report import CheckResult, TrustReport
 from simulations import (
     CalibrationResult,
     CapacityCurve,
@@ -36,7 +63,8 @@ from simulations.engines import event_kernel, recursion_kernels, simpy_engine
 
 DOCS = Path(__file__).parents[2] / "docs"
 ONE = Interval(1.0, 1.0, 1.0)
-STEP = LoadStep(1, 1, 0.0, 1.0, 1, dict.fromkeys(STEP_METRICS, ONE), {"served": 1}, 0.1, "none")
+CUT = Cut(1.0, 1, "planned settling time")
+STEP = LoadStep(1, 1, 0.0, 1.0, 1, dict.fromkeys(STEP_METRICS, ONE), {"served": 1}, 0.1, "none", blocks=30, cut=CUT)
 
 
 def names_on(page: str) -> set[str]:
@@ -56,13 +84,51 @@ def test_every_finding_about_the_guide_is_explained(guide_plan: CapacityPlan) ->
 
 
 def test_every_column_of_a_recording_is_described() -> None:
-    tables = (REQUEST_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
+    tables = (REQUEST_COLUMNS, SCHEDULE_COLUMNS, LATENCY_BIN_COLUMNS, GENERATOR_COLUMNS, GAUGE_COLUMNS, MARK_COLUMNS)
     columns = {name for table in tables for name in table} | {*STEP_METRICS, *OUTCOMES, *HEADER.strip().split(",")}
+    columns |= set(FAULT_LOG_HEADER.strip().split(","))
     assert columns - names_on("files.md") == set()
+
+
+def test_every_kind_of_fault_is_described() -> None:
+    assert set(KINDS) - names_on("how-it-works.md") == set()
+
+
+def test_every_key_of_a_load_plan_and_of_what_became_of_it_is_described() -> None:
+    documents = [LoadPlan((5,)).to_dict(), Aborted(parse_abort("p95>1s"), 2.0, 100).to_dict()]
+    documents += [documents[0][part] for part in ("shape", "pacing", "access")]
+    keys = {key for document in documents for key in document} | {item.name for item in fields(OfferedLoad)}
+    keys |= {item.name for item in fields(Access)} | {*get_args(MarkEvent), *get_args(PacingKind)}
+    keys |= set(re.findall(r'Finding\(\s*"([a-z-]+)"', "".join(map(source, (load_report, preflight)))))
+    assert "requests-sent-late" in keys
+    assert keys - names_on("files.md") == set()
+
+
+def source(module: ModuleType) -> str:
+    return Path(str(module.__file__)).read_text(encoding="utf-8")
+
+
+def test_every_trust_check_and_key_of_its_report_is_described() -> None:
+    report = TrustReport((Finding("a", "info", "b"),), (CheckResult("a", "b", "ok"),)).to_dict()
+    keys = {*report, *report["checks"][0], *report["findings"][0]}
+    assert {check.code for check in CHECKS} - names_on("trust-checks.md") == set()
+    assert keys - names_on("files.md") == set()
 
 
 def test_every_limit_of_a_deployment_is_described() -> None:
     assert {item.name for item in fields(Deployment)} - names_on("files.md") == set()
+
+
+def test_every_key_of_a_query_map_and_column_of_its_samples_is_described() -> None:
+    keys = {item.name for item in fields(QueryMap)} | set(DEFAULT_GAUGES) | set(SAMPLE_COLUMNS)
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_finding_about_live_traffic_is_explained() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(importer.__file__).parent.glob("*.py")]
+    codes = {code for text in texts for code in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
+    assert len(codes) > 15
+    assert codes - names_on("how-it-works.md") == set()
 
 
 def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
@@ -72,8 +138,15 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     comparison = MetricComparison("mean_s", ONE, ONE, 0.1)
     checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
-    written = (STEP, fit, model, comparison, checked, report, ONE)
+    written = (STEP, fit, model, comparison, checked, report, ONE, CUT)
     keys = {key for item in written for key in item.to_dict()}
+    assert keys - names_on("files.md") == set()
+
+
+def test_every_key_of_a_comparison_is_described() -> None:
+    item = Difference("p95_s", "step", 1, ONE, ONE, ONE, ONE, 0.05, "unclear")
+    document = RecordingComparison((item,), ComparisonRule(), (), "", "", 1).to_dict()
+    keys = {key for part in (document, document["rule"], document["differences"][0]) for key in part} | {*SHARES}
     assert keys - names_on("files.md") == set()
 
 

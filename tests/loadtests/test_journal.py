@@ -1,10 +1,18 @@
-from dataclasses import fields
-
 import pytest
 
-from loadtests.journal import Journal, RequestRow, classify, count_rows, read_marks
-from loadtests.store import read_journal
-from loadtests.tables import REQUEST_COLUMNS
+from loadtests.journal import (
+    JOURNAL_COLUMNS,
+    PULSE_COLUMNS,
+    Journal,
+    Pulse,
+    RequestRow,
+    classify,
+    count_rows,
+    pulses_path,
+    read_marks,
+)
+from loadtests.journal_merge import read_lines
+from loadtests.tables import GENERATOR_COLUMNS, REQUEST_COLUMNS, SCHEDULE_COLUMNS
 
 
 def wrapping(inner):
@@ -34,10 +42,12 @@ def row(number):
 
 
 def test_the_journal_has_the_columns_of_the_requests_table():
-    assert [item.name for item in fields(RequestRow)] == list(REQUEST_COLUMNS)
+    assert list(RequestRow._fields) == list(JOURNAL_COLUMNS) == [*REQUEST_COLUMNS, *SCHEDULE_COLUMNS]
+    assert list(Pulse._fields) == list(PULSE_COLUMNS)
+    assert list(Pulse._fields)[: len(GENERATOR_COLUMNS)] == list(GENERATOR_COLUMNS)
 
 
-def test_rows_come_back_on_the_recording_s_clock_even_when_the_last_line_is_torn(tmp_path):
+def test_whole_rows_come_back_even_when_the_last_line_is_torn(tmp_path):
     path = tmp_path / "journal.csv"
     journal = Journal(path)
     for number in range(3):
@@ -46,11 +56,25 @@ def test_rows_come_back_on_the_recording_s_clock_even_when_the_last_line_is_torn
     journal.close()
     with path.open("a") as stream:
         stream.write("1000000003.0,3,3.5,0,3,3,GE")
-    table = read_journal(path, origin_s=-1.0)
-    assert table["finish_s"].tolist() == [1.5, 2.5, 3.5]
+    table = read_lines(path, JOURNAL_COLUMNS)
+    assert table["finish_s"].tolist() == [0.5, 1.5, 2.5]
     assert table["endpoint"].tolist() == ["/a,b"] * 3
-    assert {name: str(kind) for name, kind in table.dtypes.items()} == REQUEST_COLUMNS
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == JOURNAL_COLUMNS
+    assert table["due_s"].isna().all()
     assert count_rows(path) == 3
+
+
+def test_rows_of_workers_go_into_files_of_their_own_and_count(tmp_path):
+    journal = Journal(tmp_path / "journal.csv")
+    journal.add_from_worker("host_1", "1000000000.0,0.0,0.5,0,0,0,GET,/,200,served,5,10\r\n")
+    journal.add_from_worker("host_2", "")
+    journal.flush(Pulse(1.0, "master", 0, 0, 0.1, 0.0, 10, 1024, 1e9, "", "here", 1.0, 0))
+    journal.close()
+    journal.add_from_worker("host_1", "too late")
+    assert len(read_lines(tmp_path / "journal.host_1.csv", REQUEST_COLUMNS)) == 1
+    assert read_lines(tmp_path / "journal.host_2.csv", REQUEST_COLUMNS).empty
+    assert read_lines(pulses_path(tmp_path / "journal.csv"), PULSE_COLUMNS)["worker_id"].tolist() == ["master"]
+    assert count_rows(tmp_path / "journal.csv") == 1
 
 
 def test_marks_come_back_in_order_and_a_missing_journal_has_none(tmp_path):

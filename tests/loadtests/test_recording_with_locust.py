@@ -11,15 +11,19 @@ import pandas as pd
 import psutil
 import pytest
 
+from loadtests.conversion import recover_recording
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential
 from loadtests.foundation.errors import InputError, RunError
+from loadtests.journal import JOURNAL_COLUMNS, read_marks
+from loadtests.journal_merge import read_lines
 from loadtests.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
-from loadtests.store import read_journal, read_recording
+from loadtests.store import read_recording
 from loadtests.tables import REQUEST_COLUMNS
+from support.locust_runs import two_processes
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -123,6 +127,23 @@ def test_steps_cover_what_was_asked_for_and_windows_leave_the_ramps_out(recorded
         assert step.requests == sum(step.outcomes.values()) == len(recording.requests_in(step))
 
 
+def test_what_was_cut_of_a_plateau_is_at_least_the_planned_time_and_at_most_half(recorded):
+    recording, _, _ = recorded
+    settle_s = recording.manifest["plan"]["settle_s"]
+    for step in recording.steps:
+        begin_s = step.start_s - step.cut.seconds
+        assert settle_s - 1e-6 <= step.cut.seconds <= max(settle_s, 0.5 * (step.end_s - begin_s)) + 1e-6
+        finish = recording.requests["finish_s"]
+        assert step.cut.requests == int(((finish >= begin_s) & (finish < step.start_s)).sum())
+        assert step.cut.reason
+
+
+def test_steps_with_few_blocks_are_said_in_the_manifest(recorded):
+    recording, _, _ = recorded
+    said = [item["numbers"]["step"] for item in recording.manifest["findings"] if item["code"] == "few-blocks"]
+    assert said == [step.step for step in recording.steps if step.blocks < 20]
+
+
 def test_the_recording_reads_back_as_it_was_returned(recorded):
     recording, _, _ = recorded
     again = read_recording(recording.path)
@@ -193,7 +214,7 @@ def test_an_output_folder_in_use_is_refused_first(tmp_path):
         record("http://127.0.0.1:9", plan(), tmp_path)
 
 
-def test_a_server_without_gauges_is_recorded_with_an_empty_table(tmp_path):
+def test_of_a_server_without_gauges_only_the_processor_time_is_known(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -204,7 +225,8 @@ def test_a_server_without_gauges_is_recorded_with_an_empty_table(tmp_path):
             recording = record(f"http://127.0.0.1:{port}", short, tmp_path / "out")
         finally:
             server.terminate()
-    assert recording.gauges.empty
+    assert recording.gauges["server_cpu_s"].is_monotonic_increasing
+    assert recording.gauges.drop(columns=["time_s", "server_cpu_s"]).isna().all(axis=None)
     assert recording.deployment == Deployment()
     assert set(recording.requests["outcome"]) == {"served"}
 
@@ -269,18 +291,26 @@ def test_locust_ends_when_its_parent_is_killed(tmp_path):
     script = (
         "import sys\n"
         "from loadtests import Exponential, LoadPlan, record\n"
-        "record(sys.argv[1], LoadPlan((5,), 60.0, Exponential(0.05)), sys.argv[2])\n"
+        "record(sys.argv[1], LoadPlan((5, 8) + 20 * (9,), 2.0, Exponential(0.05)), sys.argv[2])\n"
     )
     out = tmp_path / "out"
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         with subprocess.Popen([sys.executable, "-c", script, server.host, str(out)]) as running:
             deadline = time.monotonic() + 30
-            while not (out / "locust/journal.csv").is_file():
+            while not any(mark.step == 3 for mark in read_marks(out / "locust/journal.csv")):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             children = psutil.Process(running.pid).children()
             running.kill()
         assert psutil.wait_procs(children, timeout=15)[1] == []
+    recording = recover_recording(out)
+    assert [step.users for step in recording.steps][:2] == [5, 8]
+    assert "interrupted in it" in recording.manifest["left_out"][-1]["reason"]
+    codes = [finding["code"] for finding in recording.manifest["findings"]]
+    assert [code for code in codes if code != "few-blocks"] == ["interrupted"]
+    assert recording.manifest["findings"][0]["numbers"] == {"missing_s": 0.0}
+    assert recording.manifest["totals"]["locust"] == recording.manifest["totals"]["journal"]
+    assert not recording.gauges.empty
 
 
 def test_stock_locust_runs_our_locustfile_without_our_command(tmp_path):
@@ -337,26 +367,27 @@ def test_each_of_several_processes_writes_a_journal_of_its_own(tmp_path):
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
                       "--spawn-rate", "6", "--run-time", "3s", "--journal", "journal.csv", "--json-file", "report",
-                      "--processes", "2", "--exit-code-on-error", "0")  # fmt: skip
+                      *two_processes(), "--exit-code-on-error", "0")  # fmt: skip
     assert done.returncode == 0, done.stderr
     files = sorted(path for path in tmp_path.glob("journal*.csv") if not path.name.endswith(".marks.csv"))
-    tables = [read_journal(path, 0.0) for path in files]
+    files.remove(tmp_path / "journal.generator.csv")
+    tables = [read_lines(path, JOURNAL_COLUMNS) for path in files]
     assert len(files) == 3
     assert sorted(len(table) > 0 for table in tables) == [False, True, True]
     assert len(pd.read_csv(tmp_path / "journal.csv")) == 0
     rows = pd.concat(tables)
     assert len(rows) == locust_total(tmp_path / "report.json") > 50
-    assert all(len(line.split(",")) == len(REQUEST_COLUMNS) for path in files for line in path.read_text().splitlines())
+    assert all(len(line.split(",")) == len(JOURNAL_COLUMNS) for path in files for line in path.read_text().splitlines())
     assert set(rows["worker_id"]) == {"0", "1"}
     assert not rows.duplicated(["worker_id", "user_id", "cycle"]).any()
     assert len(list(tmp_path.glob("*.marks.csv"))) == 1
 
 
-@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+@pytest.mark.parametrize("processes", [tuple, two_processes])
 def test_a_journal_of_an_earlier_run_is_never_overwritten(tmp_path, processes):
     (tmp_path / "journal.csv").write_text("precious\n")
     done = locust(tmp_path, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--users", "2",
-                  "--run-time", "20s", "--journal", "journal.csv", *processes)  # fmt: skip
+                  "--run-time", "20s", "--journal", "journal.csv", *processes())  # fmt: skip
     assert done.returncode != 0
     assert "The journal journal.csv exists already; name another with --journal" in done.stderr
     assert (tmp_path / "journal.csv").read_text() == "precious\n"

@@ -29,7 +29,7 @@ from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS
 def folder(tmp_path, request_table):
     table = request_table(np.linspace(0.1, 10, 400), np.full(400, 0.05))
     steps = summarise_steps(table, [Window(1, 10, 2.0, 10.0)], think="exponential:0.2")
-    gauges = pd.DataFrame([[1.0, 1.0, 10.0, 0.0, 5.0, 0.3]], columns=list(GAUGE_COLUMNS))
+    gauges = pd.DataFrame([[1.0, 1.0, 10.0, 0.0, 5.0, 0.3, 0.4]], columns=list(GAUGE_COLUMNS))
     path = tmp_path / "recording"
     write_recording(path, Recording(Deployment(workers=5), steps, table, gauges, {"seed": 3}))
     return path
@@ -106,7 +106,7 @@ def test_an_interrupted_recording_says_how_much_is_there_and_what_to_do(tmp_path
     journal = Journal(tmp_path / JOURNAL)
     journal.add(RequestRow(0.0, 1.0, 2.0, "0", 0, 0, "GET", "/a", 200, "served", 1, 5))
     journal.close()
-    with pytest.raises(InputError, match=r"incomplete.*journal.*holds 1 requests; record again"):
+    with pytest.raises(InputError, match=r"incomplete.*journal.*holds 1 requests; `capacity recover .*or record again"):
         read_recording(tmp_path)
 
 
@@ -174,6 +174,9 @@ STEP_CHANGES = [
     ({"metrics": {"p95_s": 5}}, "steps.json, entry 0"),
     ({"metrics": []}, "steps.json, entry 0"),
     ({"gap_mean_s": "long"}, "steps.json, entry 0"),
+    ({"blocks": -1}, "blocks"),
+    ({"cut": {"seconds": 1.0}}, "the key 'requests' is missing"),
+    ({"cut": 3}, "steps.json, entry 0"),
 ]
 
 

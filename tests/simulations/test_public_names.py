@@ -9,17 +9,23 @@ import loadtests
 import simulations
 
 LOADTESTS = {
-    "Constant", "Deployment", "Empirical", "Exponential", "Gamma", "Interval", "LoadPlan", "LoadStep", "LogNormal",
-    "Mixture", "Pareto", "Progress", "Recording", "StagingOptions", "Uniform", "Weibull", "parse_distribution",
-    "read_deployment", "read_recording", "record", "start_staging",
+    "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
+    "Gamma", "Header", "ImportOptions", "Interval", "LatencyHistogram", "LoadGenerator", "LoadPlan", "LoadShape",
+    "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer",
+    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "TrustReport", "Uniform", "Weibull",
+    "check_recording", "compare_steps", "import_locust", "import_prometheus", "merge_histograms", "parse_abort",
+    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
+    "read_fault_script", "read_histograms", "read_query_map", "read_recording", "read_service_log", "record",
+    "recover_recording", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
-    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "Constant", "CurveFeature", "Deployment",
-    "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange", "LoadPrediction",
-    "LoadStep", "LogNormal", "Mixture", "Objective", "OpenWorkload", "PairedComparison", "Pareto", "Precision",
-    "ProfileWorkload", "Quantity", "Recording", "ReplicationPlan", "RequestClass", "ResourceUse", "Retries",
-    "ServerModel", "SessionWorkload", "SimulationResult", "SweepSize", "TraceWorkload", "Uniform", "ValidationReport",
-    "Weibull", "calibrate", "capacity_of_fit", "compare_models", "find_capacity", "judge", "model_draws",
+    "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "ComparisonRule", "Constant", "CurveFeature",
+    "Deployment", "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange",
+    "LoadPrediction", "LoadStep", "LogNormal", "Mixture", "ModelComparison", "Objective", "OpenWorkload",
+    "PairedComparison", "Pareto", "Precision", "ProfileWorkload", "Quantity", "Recording", "RecordingComparison",
+    "ReplicationPlan", "RequestClass", "ResourceUse", "Retries", "ServerModel", "SessionWorkload", "SimulationResult",
+    "SweepSize", "TraceWorkload", "Uniform", "ValidationReport", "Weibull", "calibrate", "capacity_of_fit",
+    "compare_fits", "compare_models", "compare_recordings", "find_capacity", "judge", "model_draws",
     "parse_distribution", "predict_curve", "predict_load", "predict_window", "read_deployment", "read_recording",
     "record", "simulate", "sweep_load", "validate_model",
 }  # fmt: skip

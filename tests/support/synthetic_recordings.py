@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from loadtests.foundation.distributions import Distribution
-from loadtests.recording import Recording
+from loadtests.recording import LoadStep, Recording
 from loadtests.steady_state import Window, summarise_steps
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
@@ -33,9 +33,18 @@ def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: 
 
 
 def record_model(
-    model: ServerModel, users: Sequence[int], think: Distribution, window_s: float = 20.0, seed: int = 7
+    model: ServerModel,
+    users: Sequence[int],
+    think: Distribution,
+    window_s: float = 20.0,
+    seed: int = 7,
+    *,
+    summarised: bool = True,
 ) -> Recording:
-    """Each level is an independent run, as long as a real step, with the warm-up cut."""
+    """Each level is an independent run, as long as a real step, with the warm-up cut.
+
+    Not `summarised`, its steps have no metrics: for studies of what is computed from the requests alone.
+    """
     frames, windows, offset_s = [], [], 0.0
     for step, count in enumerate(users, start=1):
         workload = ClosedWorkload(count, think)
@@ -45,4 +54,12 @@ def record_model(
         windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
         offset_s += warm_up_s + window_s + 60.0
     requests = pd.concat(frames, ignore_index=True)
-    return Recording(model.deployment, summarise_steps(requests, windows, think=think.text()), requests)
+    if summarised:
+        return Recording(model.deployment, summarise_steps(requests, windows, think=think.text()), requests)
+    steps = tuple(_bare_step(requests, window, think.text()) for window in windows)
+    return Recording(model.deployment, steps, requests)
+
+
+def _bare_step(requests: pd.DataFrame, window: Window, think: str) -> LoadStep:
+    inside = (requests["finish_s"] >= window.start_s) & (requests["finish_s"] < window.end_s)
+    return LoadStep(window.step, window.users, window.start_s, window.end_s, int(inside.sum()), {}, think=think)

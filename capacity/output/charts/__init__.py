@@ -1,6 +1,10 @@
 """Charts: functions that take a result and axes, and return the axes. The only place that loads matplotlib."""
 
-from capacity.output.charts.measurement import plot_capacity_curve, plot_load_test_fit
+from capacity.output.charts.comparison import plot_comparison
+from capacity.output.charts.measurement import plot_capacity_curve, plot_load_test_fit, plot_steady_windows
 from capacity.output.charts.planning import plot_growth_capacity, plot_timeline
 
-__all__ = ["plot_capacity_curve", "plot_growth_capacity", "plot_load_test_fit", "plot_timeline"]
+__all__ = [
+    "plot_capacity_curve", "plot_comparison", "plot_growth_capacity", "plot_load_test_fit", "plot_steady_windows",
+    "plot_timeline",
+]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 
 from capacity.output.charts.style import BLUE, GREY, ORANGE, VERMILION, amount_axis, legend_below, new_axes, tidy
 from loadtests.foundation.errors import InputError
@@ -25,6 +26,8 @@ _LABELS = {
     "p99_s": ("99th percentile of residence time (ms)", 1e3),
 }
 
+
+_Floats = NDArray[np.float64]
 
 _LOADS = {Quantity.RPS: "arrival rate (requests per second)"}
 
@@ -124,6 +127,75 @@ def plot_capacity_curve(
     axes.set_title("Capacity of one instance", loc="left")
     legend_below(axes, axes.get_legend_handles_labels()[0])
     return axes
+
+
+def plot_steady_windows(recording: Recording, *, ax: Axes | None = None) -> Axes:
+    """Requests per second and P95 of served requests, second by second, with what does not count shaded.
+
+    Parameters
+    ----------
+    recording : Recording
+        One with single requests.
+    ax : Axes, optional
+        Where to draw; default: a new figure. The P95 has an axis of its own on the right.
+
+    Raises
+    ------
+    InputError
+        When the recording has no single requests.
+    """
+    if recording.requests.empty:
+        raise InputError("The recording has no single requests, so nothing can be drawn second by second.")
+    axes = new_axes(ax)
+    seconds, rate, p95_ms = _per_second(recording)
+    _shade(axes, recording.steps, float(seconds[-1]) + 1.0)
+    axes.step(seconds, rate, where="post", color=BLUE, linewidth=1.2, label="requests per second")
+    for step in recording.steps:
+        axes.text(
+            (step.start_s + step.end_s) / 2, 1.0, f"{step.users:,} users", ha="center", va="bottom", fontsize=9,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    times = axes.twinx()
+    times.step(seconds, p95_ms, where="post", color=VERMILION, linewidth=1.2, label="P95 of served requests")
+    amount_axis(times, "95th percentile of residence time (ms)")
+    times.spines["top"].set_visible(False)
+    axes.set_xlabel("time since the start of the recording (s)")
+    amount_axis(axes, "requests per second")
+    axes.set_xlim(0, float(seconds[-1]) + 1.0)
+    tidy(axes)
+    axes.set_title("Steady windows", loc="left", pad=18)
+    legend_below(axes, [*axes.get_legend_handles_labels()[0], *times.get_legend_handles_labels()[0]])
+    return axes
+
+
+def _per_second(recording: Recording) -> tuple[_Floats, _Floats, _Floats]:
+    """Begin of each second, requests that finished in it, and the P95 (ms) of those served; NaN without any."""
+    requests = recording.requests
+    finish = requests["finish_s"].to_numpy(dtype=float)
+    second = np.floor(np.maximum(finish, 0.0)).astype(np.int64)
+    seconds = np.arange(int(second.max()) + 1)
+    times_ms = (requests["finish_s"] - requests["start_s"])[requests["outcome"] == "served"] * 1e3
+    p95_ms = times_ms.groupby(second[requests["outcome"] == "served"]).quantile(0.95).reindex(seconds)
+    rate = np.bincount(second, minlength=seconds.size).astype(float)
+    return seconds.astype(float), rate, p95_ms.to_numpy(dtype=float)
+
+
+def _shade(axes: Axes, steps: Collection[LoadStep], end_s: float) -> None:
+    """Grey where no window is, hatched where the users were running but had not settled."""
+    ordered = sorted(steps, key=lambda step: step.start_s)
+    cuts = [0.0 if step.cut is None else step.cut.seconds for step in ordered]
+    starts = [0.0, *(step.end_s for step in ordered)]
+    ends = [*(step.start_s - cut for step, cut in zip(ordered, cuts, strict=True)), end_s]
+    ramps = [(start, end) for start, end in zip(starts, ends, strict=True) if end > start]
+    warm_ups = [(step.start_s - cut, step.start_s) for step, cut in zip(ordered, cuts, strict=True) if cut > 0]
+    for spans, colour, hatch, label in (
+        (ramps, GREY, None, "ramp, or no steady window"), (warm_ups, ORANGE, "///", "warm-up, cut"),
+    ):  # fmt: skip
+        for place, (start, end) in enumerate(spans):
+            axes.axvspan(
+                start, end, facecolor=colour, alpha=0.25, hatch=hatch, edgecolor=colour, linewidth=0,
+                label=label if place == 0 else None,
+            )  # fmt: skip
 
 
 def _label_of(metric: str) -> tuple[str, float]:

@@ -95,6 +95,8 @@ def test_locustfile_names_an_existing_file(capsys: pytest.CaptureFixture[str]) -
         assert Path(capsys.readouterr().out.strip()).is_file()
 
 
+RECORD = ["record", "--host", "http://127.0.0.1:9", "--out", "r"]
+
 BAD = [
     (["instances", "--peak", "7000", "--instance-capacity", "0"], "above 0"),
     (["instances", "--peak", "3350,5", "--instance-capacity", "10"], "--peak is '3350,5'; write it without commas"),
@@ -117,6 +119,17 @@ BAD = [
     (["validate", "absent.json", "--against", "absent"], "absent.json"),
     (["record", "--host", "http://127.0.0.1:9", "--users", "5,x", "--out", "r"], "5,x"),
     (["record", "--host", "nowhere", "--users", "5", "--out", "r"], "nowhere"),
+    ([*RECORD], "Give either --users"),
+    ([*RECORD, "--users", "5", "--shape", "soak:5:5s"], "Give either --users"),
+    ([*RECORD, "--shape", "wave:5"], "replay:FILE:PEAK:SPEED"),
+    ([*RECORD, "--shape", "replay:absent.csv:5:60"], "absent.csv"),
+    ([*RECORD, "--shape", "breakpoint:5:5:5s"], "nothing stops it"),
+    ([*RECORD, "--users", "5", "--mix", "guide", "--request", "GET /"], "either --request or --mix"),
+    ([*RECORD, "--users", "5", "--mix", "mine"], "one of guide"),
+    ([*RECORD, "--users", "5", "--pacing", "often"], "poisson:RATE"),
+    ([*RECORD, "--users", "5", "--header", "Authorization: abc"], "env:VARIABLE"),
+    ([*RECORD, "--users", "5", "--abort-if", "slow"], "error-rate>5%"),
+    ([*RECORD, "--users", "5", "--ca", "absent.pem"], "absent.pem"),
     (["record", "--host", "http://127.0.0.1:9", "--users", "5", "--step-time", "-3s", "--out", "r"], "-3s"),
     (["record", "--host", "http://127.0.0.1:9", "--users", "5", "--think", "sometimes", "--out", "r"], "sometimes"),
     (["staging", "--port", "99999"], "99999"),

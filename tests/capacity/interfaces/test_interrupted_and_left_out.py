@@ -17,7 +17,8 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.errors import RunError
 from loadtests.foundation.intervals import Interval
 from loadtests.journal import Journal, RequestRow
-from loadtests.recording import STEP_METRICS, LoadStep, Recording
+from loadtests.recording import STEP_METRICS, Cut, LoadStep, Recording
+from loadtests.steady_state import PLANNED_SETTLING
 from loadtests.store import JOURNAL
 
 ONE = Interval(1.0, 1.0, 1.0)
@@ -57,6 +58,21 @@ def test_what_a_step_cannot_tell_is_a_dash(capsys: pytest.CaptureFixture[str]) -
     assert " - " in shown
 
 
+def test_what_was_cut_and_why_is_printed_with_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    planned, settled = recording_of(1, 2).steps
+    steps = (
+        replace(planned, blocks=40, cut=Cut(2.5, 70, PLANNED_SETTLING)),
+        replace(settled, blocks=9, cut=Cut(11.5, 1_234, "transient in mean residence time")),
+    )
+    print_recording(replace(recording_of(1, 2), steps=steps))
+    said = capsys.readouterr()
+    assert "2.5 s" in said.out
+    assert "11.5 s" in said.out
+    assert "Step 2: 11.5 s and 1,234 requests cut; transient in mean residence time." in said.err
+    assert "Step 1" not in said.err
+    assert "fewer than 20 independent stretches of time (how many): 2 (9)." in said.err
+
+
 def test_a_recording_without_steps_is_an_error(
     recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,3 +106,19 @@ def test_the_demo_does_not_go_on_without_its_held_out_step(tmp_path: Path) -> No
     dropped = replace(recording_of(1, 2), manifest={"left_out": missing})
     with pytest.raises(RunError, match=rf"Step {HELD_OUT_STEP} \(240 users\).*{REASON}"):
         check_held_out_step(dropped, tmp_path)
+
+
+def test_a_folder_without_a_test_cannot_be_recovered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recover", str(tmp_path)]) == 2
+    assert "holds no journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--processes", "0"], "processes"), (["--locustfile", "none.py"], "The locustfile none.py does not exist")],
+)
+def test_a_load_generator_that_cannot_be_is_refused(
+    recorded: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert run([*RECORD, *options]) == 2
+    assert said in capsys.readouterr().err

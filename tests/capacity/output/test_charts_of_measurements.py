@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib as mpl
 import pytest
 
 from capacity import charts
 from capacity.output.charts.style import new_figure
+from loadtests import compare_steps
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
-from loadtests.recording import Recording
+from loadtests.recording import Cut, Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.model.server_model import ServerModel
 from support.synthetic_recordings import record_model
@@ -46,6 +48,23 @@ def test_a_capacity_curve_marks_the_capacity_with_its_interval(recording: Record
     assert axes.get_ylabel() == "requests per second"
 
 
+def test_what_was_cut_is_shaded_apart_from_ramps(recording: Recording) -> None:
+    _, (axes,) = new_figure()
+    cut = [replace(step, cut=Cut(0.5, 10, "planned settling time")) for step in recording.steps]
+    assert charts.plot_steady_windows(replace(recording, steps=tuple(cut)), ax=axes) is axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels.count("warm-up, cut") == 1
+    assert "(s)" in axes.get_xlabel()
+    spans = [patch for patch in axes.patches if patch.get_hatch() == "///"]
+    assert [span.get_x() + span.get_width() for span in spans] == pytest.approx([step.start_s for step in cut])
+    assert [text.get_text() for text in axes.texts] == [f"{step.users} users" for step in cut]
+
+
+def test_a_recording_without_single_requests_has_no_seconds_to_draw(recording: Recording) -> None:
+    with pytest.raises(InputError, match="no single requests"):
+        charts.plot_steady_windows(replace(recording, requests=recording.requests.iloc[:0]))
+
+
 @pytest.mark.parametrize("metric", ["latency", ""])
 def test_an_unknown_metric_is_named(recording: Recording, metric: str) -> None:
     with pytest.raises(InputError, match="cannot be drawn"):
@@ -60,3 +79,23 @@ def test_without_axes_a_chart_opens_a_pyplot_figure(recording: Recording) -> Non
     axes = draw(CapacityCurve.from_steps(recording.steps))
     assert pyplot.gcf() is axes.figure  # type: ignore[attr-defined]
     pyplot.close("all")
+
+
+def test_a_comparison_shows_harm_to_the_right_and_every_judged_difference(recording: Recording) -> None:
+    slower = ServerModel(Deployment(workers=8, queue_capacity=8), Exponential(0.1), 0.001)
+    found = compare_steps(recording, record_model(slower, (10, 30, 80), Exponential(0.2), window_s=5.0))
+    _, (axes,) = new_figure()
+    assert charts.plot_comparison(found, ax=axes) is axes
+    labels = [item.get_text() for item in axes.get_yticklabels()]
+    assert len(labels) == len(found.judged)
+    assert {"goodput, 80 users", "P95, all steps"} <= set(labels)
+    assert axes.get_title(loc="left") == "Two recordings: worse"
+    middles = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert middles
+    assert min(middles) > 5
+
+
+def test_a_comparison_in_which_nothing_was_judged_is_not_drawn(recording: Recording) -> None:
+    nothing = replace(compare_steps(recording, recording), differences=())
+    with pytest.raises(InputError, match="Nothing was judged"):
+        charts.plot_comparison(nothing)

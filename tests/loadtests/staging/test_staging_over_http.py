@@ -73,7 +73,13 @@ def test_a_burst_of_200_never_gets_more_than_the_gate_admits(tmp_path):
     statuses = Counter(status for status, _, _ in answers)
     assert set(statuses) == {200, 503}
     assert metrics["ccu"]["peak_in_flight"] == metrics["ccu"]["gate"] == 25
-    assert metrics["requests"] == {"total": 200, "served": statuses[200], "shed": statuses[503], "failed": 0}
+    assert metrics["requests"] == {
+        "total": 200,
+        "served": statuses[200],
+        "shed": statuses[503],
+        "rate_limited": 0,
+        "failed": 0,
+    }
     assert metrics["error_rate"] == pytest.approx(statuses[503] / 200)
     assert len(log_rows(log)) == statuses[200] >= 25
 

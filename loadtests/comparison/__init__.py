@@ -1,0 +1,1 @@
+"""Did this release get worse? Two recordings, step by step, with intervals and a verdict by margin."""

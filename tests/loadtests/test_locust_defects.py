@@ -1,0 +1,197 @@
+"""Defects of Locust's own outputs, each beside a recording of the same run that is right."""
+
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loadtests.deployment import Deployment
+from loadtests.staging.options import StagingOptions
+from loadtests.staging.process import start_staging
+from loadtests.store import read_recording
+from support.locust_runs import finish, locust_total, our, start_locust, two_processes, wait_for_rows
+
+pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
+
+DEPLOYMENT = Deployment(max_ccu=30, utilization_percent=67, workers=5, queue_capacity=5, db_pool=3)
+NATIVE_LOGGER = """
+from locust import events
+from locust.contrib.csv_request_logger import CsvRequestLogger
+
+logger = CsvRequestLogger("native.csv")
+
+@events.init.add_listener
+def register(environment, **_):
+    logger.register(environment)
+"""
+COUNT_AT_QUITTING = """
+from locust import events
+
+counted = []
+
+@events.request.add_listener
+def count(**_):
+    counted.append(1)
+
+@events.quitting.add_listener
+def tell(**_):
+    with open("at_quitting.txt", "a") as file:
+        file.write(f"{len(counted)}\\n")
+"""
+
+
+class Run:
+    """A run of stock Locust with all its own files and our recording of it."""
+
+    def __init__(self, folder, host, *words, end_by=None):
+        process = start_locust(
+            folder, "-f", f"{our('locustfile.py')},extra.py", "-H", host, "--csv", "native", "--json-file", "report",
+            "--recording", "out", *words,
+        )  # fmt: skip
+        if end_by is not None:
+            wait_for_rows(folder / "out", 40)
+            os.kill(process.pid, end_by)
+        self.code, self.said = finish(process)
+        self.folder = folder
+        self.recording = read_recording(folder / "out")
+        self.requests = self.recording.requests
+        self.report = json.loads((folder / "report.json").read_text())
+
+    @property
+    def total(self):
+        return locust_total(self.folder / "report.json")
+
+    def native(self, name):
+        return pd.read_csv(self.folder / f"native_{name}.csv")
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """A heavy step that the gate turns mostly away, then a light one; each served request takes 0.25 s."""
+    folder = tmp_path_factory.mktemp("staged")
+    (folder / "extra.py").write_text(NATIVE_LOGGER)
+    with start_staging(StagingOptions(DEPLOYMENT, "uniform:0.2:0.3")) as server:
+        return Run(
+            folder, server.host, "--step-users", "40,3", "--step-time", "4s", "--hold-time", "0.7s",
+            "--think", "uniform:0.05:0.15", "--spawn-rate", "20", "--stop-timeout", "2",
+        )  # fmt: skip
+
+
+def test_the_csv_lacks_the_last_second(staged):
+    aggregated = staged.native("stats").set_index("Name").loc["Aggregated", "Request Count"]
+    assert aggregated < staged.total
+    assert len(staged.requests) == staged.total
+
+
+def test_percentiles_of_the_csv_mix_503s_with_served_requests(staged):
+    blended_s = staged.native("stats").set_index("Name").loc["Aggregated", "50%"] / 1e3
+    heavy = staged.recording.steps[0]
+    assert heavy.metrics["shed_rate"].mid > 0.5
+    assert blended_s < 0.1
+    assert heavy.metrics["p50_s"].mid > 0.19
+    served = staged.requests[staged.requests["outcome"] == "served"]
+    assert (served["finish_s"] - served["start_s"]).min() > 0.19
+
+
+def test_times_above_100_ms_are_rounded_to_two_digits_in_the_report(staged):
+    times = {int(float(time)) for entry in staged.report for time in entry["response_times"]}
+    assert all(time % 10 == 0 for time in times if time >= 100)
+    ours_ms = (staged.requests["finish_s"] - staged.requests["start_s"]) * 1e3
+    slow_ms = ours_ms[ours_ms >= 100]
+    assert slow_ms.nunique() > 2 * len([time for time in times if time >= 100])
+    assert (np.rint(slow_ms) % 10 != 0).mean() > 0.5
+
+
+def test_percentiles_of_the_history_are_cumulative_since_the_start(staged):
+    """Near the end of the light step, in which nobody is turned away, it still tells of the heavy one."""
+    last = staged.native("stats_history").iloc[-1]
+    light = staged.recording.steps[-1]
+    assert last["User Count"] <= 3
+    assert float(last["50%"]) < 100
+    assert light.metrics["p50_s"].mid > 0.19
+    assert light.metrics["shed_rate"].mid == 0
+    assert last["Total Failure Count"] > 0
+
+
+def test_requests_a_second_of_the_history_are_smoothed_over_ten_seconds(staged):
+    last = staged.native("stats_history").iloc[-1]
+    light = staged.recording.steps[-1]
+    assert last["Requests/s"] > 3 * light.metrics["throughput_rps"].mid
+    length_s = light.end_s - light.start_s
+    assert light.metrics["throughput_rps"].mid == pytest.approx(light.requests / length_s)
+
+
+def test_a_503_of_a_healthy_gate_fails_the_run(staged):
+    assert staged.code == 1
+    assert set(staged.requests["outcome"]) == {"served", "shed"}
+    assert sum(entry["num_failures"] for entry in staged.report) == (staged.requests["outcome"] == "shed").sum()
+    assert {item["code"] for item in staged.recording.manifest["findings"]} <= {"few-blocks"}
+
+
+def test_users_come_in_bursts_once_a_second_and_stay_outside_of_the_steady_window(staged):
+    heavy = staged.recording.steps[0]
+    begun = staged.requests[staged.requests["start_s"] < 4.0]
+    first = begun.groupby("user_id")["start_s"].min()
+    bursts = sorted(first.round(0).unique())
+    assert len(first) == 40
+    assert len(bursts) <= 3
+    assert heavy.start_s > first.max()
+    assert staged.recording.manifest["ramps"][0]["seconds"] > 0.8
+
+
+def test_the_user_count_is_not_the_number_of_requests_in_flight(staged):
+    heavy = staged.recording.steps[0]
+    moments = np.linspace(heavy.start_s, heavy.end_s, 50)
+    starts, ends = (staged.requests[name].to_numpy() for name in ("start_s", "finish_s"))
+    in_flight = [((starts <= at) & (ends > at)).sum() for at in moments]
+    assert staged.native("stats_history")["User Count"].max() == 40
+    assert max(in_flight) < 40
+    assert staged.requests["users"].max() == 40
+
+
+@pytest.fixture(scope="module")
+def parallel(tmp_path_factory):
+    """Two processes with Locust's request logger."""
+    folder = tmp_path_factory.mktemp("parallel")
+    (folder / "extra.py").write_text(NATIVE_LOGGER)
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
+        return Run(
+            folder, server.host, "--users", "10", "--spawn-rate", "10", "--run-time", "4s",
+            "--think", "constant:30ms", *two_processes(),
+        )  # fmt: skip
+
+
+def test_the_request_logger_corrupts_its_file_under_several_processes(parallel):
+    with (parallel.folder / "native.csv").open(newline="", errors="replace") as file:
+        rows = list(csv.reader(file))[1:]
+    whole = [row for row in rows if len(row) == 7 and row[0] and row[2] == "/api/users"]
+    assert len(whole) < parallel.total
+    assert len(parallel.requests) == parallel.total
+    assert {item["code"] for item in parallel.recording.manifest["findings"]} <= {"few-blocks"}
+
+
+def test_a_count_at_quitting_lacks_the_requests_that_finish_while_locust_stops(tmp_path):
+    """Ended by a signal, Locust says that it is quitting while its users still run."""
+    (tmp_path / "extra.py").write_text(COUNT_AT_QUITTING)
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.3")) as server:
+        run = Run(
+            tmp_path, server.host, "--users", "8", "--spawn-rate", "8", "--think", "constant:10ms",
+            "--stop-timeout", "3", end_by=signal.SIGTERM,
+        )  # fmt: skip
+    first = int((tmp_path / "at_quitting.txt").read_text().splitlines()[0])
+    assert first < run.total
+    assert len(run.requests) == run.total
+
+
+def test_the_master_s_total_lacks_the_requests_that_workers_finish_after_half_a_second(tmp_path):
+    """Without our listener; that the recording has them is the case above, and of two processes elsewhere."""
+    log = tmp_path / "service.csv"
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:1.5", service_log=log)) as server:
+        words = ("-f", our("locustfile.py"), "-H", server.host, "--users", "4", "--spawn-rate", "4", "--run-time", "4s")
+        more = ("--think", "constant:10ms", "--stop-timeout", "5", *two_processes(), "--json-file", "report")
+        _, said = finish(start_locust(tmp_path, *words, *more))
+    assert locust_total(tmp_path / "report.json") < len(pd.read_csv(log)), said

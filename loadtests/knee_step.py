@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights
+from loadtests.correlation import variance_of_mean
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from loadtests.foundation.seeds import generator
-from loadtests.steady_state import Window, number_of_blocks
+from loadtests.steady_state import Window
+from loadtests.step_metrics import Blocks, WindowRows, influences, metrics_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -86,14 +86,14 @@ class P95Evidence:
         counts as far beyond any limit.
     spread : float
         Standard error of the logarithm.
-    blocks : int
+    blocks : float
         Blocks of time that the standard error was estimated from.
     """
 
     users: int
     excess: float
     spread: float
-    blocks: int
+    blocks: float
     clear: float = 0.1
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class KneeStep:
         Seconds of steady load that were judged.
     requests, bad : int
         Requests that finished in the window, and those of them that did not end served.
-    blocks : int
+    blocks : float
         Blocks of time that the noise was estimated from.
     p95_s : float
         Of served requests; NaN where hardly any was served.
@@ -168,7 +168,7 @@ class KneeStep:
     window_s: float
     requests: int
     bad: int
-    blocks: int
+    blocks: float
     p95_s: float
     p95_log_spread: float
     dispersion: float
@@ -268,52 +268,47 @@ def usual_dispersion(steps: Sequence[KneeStep]) -> float:
     return max(float(np.median(known)), _USUAL_DISPERSION) if known else _USUAL_DISPERSION
 
 
-def measure_step(requests: pd.DataFrame, window: Window, *, seed: int = 1) -> KneeStep:
-    """What the requests of one steady window show, with the noise of a block bootstrap.
+def measure_step(requests: pd.DataFrame, window: Window) -> KneeStep:
+    """What the requests of one steady window show, with the noise of its blocks of time.
 
     Parameters
     ----------
     requests : pandas.DataFrame
         Rows of a requests table that finished inside the window.
     window : Window
-    seed : int
 
     Returns
     -------
     KneeStep
     """
-    finish = requests["finish_s"].to_numpy(dtype=float)
-    residence_s = finish - requests["start_s"].to_numpy(dtype=float)
-    served = requests["outcome"].to_numpy(dtype=str) == "served"
-    blocks = number_of_blocks(window, len(requests))
-    block = np.clip(((finish - window.start_s) / window.length_s * blocks).astype(np.int64), 0, blocks - 1)
-    weights = resampled_weights(blocks, generator(seed, window.step))
-    p95_s, spread = _p95(weights, residence_s[served], block[served])
-    dispersion = _dispersion(weights, ~served, block)
-    bad = int(np.count_nonzero(~served))
-    return KneeStep(window.users, window.length_s, len(requests), bad, blocks, p95_s, spread, dispersion)
+    rows = WindowRows.of(requests, window.users, window.start_s, window.length_s)
+    rows = replace(rows, shed=~rows.served)  # whatever did not end served counts as one kind here
+    metrics, blocks = metrics_of(rows, LEVEL)
+    p95_s, spread = _p95(rows, metrics["p95_s"], blocks)
+    return KneeStep(
+        users=window.users,
+        window_s=window.length_s,
+        requests=len(requests),
+        bad=int(np.count_nonzero(rows.shed)),
+        blocks=blocks.number,
+        p95_s=p95_s,
+        p95_log_spread=spread,
+        dispersion=_dispersion(rows, blocks),
+    )
 
 
-def _p95(weights: Floats, times: Floats, block: NDArray[np.int64]) -> tuple[float, float]:
+def _p95(rows: WindowRows, interval: Interval, blocks: Blocks) -> tuple[float, float]:
     """The percentile and the standard error of its logarithm, with 1 % from run to run in it."""
-    if len(times) < _FEWEST_SERVED:
+    if np.count_nonzero(rows.served) < _FEWEST_SERVED or interval.low <= 0:
         return math.nan, math.nan
-    draws = quantile_draws(weights, times, block, [_P95])[:, 0]
-    spread = float(np.nanstd(np.log(np.maximum(draws, 1e-9)))) * _few_blocks(weights)
-    return float(np.quantile(times, _P95)), math.hypot(spread, _RUN_TO_RUN_CV)
+    reach = max(interval.mid / interval.low, interval.high / interval.mid)
+    return interval.mid, math.hypot(math.log(reach) / blocks.t_factor(interval.level), _RUN_TO_RUN_CV)
 
 
-def _dispersion(weights: Floats, bad: Flags, block: NDArray[np.int64]) -> float:
-    total, hits = len(bad), int(np.count_nonzero(bad))
-    if hits in (0, total):
+def _dispersion(rows: WindowRows, blocks: Blocks) -> float:
+    series = influences(rows).get("shed_rate")
+    if series is None:
         return math.nan
-    bad_in, all_in = (np.bincount(block[rows], minlength=weights.shape[1]) for rows in (bad, np.ones_like(bad)))
-    variance = float(np.nanvar(ratio_draws(weights, bad_in.astype(float), all_in.astype(float))))
-    share = hits / total
-    return max(variance * _few_blocks(weights) ** 2 * total / (share * (1.0 - share)), 1.0)
-
-
-def _few_blocks(weights: Floats) -> float:
-    """A bootstrap over k blocks makes the spread too small by sqrt((k - 1) / k)."""
-    blocks = weights.shape[1]
-    return math.sqrt(blocks / (blocks - 1))
+    total, share = rows.shed.size, float(rows.shed.mean())
+    variance = variance_of_mean(series, blocks.length) * blocks.number / (blocks.number - 1.0)
+    return max(variance * total * share * (1.0 - share), 1.0)

@@ -120,7 +120,7 @@ def measured(cell: Cell, users: int, seed: int) -> KneeStep:
     log = simulate_log(cell.model, workload, RunLength(horizon_s=end_s), seed=seed)
     rows = step_rows(log.to_frame(), users, 0.0, 0)
     inside = (rows["finish_s"] >= warm_up_s) & (rows["finish_s"] < end_s)
-    return measure_step(rows[inside], Window(1, users, warm_up_s, end_s), seed=seed)
+    return measure_step(rows[inside], Window(1, users, warm_up_s, end_s))
 
 
 def search(cell: Cell, number: int) -> KneeResult:

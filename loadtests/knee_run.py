@@ -14,7 +14,6 @@ import pandas as pd
 from loadtests.conversion import convert_journal
 from loadtests.deployment import Deployment
 from loadtests.directions import Directions
-from loadtests.foundation.checks import positive
 from loadtests.foundation.children import Child
 from loadtests.foundation.errors import CapacityError, RunError
 from loadtests.foundation.files import write_json
@@ -72,7 +71,6 @@ def find_knee(
     out: str | Path,
     *,
     options: KneeOptions | None = None,
-    longest_s: float | None = None,
     deployment: Deployment | None = None,
     generator: LoadGenerator | None = None,
     on_progress: OnProgress | None = None,
@@ -93,8 +91,6 @@ def find_knee(
     out : str or Path
         New folder for the recording of all steps; ``knee.json`` in it has the result.
     options : KneeOptions, optional
-    longest_s : float, optional
-        No further step is begun after this time, seconds.
     deployment : Deployment, optional
         The configured limits of the server, as far as known; kept in the recording.
     generator : LoadGenerator, optional
@@ -116,7 +112,6 @@ def find_knee(
         Ctrl-C ends Locust; the steps that were complete are made a recording.
     """
     host, folder, options = check_host(host), check_new_folder(out), options or KneeOptions()
-    longest_s = None if longest_s is None else positive("longest_s", longest_s)
     raise_file_limit()
     noted = preflight(host, plan)
     (folder / LOCUST).mkdir(parents=True, exist_ok=True)
@@ -127,7 +122,7 @@ def find_knee(
     search = _Search(run, objective, on_progress or (lambda _seen: None))
     try:
         with GaugePoller(host, plan.access, journal=gauges_path(run.journal)):
-            result = search.run(options, longest_s)
+            result = search.run(options)
     finally:
         asked = tuple(mark.users for mark in run.marks if mark.event == "asked")
         run.plan = replace(plan, users=asked) if asked else plan
@@ -158,14 +153,14 @@ class _Search:
         self._child: Child | None = None
         self._steps: list[KneeStep] = []
 
-    def run(self, options: KneeOptions, longest_s: float | None) -> KneeResult:
+    def run(self, options: KneeOptions) -> KneeResult:
         """Search, then let Locust end in order."""
         begun_s = time.monotonic()
         self._ask(1, options.start_users)
         with self._run.running() as self._child:
             result = search_knee(
                 self._measure, self._objective, options,
-                is_time_left=lambda: longest_s is None or time.monotonic() - begun_s < longest_s,
+                is_time_left=lambda: options.longest_s is None or time.monotonic() - begun_s < options.longest_s,
             )  # fmt: skip
             self._ask(len(self._steps) + 1, 0)
             while not self._child.wait(_POLL_S):

@@ -42,6 +42,8 @@ class KneeOptions:
         Most levels to measure, repeats included.
     level : float
         Probability that the interval claims.
+    longest_s : float, optional
+        No further step is begun after this time, seconds.
 
     Raises
     ------
@@ -55,12 +57,15 @@ class KneeOptions:
     precision: float = 0.1
     max_steps: int = 14
     level: float = LEVEL
+    longest_s: float | None = None
 
     def __post_init__(self) -> None:
         whole("most_users", self.most_users, least=1)
         whole("start_users", self.start_users, least=1, most=self.most_users)
         whole("max_steps", self.max_steps, least=1)
         positive("precision", self.precision)
+        if self.longest_s is not None:
+            positive("longest_s", self.longest_s)
         if not self.growth > 1.0:
             raise InputError(f"growth is {self.growth!r}; it must be above 1, for example 2 (levels may double).")
         if not 0.5 <= self.level < 1.0:

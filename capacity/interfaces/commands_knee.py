@@ -78,7 +78,10 @@ def find_knee(
     objective = KneeObjective(
         parse_duration_s(p95, "--p95") if p95 else None, parse_fraction(max_bad, "--max-bad") if max_bad else None
     )
-    options = KneeOptions(start, most, precision=parse_fraction(precision, "--precision"), max_steps=max_steps)
+    options = KneeOptions(
+        start, most, precision=parse_fraction(precision, "--precision"), max_steps=max_steps,
+        longest_s=parse_duration_s(max_time, "--max-time") if max_time else None,
+    )  # fmt: skip
     plan = LoadPlan(
         users=(start,),
         step_time_s=parse_duration_s(step_time, "--step-time"),
@@ -91,7 +94,6 @@ def find_knee(
     check_folder_target(folder)
     result, recording = run_search(
         host, plan, objective, folder, options=options, deployment=read_limits(deployment),
-        longest_s=parse_duration_s(max_time, "--max-time") if max_time else None,
         generator=LoadGenerator(processes), on_progress=_say,
     )  # fmt: skip
     if as_json:

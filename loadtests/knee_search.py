@@ -104,6 +104,20 @@ class KneeResult:
         """Whether some load meets the objective."""
         return self.reason != "not-met"
 
+    def is_within(self, step: KneeStep) -> bool:
+        """Whether what a step measured, its noise aside, lies within the objective's limits.
+
+        Parameters
+        ----------
+        step : KneeStep
+
+        Returns
+        -------
+        bool
+        """
+        evidence = step.evidence(self.objective, usual_dispersion(self.steps))
+        return all(item.excess <= 0 for item in evidence.values())
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         dispersion = usual_dispersion(self.steps)

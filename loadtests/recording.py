@@ -17,7 +17,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 from loadtests.gaps import Gaps, gap_table, gaps_between
-from loadtests.repeats import PooledLevel, pool_levels
+from loadtests.repeats import PooledLevels, pool_levels
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
 STEP_METRICS: tuple[str, ...] = (
@@ -294,15 +294,15 @@ class Recording:
         table = gap_table(self.requests)
         return gaps_between(table, step.start_s, step.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
 
-    def pooled_levels(self) -> tuple[PooledLevel, ...]:
+    def pooled_levels(self) -> PooledLevels:
         """Steps with the same users as one level, with what differs between runs in its intervals.
 
         Steps of several recordings of one server are pooled by `loadtests.repeats.pool_levels`.
 
         Returns
         -------
-        tuple of PooledLevel
-            In ascending order of users.
+        PooledLevels
+            A tuple of `PooledLevel`, in ascending order of users.
         """
         return pool_levels(self.steps)
 

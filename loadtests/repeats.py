@@ -30,6 +30,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -74,7 +75,30 @@ class PooledLevel:
         return len(self.steps)
 
 
-def pool_levels(steps: Iterable[LoadStep]) -> tuple[PooledLevel, ...]:
+class PooledLevels(tuple[PooledLevel, ...]):
+    """Levels in ascending order of users: a tuple that can show itself as a table."""
+
+    __slots__ = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a level and metric: users, repeats, requests, metric, low, mid, high, between_runs (SI units)."""
+        return pd.DataFrame([
+            {
+                "users": item.users, "repeats": item.repeats, "requests": item.step.requests, "metric": name,
+                "low": found.low, "mid": found.mid, "high": found.high, "between_runs": item.between_runs[name],
+            }
+            for item in self
+            for name, found in item.step.metrics.items()
+        ])  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"PooledLevels({', '.join(f'{item.users} users x {item.repeats}' for item in self)})"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def pool_levels(steps: Iterable[LoadStep]) -> PooledLevels:
     """Steps with the same users as one level, in ascending order of users.
 
     Parameters
@@ -85,13 +109,14 @@ def pool_levels(steps: Iterable[LoadStep]) -> tuple[PooledLevel, ...]:
 
     Returns
     -------
-    tuple of PooledLevel
+    PooledLevels
+        A tuple of `PooledLevel`.
     """
     by_users: dict[int, list[LoadStep]] = {}
     for step in steps:
         if step.load_quantity is Quantity.USERS:
             by_users.setdefault(step.users, []).append(step)
-    return tuple(_pooled(users, tuple(by_users[users])) for users in sorted(by_users))
+    return PooledLevels(_pooled(users, tuple(by_users[users])) for users in sorted(by_users))
 
 
 def pool_intervals(

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -33,13 +34,14 @@ from loadtests.importing.request_log import LogOptions, RequestTable, write_log
 from loadtests.importing.runs import Run, read_run
 from loadtests.importing.steps_file import RunFiles, Source, find_source
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import LeftOut, Window, summarise, without_warm_up
+from loadtests.steady_state import PLANNED_SETTLING, LeftOut, Window, summarise, without_warm_up
 from loadtests.store import REQUESTS, check_new_folder, complete_recording, read_requests
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from loadtests.trust.judge import with_trust
 
 SOURCE_FOLDER = "source"
 _SEED = 1
+_STATED_SETTLING = "stated as skip_s"
 _MOST_JUDGED = 2_000_000
 _APART_S = 60.0
 
@@ -232,14 +234,15 @@ def _measure(levels: Sequence[Level], left_out: tuple[LeftOut, ...], folder: Pat
 
 
 def _logged_step(level: Level, folder: Path, origin_s: float) -> LoadStep:
-    """A step of single requests, of which only the window's are read."""
+    """A step of single requests, of which only those since its users ran are read."""
     start_s, end_s = level.steady_s - origin_s, level.end_s - origin_s
+    reached_s = level.reached_s - origin_s if level.reached_s <= level.steady_s else math.nan
     rows = pq.read_table(
         folder / REQUESTS, columns=["start_s", "finish_s", "outcome"],
-        filters=[("finish_s", ">=", start_s), ("finish_s", "<", end_s)],
+        filters=[("finish_s", ">=", float(np.fmin(reached_s, start_s))), ("finish_s", "<", end_s)],
     )  # fmt: skip
-    reached_s = level.reached_s - origin_s
-    window = Window(level.step, level.users, start_s, end_s, reached_s=reached_s)
+    reason = _STATED_SETTLING if level.is_cut_stated else PLANNED_SETTLING
+    window = Window(level.step, level.users, start_s, end_s, reached_s=reached_s, reason=reason)
     table = rows.to_pandas()
     if not level.is_cut_stated:
         (window,) = without_warm_up(table, (window,))

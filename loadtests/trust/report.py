@@ -117,5 +117,8 @@ class TrustReport:
         )
 
     def _repr_html_(self) -> str:
-        found = "".join(f"<li>{escape(item.severity)}: {escape(item.message)}</li>" for item in self.findings)
+        found = "".join(
+            f"<li>{escape(item.severity)}: {escape(item.message)} <em>{escape(item.remedy)}</em></li>"
+            for item in self.findings
+        )
         return f"<p>{escape(repr(self))}</p><ul>{found}</ul>{self.to_frame().to_html(index=False)}"

@@ -120,3 +120,14 @@ def test_intervals_of_different_levels_and_zeros_by_factors_are_refused():
         pool_intervals([interval(1.0, 0.1), interval(1.0, 0.1, level=0.95)])
     with pytest.raises(InputError, match="is_relative=False"):
         pool_intervals([Interval(0.0, 1.0, 2.0), Interval(1.0, 1.0, 2.0)])
+
+
+def test_pooled_levels_show_themselves_as_a_table():
+    levels = pool_levels([step(1, 50), step(2, 20), step(3, 50, goodput=110.0)])
+    assert repr(levels) == "PooledLevels(20 users x 1, 50 users x 2)"
+    table = levels.to_frame().set_index(["users", "metric"])
+    row = table.loc[(50, "goodput_rps")]
+    assert (row["repeats"], row["requests"]) == (2, 2000)
+    assert row["between_runs"] == levels[1].between_runs["goodput_rps"]
+    assert (row["low"], row["mid"]) == (levels[1].step.metrics["goodput_rps"].low, row["mid"])
+    assert "between_runs" in levels._repr_html_()

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from capacity.output.charts.style import BLUE, GREY, ORANGE, VERMILION, amount_axis, legend_below, new_axes, tidy
+from capacity.output.charts.style import BLACK, BLUE, GREY, ORANGE, VERMILION, amount_axis, legend_below, new_axes, tidy
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
@@ -130,7 +130,7 @@ def plot_capacity_curve(
 
 
 def plot_steady_windows(recording: Recording, *, ax: Axes | None = None) -> Axes:
-    """Requests per second and P95 of served requests, second by second, with what does not count shaded.
+    """Requests per second (below) and P95 of served requests (above), second by second; what does not count is shaded.
 
     Parameters
     ----------
@@ -157,15 +157,27 @@ def plot_steady_windows(recording: Recording, *, ax: Axes | None = None) -> Axes
         )  # fmt: skip
     times = axes.twinx()
     times.step(seconds, p95_ms, where="post", color=VERMILION, linewidth=1.2, label="P95 of served requests")
-    amount_axis(times, "95th percentile of residence time (ms)")
+    amount_axis(times, "P95 of residence time (ms)")
     times.spines["top"].set_visible(False)
     axes.set_xlabel("time since the start of the recording (s)")
     amount_axis(axes, "requests per second")
     axes.set_xlim(0, float(seconds[-1]) + 1.0)
     tidy(axes)
+    _into_lanes(axes, times, float(rate.max()), float(np.nanmax(p95_ms, initial=0.0)))
     axes.set_title("Steady windows", loc="left", pad=18)
     legend_below(axes, [*axes.get_legend_handles_labels()[0], *times.get_legend_handles_labels()[0]])
     return axes
+
+
+def _into_lanes(below: Axes, above: Axes, most_below: float, most_above: float) -> None:
+    """One series in the lower half, the other in the upper one, so that they do not cross; both from 0."""
+    ticks = MaxNLocator(nbins=4)
+    for axes, most, bottom in ((below, most_below, 0.0), (above, most_above, 1.0)):
+        lane = 1.1 * max(most, 1e-9)
+        axes.set_ylim(-bottom * lane, (2.0 - bottom) * lane)
+        axes.set_yticks([tick for tick in ticks.tick_values(0.0, lane) if 0.0 <= tick <= lane])
+        axes.yaxis.label.set_y(0.25 + 0.5 * bottom)
+    above.axhline(0.0, color=BLACK, linewidth=0.8)
 
 
 def _per_second(recording: Recording) -> tuple[_Floats, _Floats, _Floats]:

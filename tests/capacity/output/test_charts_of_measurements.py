@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 from capacity import charts
@@ -16,6 +18,8 @@ from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
+from loadtests.knee_search import KneeOptions, KneeResult, belief_after
+from loadtests.knee_step import KneeObjective, KneeStep
 from loadtests.recording import Cut, Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.model.server_model import ServerModel
@@ -99,3 +103,46 @@ def test_a_comparison_in_which_nothing_was_judged_is_not_drawn(recording: Record
     nothing = replace(compare_steps(recording, recording), differences=())
     with pytest.raises(InputError, match="Nothing was judged"):
         charts.plot_comparison(nothing)
+
+
+def knee_result() -> KneeResult:
+    """Three steps around a knee of about 60 users, the last one without a served request."""
+    steps = (
+        KneeStep(30, 5.0, 900, 0, 20, 0.120, 0.03, math.nan),
+        KneeStep(60, 5.0, 1800, 9, 20, 0.190, 0.03, 2.0),
+        KneeStep(120, 5.0, 0, 0, 20, math.nan, math.nan, math.nan),
+    )
+    objective, options = KneeObjective(0.2, 0.01), KneeOptions(most_users=400)
+    belief = belief_after(steps, objective, options)
+    return KneeResult(objective, belief.interval(), "steps", "p95", steps, belief)
+
+
+def test_a_knee_search_shows_its_steps_in_order_and_what_is_believed() -> None:
+    _, (axes,) = new_figure()
+    result = knee_result()
+    assert charts.plot_knee_search(result, ax=axes) is axes
+    assert [text.get_text() for text in axes.texts] == [
+        "30 users: P95 120 ms, 0 % bad", "60 users: P95 190 ms, 0.5 % bad", "120 users: none served, 100 % bad",
+    ]  # fmt: skip
+    points = {line.get_marker(): [] for line in axes.lines if line.get_marker() in ("o", "D")}
+    for line in axes.lines:
+        if line.get_marker() in points:
+            points[line.get_marker()].append((line.get_xdata()[0], line.get_ydata()[0]))
+    assert points == {"o": [(30, 1), (60, 2)], "D": [(120, 3)]}
+    assert axes.get_title(loc="left") == "Search for the knee: P95 up to 200 ms, at most 1 % bad"
+    labels = axes.get_legend_handles_labels()[1]
+    assert f"knee: {result.knee_users.format('.4g')} users" in labels
+    assert labels.count("measured within the limits") == 1
+    (belief,) = (other for other in axes.figure.axes if other is not axes)
+    assert belief.get_ylim()[0] == 0.0
+    assert axes.get_ylim()[0] > axes.get_ylim()[1], "the first step stands at the top"
+
+
+def test_rate_and_latency_keep_to_lanes_of_their_own(recording: Recording) -> None:
+    _, (below,) = new_figure()
+    charts.plot_steady_windows(recording, ax=below)
+    (above,) = (other for other in below.figure.axes if other is not below)
+    rates, times = (axes.lines[0].get_ydata() for axes in (below, above))
+    assert max(rates) < sum(below.get_ylim()) / 2
+    assert np.nanmin(times) >= sum(above.get_ylim()) / 2 == pytest.approx(0.0)
+    assert min(above.get_yticks()) == 0.0

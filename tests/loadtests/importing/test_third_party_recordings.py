@@ -190,6 +190,16 @@ def test_a_folder_of_runs_is_imported_run_by_run_in_the_order_of_time(tmp_path: 
     assert [step.users for step in recording.steps] == [30, 60, 115]
 
 
+def test_what_was_cut_is_counted_and_says_why(imported: Callable[[str], Recording]) -> None:
+    recording = imported("haproxy_gate")
+    for step in recording.steps:
+        finish = recording.requests["finish_s"]
+        begin_s = step.start_s - step.cut.seconds
+        assert step.cut.requests == ((finish >= begin_s) & (finish < step.start_s)).sum() > 0
+        assert step.cut.reason == "planned settling time"
+    assert "planned settling time" in recording.summary()
+
+
 def test_skip_s_is_kept_to(tmp_path: Path) -> None:
     rows = [row | {"skip_s": "20", "stats_prefix": ""} for row in read_csv(RECORDINGS / "gunicorn_sync" / "steps.csv")]
     folder = tmp_path / "g"

@@ -252,10 +252,13 @@ def read_deployment(path: str | Path) -> Deployment:
         When the file is missing or cannot be read, or for an unknown key or a limit out of range.
     """
     path = Path(path)
+    if not path.exists():
+        raise InputError(
+            f"The deployment file {path} does not exist; give the path of a JSON or TOML file of the limits that are "
+            'known, such as {"workers": 50, "queue_capacity": 151}.'
+        )
     if path.suffix.lower() != ".toml":
         return Deployment.from_dict(read_json(path, "deployment file"))
-    if not path.is_file():
-        raise InputError(f"The deployment file {path} does not exist; give the path of a JSON or TOML file.")
     try:
         return Deployment.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

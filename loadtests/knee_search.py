@@ -152,10 +152,14 @@ class KneeResult:
             return f"No load meets the objective: already {lightest} users break the limit on {self.bound_by}."
         if self.reason == "not-reached":
             return f"The knee lies at or beyond {knee.mid:.0f} users, the largest level that was allowed."
-        limit = "nothing broke it" if self.bound_by is None else f"a larger load breaks the limit on {self.bound_by}"
+        if self.bound_by is None:
+            return (
+                f"No level of up to {max(step.users for step in self.steps)} users broke the objective; the knee lies "
+                f"between {knee.low:.0f} and {knee.high:.0f} users at {knee.level:.0%}, by these steps."
+            )
         return (
             f"Up to {knee.mid:.0f} users ({knee.low:.0f} to {knee.high:.0f} at {knee.level:.0%}) meet the objective; "
-            f"{limit}."
+            f"a larger load breaks the limit on {self.bound_by}."
         )
 
     def __repr__(self) -> str:

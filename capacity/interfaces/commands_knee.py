@@ -99,7 +99,7 @@ def find_knee(
     if as_json:
         print_json(knee_document(result, recording, host, folder))
     else:
-        _print(result, recording)
+        print_result(result, recording)
         messages().print(f"Wrote {folder}", soft_wrap=True)
     if not result.is_met:
         raise typer.Exit(VERDICT_FAILED)
@@ -119,17 +119,18 @@ def _say(seen: KneeProgress) -> None:
     messages().print(f"step {seen.step}: {seen.users} users", soft_wrap=True)
 
 
-def _print(result: KneeResult, recording: Recording) -> None:
+def print_result(result: KneeResult, recording: Recording) -> None:
+    """A knee for people."""
     rows = [
         (
             place, step["users"], f"{step['window_s']:.1f} s", f"{step['requests']:,}",
-            known_duration(step["p95_s"]["mid"]), known(step["bad_fraction"]["mid"], ".2%"),
+            known_duration(measured.p95_s), known(step["bad_fraction"]["mid"], ".2%"),
             f"{step['probability_kept']:.0%}",
         )
-        for place, step in enumerate(result.to_dict()["steps"], start=1)
+        for place, (measured, step) in enumerate(zip(result.steps, result.to_dict()["steps"], strict=True), start=1)
     ]  # fmt: skip
     columns = ("step", "users", "steady", "requests", "P95", "bad", "keeps it")
-    out().print(table("Steps (keeps it: how likely so many users keep the objective, by all steps)", columns, rows))
+    out().print(table("Steps, and how likely so many users keep it", columns, rows))
     style = "bold green" if result.is_met else "bold red"
     out().print(styled(("Knee: ", "bold"), (result.summary(), style)), soft_wrap=True)
     out().print(f"Ended: {_REASONS[result.reason]}.", soft_wrap=True)

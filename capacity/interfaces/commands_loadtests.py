@@ -207,8 +207,7 @@ def recover(
         print_json(recording_document(recording, recording.manifest["host"], folder))
         return
     print_recording(recording)
-    for finding in recording.manifest["findings"]:
-        messages().print(finding["message"], soft_wrap=True)
+    print_trust(recording)
 
 
 def locustfile(
@@ -243,8 +242,6 @@ def record_with_progress(
         raise
     for item in left_out_steps(recording):
         messages().print(f"Step {item['step']} ({item['users']} users) is left out: {item['reason']}.", soft_wrap=True)
-    for finding in recording.manifest.get("findings", []):
-        messages().print(finding["message"], soft_wrap=True)
     return recording
 
 

@@ -65,7 +65,7 @@ def _no_user_ids(steps: Sequence[int]) -> list[Finding]:
         Finding(
             "no-user-ids", "info",
             f"Locust's request log does not say which user sent a request ({_numbers(steps)}), so think times cannot "
-            "be measured; the stated ones are used.",
+            "be measured; those that are stated are taken.",
             "Record with capacity record, or with loadtests' listener beside your locustfile.", {"steps": list(steps)},
         )
     ]  # fmt: skip

@@ -163,6 +163,14 @@ def test_a_step_that_serves_hardly_anything_has_no_percentile_and_keeps_no_limit
     assert belief_of(empty, objective=KneeObjective(max_bad_fraction=0.1)).interval().high <= 55
 
 
+def test_a_search_that_broke_nothing_promises_nothing():
+    """One step of ten users does not show that more of them would keep the objective."""
+    found = search_knee(server(57, 0.02), LIMIT, KneeOptions(max_steps=1))
+    assert (found.reason, found.bound_by) == ("steps", None)
+    assert "No level of up to 10 users broke the objective" in found.summary()
+    assert "meet" not in found.summary()
+
+
 def test_the_result_says_what_it_rests_on():
     result = search_knee(server(57, 0.02), LIMIT, KneeOptions())
     document = result.to_dict()

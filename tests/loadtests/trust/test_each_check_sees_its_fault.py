@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, LogNormal
+from loadtests.trust.censoring import sending_ended_s
 from loadtests.trust.check import NotApplicable
 from loadtests.trust.judge import CHECKS, check_recording
 from simulations.model.server_model import ServerModel
@@ -141,6 +143,15 @@ def test_checks_say_why_they_do_not_apply():
     why = {item.code: item.why for item in report.checks if item.state == "not-applicable"}
     assert set(why) == {"operational-law", "lost-worker", "censored-requests"}
     assert "no user ids" in why["operational-law"]
+
+
+def test_requests_sent_while_users_are_being_stopped_do_not_tell_when_sending_ended():
+    """A Locust that is busy stopping 80 users lets some of them send 150 ms later; the others are no silent users."""
+    sent_s = 10.0 + np.cumsum(np.random.default_rng(1).exponential(1 / 500, size=600))
+    late_s = pd.Series([*sent_s, sent_s[-1] + 0.15, sent_s[-1] + 0.151])
+    assert sending_ended_s(late_s, 10.5) == sent_s[-1]
+    assert sending_ended_s(pd.Series(sent_s), 10.5) == sent_s[-1]
+    assert sending_ended_s(late_s, 20.0) == late_s.max()
 
 
 def test_looks_are_pure(clean):

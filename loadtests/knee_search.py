@@ -149,7 +149,8 @@ class KneeResult:
         knee = self.knee_users
         if self.reason == "not-met":
             lightest = min(step.users for step in self.steps)
-            return f"No load meets the objective: already {lightest} users break the limit on {self.bound_by}."
+            users = "1 user breaks" if lightest == 1 else f"{lightest} users break"
+            return f"No load meets the objective: already {users} the limit on {self.bound_by}."
         if self.reason == "not-reached":
             return f"The knee lies at or beyond {knee.mid:.0f} users, the largest level that was allowed."
         if self.bound_by is None:

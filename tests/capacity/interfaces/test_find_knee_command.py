@@ -27,4 +27,4 @@ def test_a_step_with_too_few_requests_for_a_percentile_is_shown_without_it(capsy
     said = capsys.readouterr().out
     (row,) = (line for line in said.splitlines() if line.startswith("│ 2"))
     assert [cell.strip() for cell in row.split("│")][1:6] == ["2", "1", "2.0 s", "16", "-"]
-    assert "No load meets the objective" in said
+    assert "No load meets the objective: already 1 user breaks the limit on p95." in said

@@ -251,10 +251,11 @@ class KneeStep:
 
 
 def usual_dispersion(steps: Sequence[KneeStep]) -> float:
-    """The median dispersion of the steps that can tell theirs, at least 3; 3 where none can.
+    """The dispersion of the step with the smallest share of bad requests above 0, at least 3; 3 where there is none.
 
     A step without a bad request says nothing of how they cluster, and taking them for independent
-    would make it too sure.
+    would make it too sure. The step nearest to it tells most: far beyond the knee bad requests also
+    come and go with slow waves of the queue.
 
     Parameters
     ----------
@@ -264,8 +265,10 @@ def usual_dispersion(steps: Sequence[KneeStep]) -> float:
     -------
     float
     """
-    known = [step.dispersion for step in steps if not math.isnan(step.dispersion)]
-    return max(float(np.median(known)), _USUAL_DISPERSION) if known else _USUAL_DISPERSION
+    known = [step for step in steps if not math.isnan(step.dispersion)]
+    if not known:
+        return _USUAL_DISPERSION
+    return max(min(known, key=lambda step: step.bad / step.requests).dispersion, _USUAL_DISPERSION)
 
 
 def measure_step(requests: pd.DataFrame, window: Window) -> KneeStep:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from loadtests.foundation.intervals import Interval
     from loadtests.foundation.server_access import Access, Header
     from loadtests.importing.locust_files import import_locust
+    from loadtests.knee_run import find_knee
+    from loadtests.knee_search import KneeOptions, KneeResult
+    from loadtests.knee_step import KneeObjective
     from loadtests.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
     from loadtests.load_shapes import LoadShape, parse_shape
     from loadtests.locust_run import LoadGenerator
@@ -51,13 +54,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
-    "Gamma", "Header", "ImportOptions", "Interval", "LatencyHistogram", "LoadGenerator", "LoadPlan", "LoadShape",
-    "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer",
-    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "TrustReport", "Uniform", "Weibull",
-    "check_recording", "compare_steps", "import_locust", "import_prometheus", "merge_histograms", "parse_abort",
-    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
-    "read_fault_script", "read_histograms", "read_query_map", "read_recording", "read_service_log", "record",
-    "recover_recording", "start_staging",
+    "Gamma", "Header", "ImportOptions", "Interval", "KneeObjective", "KneeOptions", "KneeResult", "LatencyHistogram",
+    "LoadGenerator", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress",
+    "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording", "RecordingComparison", "StagingOptions",
+    "TrustReport", "Uniform", "Weibull", "check_recording", "compare_steps", "find_knee", "import_locust",
+    "import_prometheus", "merge_histograms", "parse_abort", "parse_distribution", "parse_fault", "parse_pacing",
+    "parse_shape", "read_deployment", "read_fault_log", "read_fault_script", "read_histograms", "read_query_map",
+    "read_recording", "read_service_log", "record", "recover_recording", "start_staging",
 ]  # fmt: skip
 
 _DISTRIBUTIONS = (
@@ -75,6 +78,10 @@ __getattr__, __dir__ = attach(
         "Fault": "loadtests.staging.faults",
         "Header": "loadtests.foundation.server_access",
         "Interval": "loadtests.foundation.intervals",
+        "KneeObjective": "loadtests.knee_step",
+        "KneeOptions": "loadtests.knee_search",
+        "KneeResult": "loadtests.knee_search",
+        "find_knee": "loadtests.knee_run",
         "LatencyHistogram": "loadtests.latency_histogram",
         "LoadGenerator": "loadtests.locust_run",
         "LoadPlan": "loadtests.plan",

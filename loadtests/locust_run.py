@@ -7,7 +7,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ _OVERTIME_S = 60.0
 _LONGEST_WAIT_FOR_WORKERS_S = 120
 _LOCUSTFILE = "loadtests/locustfile.py"
 _LOG = "locust.log"
+DIRECTIONS = "directions.json"
 PLAN = "plan.json"
 """The load plan, in Locust's folder of the recording."""
 _LAST_LINES = 15
@@ -111,13 +113,18 @@ class LocustRun:
     folder : Path
         Of the recording.
     generator : LoadGenerator
+    is_directed : bool
+        Whether levels of users are asked for one by one, in the file `directions`.
     """
 
-    def __init__(self, host: str, plan: LoadPlan, folder: Path, generator: LoadGenerator) -> None:
+    def __init__(
+        self, host: str, plan: LoadPlan, folder: Path, generator: LoadGenerator, *, is_directed: bool = False
+    ) -> None:
         self.host = host
         self.plan = plan
         self.folder = folder
         self.generator = generator
+        self.is_directed = is_directed
         self.drain_s = math.ceil(min(plan.request_timeout_s, _LONGEST_DRAIN_S))
         self._generator_words = generator.words()
 
@@ -125,6 +132,11 @@ class LocustRun:
     def journal(self) -> Path:
         """Where it writes what it does."""
         return self.folder / JOURNAL
+
+    @property
+    def directions(self) -> Path:
+        """Where the level of users to send is asked for."""
+        return self.folder / LOCUST / DIRECTIONS
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -135,21 +147,42 @@ class LocustRun:
         """Locust's arguments, file names relative to its folder in the recording."""
         own = self.generator.locustfile
         words = ["-f", ",".join([_LOCUSTFILE, *([own.name] if own else [])]), "--headless", "--host", self.host]
+        words += ["--directions", DIRECTIONS] if self.is_directed else []
         words += ["--plan", PLAN, "--stop-timeout", str(self.drain_s)]
         words += ["--csv", "stats", "--csv-full-history", "--json-file", REPORT, "--logfile", _LOG, "--only-summary"]
         return [*words, "--exit-code-on-error", "0", "--journal", self.journal.name, *self._generator_words]
 
     def watch(self, on_progress: OnProgress | None) -> None:
         """Run Locust to its end; end it on every other way out."""
+        with self.running() as child:
+            self._follow(child, JournalWatch(self.journal, self.plan), on_progress)
+
+    @contextmanager
+    def running(self) -> Iterator[Child]:
+        """Locust as a child process for the length of a ``with`` block, which has to wait for its end.
+
+        Yields
+        ------
+        Child
+
+        Raises
+        ------
+        RunError
+            When Locust has failed, or ended before its load did.
+        """
         package = Path(loadtests.__file__).parent
         command = [sys.executable, "-m", "locust", *self._with_paths(package), "--end-with-parent", str(os.getpid())]
         child = Child(command, folder=self.folder / LOCUST, environment=_environment(package.parent))
         try:
-            self._follow(child, JournalWatch(self.journal, self.plan), on_progress)
+            yield child
         finally:
             child.end(self.drain_s + 2 * _LONGEST_DRAIN_S)
         if child.exit_code != 0 or not any(mark.event == "ended" for mark in self.marks):
-            raise RunError(f"Locust ended early (exit code {child.exit_code}); its last messages:\n{self._said(child)}")
+            raise self.failure(child)
+
+    def failure(self, child: Child) -> RunError:
+        """That Locust ended before its time, with its last messages."""
+        return RunError(f"Locust ended early (exit code {child.exit_code}); its last messages:\n{self._said(child)}")
 
     def _with_paths(self, package: Path) -> list[str]:
         own = self.generator.locustfile

@@ -22,6 +22,7 @@ from locust.runners import WorkerRunner
 from loadtests import listener
 from loadtests.abort import abort_notice
 from loadtests.abort_watch import AbortWatch
+from loadtests.directed_shape import DirectedShape
 from loadtests.foundation.draws import draws_s
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.http_client import BODY_METHODS, EMPTY_BODY, with_content_type
@@ -130,11 +131,19 @@ def use_plan(environment: Any, runner: Any, **_event: Any) -> None:
     environment.user_classes = theirs or environment.user_classes
     shape = shape_of(environment.parsed_options)
     _note(environment, plan, shape, is_ours=not theirs)
+    if environment.parsed_options.directions:
+        environment.shape_class = DirectedShape(Path(environment.parsed_options.directions), _recorder(environment))
+        environment.shape_class.runner = runner
+        return
     if shape is not None and environment.shape_class is None:
         environment.shape_class = _planned_shape(environment, plan, shape, watch)
         environment.shape_class.runner = runner
     elif watch is not None:
         quit_when_aborted(runner, watch)
+
+
+def _recorder(environment: Any) -> Any:
+    return getattr(environment, "journal_listener", None)
 
 
 def _note(environment: Any, plan: LoadPlan, shape: LoadShape | None, *, is_ours: bool) -> None:
@@ -165,7 +174,7 @@ def _planned_shape(environment: Any, plan: LoadPlan, shape: LoadShape, watch: Ab
         shape,
         plan.settling_s if options.plan else parse_duration_s(options.hold_time),
         spawn_rate=plan.spawn_rate,
-        listener=getattr(environment, "journal_listener", None),
+        listener=_recorder(environment),
         watch=watch,
     )
 

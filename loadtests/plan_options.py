@@ -40,6 +40,7 @@ def add_plan_options(parser: Any) -> None:
     group = parser.add_argument_group("Load plan")
     for name, kind, default, text in (
         ("--plan", _plan_text, None, "JSON file with the whole plan; the options below then have no effect"),
+        ("--directions", str, None, "JSON file that asks for levels of users while the test runs, instead of a shape"),
         ("--shape", _shape_text, None, f"instead of --users and --run-time: {GRAMMAR}"),
         ("--step-users", _levels, None, "levels of users, one step each, e.g. 5,10,20: the same as --shape steps"),
         ("--step-time", _checked(parse_duration_s), "30s", "length of a step, e.g. 30s"),

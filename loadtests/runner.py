@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtests.conversion import convert_journal
@@ -22,6 +21,7 @@ from loadtests.planned_requests import Request
 from loadtests.preflight import preflight
 from loadtests.prometheus.gauges import PrometheusGauges
 from loadtests.recording import Recording
+from loadtests.run_description import describe
 from loadtests.store import LOCUST, check_new_folder
 
 
@@ -84,7 +84,7 @@ def record(
     (folder / LOCUST).mkdir(parents=True, exist_ok=True)
     run = LocustRun(host, plan, folder, load)
     write_json(folder / LOCUST / PLAN, plan.to_dict())
-    write_json(run_path(run.journal), _description(run, deployment or Deployment(), noted))
+    write_json(run_path(run.journal), describe(run, deployment or Deployment(), noted))
     try:
         with GaugePoller(host, plan.access, journal=gauges_path(run.journal)):
             run.watch(on_progress)
@@ -102,26 +102,3 @@ def _look_at(host: str, plan: LoadPlan, load: LoadGenerator) -> tuple[Finding, .
     with suppress(InputError):
         preflight(host, replace(plan, requests=(Request("GET", "/"),)))
     return ()
-
-
-def _description(run: LocustRun, deployment: Deployment, noted: tuple[Finding, ...]) -> dict[str, object]:
-    """How the test was started: what a recording says of it, also one that is recovered later."""
-    return {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": run.host,
-        "command": ["locust", *run.command()],
-        "plan": _noted_plan(run),
-        "has_steps": True,
-        "think": run.plan.think_text,
-        "seed": run.plan.seed,
-        "deployment": deployment.to_dict(),
-        "findings": [finding.to_dict() for finding in noted],
-    }
-
-
-def _noted_plan(run: LocustRun) -> dict[str, object]:
-    """The plan; what the users of somebody's own locustfile send is not known."""
-    plan = run.plan.to_dict()
-    if run.generator.locustfile is not None:
-        del plan["requests"]
-    return plan

@@ -17,6 +17,7 @@ from capacity.interfaces import (
     commands_compare,
     commands_import,
     commands_import_prometheus,
+    commands_knee,
     commands_loadtests,
     commands_model,
     commands_plan,
@@ -54,8 +55,8 @@ def _options(
 
 _COMMANDS = (
     *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
-    *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS, *commands_simulation.COMMANDS,
-    *commands_plan.COMMANDS,
+    *commands_knee.COMMANDS, *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS,
+    *commands_simulation.COMMANDS, *commands_plan.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command()(command)

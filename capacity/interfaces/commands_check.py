@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +13,12 @@ import typer
 from capacity.interfaces.console import VERDICT_FAILED, envelope, out, print_findings, print_json, styled, table
 
 if TYPE_CHECKING:
+    from loadtests.foundation.findings import Finding
     from loadtests.trust.report import CheckResult, TrustReport
 
 _VERDICT_STYLES = {"trusted": "bold green", "usable-with-caveats": "bold yellow", "refused": "bold red"}
 _PACKAGES = ("numpy", "pandas", "scipy")
+_MANY = 3
 
 
 def check(
@@ -42,7 +47,20 @@ def check_document(report: TrustReport, recording: Path) -> dict[str, Any]:
 def print_verdict(report: TrustReport) -> None:
     """Verdict and findings with remedies."""
     out().print(styled(("Verdict: ", "bold"), (report.verdict.replace("-", " "), _VERDICT_STYLES[report.verdict])))
-    print_findings(report.findings)
+    print_findings(_folded(report.findings))
+
+
+def _folded(findings: Sequence[Finding]) -> list[Finding]:
+    """Of several statements of one kind only the first, with how many others there are."""
+    kinds = Counter(item.code for item in findings if item.severity == "info")
+    shown: list[Finding] = []
+    for item in findings:
+        if item.severity != "info" or kinds[item.code] < _MANY:
+            shown.append(item)
+        elif item.code not in {seen.code for seen in shown}:
+            others = f"{item.message} The same of {kinds[item.code] - 1} others; see --json."
+            shown.append(replace(item, message=others))
+    return shown
 
 
 def print_report(report: TrustReport) -> None:

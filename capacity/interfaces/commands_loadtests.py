@@ -157,7 +157,7 @@ def record(
         users=tuple(parse_numbers(users, "--users")) if users else (),
         step_time_s=parse_duration_s(step_time, "--step-time"),
         think=parse_distribution(think),
-        requests=_requests(request, mix),
+        requests=requests_of(request, mix),
         spawn_rate=spawn_rate or None,
         seed=seed,
         request_timeout_s=parse_duration_s(request_timeout, "--request-timeout"),
@@ -169,7 +169,7 @@ def record(
     generator = LoadGenerator(processes, expect_workers, master_bind, locustfile)
     check_folder_target(folder)
     gauges = gauges_of(prometheus, query_map, prometheus_header)
-    recording = record_with_progress(host, plan, folder, _read(deployment), generator, gauges)
+    recording = record_with_progress(host, plan, folder, read_limits(deployment), generator, gauges)
     has_aborted = any(item.code == "test-aborted" for item in load_findings(recording))
     if not recording.steps and plan.has_plateaus and not has_aborted:
         raise RunError(
@@ -186,7 +186,8 @@ def record(
         raise RunError(f"The test was ended early by --abort-if; what was recorded until then is in {folder}.")
 
 
-def _requests(given: list[str] | None, mix: str) -> tuple[Request, ...]:
+def requests_of(given: list[str] | None, mix: str) -> tuple[Request, ...]:
+    """The requests of --request, or of the named --mix, or the default ones."""
     from loadtests.planned_requests import DEFAULT_REQUESTS, named_mix, parse_request
 
     if given and mix:
@@ -361,7 +362,8 @@ def _show(stage: Stage, seen: Progress) -> None:
     stage.show(seen.fraction, text)
 
 
-def _read(path: Path | None) -> Deployment | None:
+def read_limits(path: Path | None) -> Deployment | None:
+    """The limits in a deployment file, if one is named."""
     from loadtests.deployment import read_deployment
 
     return None if path is None else read_deployment(path)

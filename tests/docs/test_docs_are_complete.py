@@ -32,6 +32,8 @@ from loadtests.foundation.server_access import Access
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journal import MARK_COLUMNS, MarkEvent
+from loadtests.knee_search import KneeOptions, StopReason, search_knee
+from loadtests.knee_step import KneeObjective, KneeStep
 from loadtests.load_report import OfferedLoad
 from loadtests.pacing import PacingKind
 from loadtests.plan import LoadPlan
@@ -106,6 +108,13 @@ def test_every_key_of_a_load_plan_and_of_what_became_of_it_is_described() -> Non
 
 def source(module: ModuleType) -> str:
     return Path(str(module.__file__)).read_text(encoding="utf-8")
+
+
+def test_every_key_of_a_knee_is_described() -> None:
+    step = KneeStep(10, 20.0, 1_000, 5, 30.0, 0.1, 0.02, 1.0)
+    result = search_knee(lambda _users: step, KneeObjective(0.2), KneeOptions(max_steps=1))
+    keys = {*result.to_dict(), *result.to_dict()["steps"][0], *result.objective.to_dict(), *get_args(StopReason)}
+    assert keys - names_on("files.md") == set()
 
 
 def test_every_trust_check_and_key_of_its_report_is_described() -> None:

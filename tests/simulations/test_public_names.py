@@ -10,13 +10,13 @@ import simulations
 
 LOADTESTS = {
     "AbortCondition", "Access", "ComparisonRule", "Constant", "Deployment", "Empirical", "Exponential", "Fault",
-    "Gamma", "Header", "ImportOptions", "Interval", "LatencyHistogram", "LoadGenerator", "LoadPlan", "LoadShape",
-    "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress", "PrometheusGauges", "PrometheusServer",
-    "QueryMap", "Recording", "RecordingComparison", "StagingOptions", "TrustReport", "Uniform", "Weibull",
-    "check_recording", "compare_steps", "import_locust", "import_prometheus", "merge_histograms", "parse_abort",
-    "parse_distribution", "parse_fault", "parse_pacing", "parse_shape", "read_deployment", "read_fault_log",
-    "read_fault_script", "read_histograms", "read_query_map", "read_recording", "read_service_log", "record",
-    "recover_recording", "start_staging",
+    "Gamma", "Header", "ImportOptions", "Interval", "KneeObjective", "KneeOptions", "KneeResult", "LatencyHistogram",
+    "LoadGenerator", "LoadPlan", "LoadShape", "LoadStep", "LogNormal", "Mixture", "Pacing", "Pareto", "Progress",
+    "PrometheusGauges", "PrometheusServer", "QueryMap", "Recording", "RecordingComparison", "StagingOptions",
+    "TrustReport", "Uniform", "Weibull", "check_recording", "compare_steps", "find_knee", "import_locust",
+    "import_prometheus", "merge_histograms", "parse_abort", "parse_distribution", "parse_fault", "parse_pacing",
+    "parse_shape", "read_deployment", "read_fault_log", "read_fault_script", "read_histograms", "read_query_map",
+    "read_recording", "read_service_log", "record", "recover_recording", "start_staging",
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "ComparisonRule", "Constant", "CurveFeature",

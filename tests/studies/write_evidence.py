@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import capacity_coverage as capacity
 import comparison_errors as comparison
+import knee_coverage as knees
 import simulation_coverage as simulation
 import single_run_coverage as single_run
 import step_interval_coverage as step_intervals
@@ -50,7 +51,8 @@ def page_text() -> str:
         "",
     ]
     parts = (
-        _calibration(), _steps(), _trust(), _comparison(), _simulation(), _none_seen(), _capacity(), _not_measured()
+        _calibration(), _steps(), _trust(), _knees(), _comparison(), _simulation(), _none_seen(), _capacity(),
+        _not_measured(),
     )  # fmt: skip
     return "\n".join([*opening, *(line for part in parts for line in part)])
 
@@ -433,6 +435,35 @@ def _share_text(count: trust.Count) -> str:
     bounds = stats.binomtest(count.fired, count.recordings).proportion_ci(0.95)
     share = count.fired / count.recordings
     return f"{share:.1%} of {count.recordings:,} ({bounds.low:.1%} to {bounds.high:.1%})"
+
+
+def _knees() -> list[str]:
+    lines = [
+        "## Knee searches",
+        "",
+        "How often the 90 % interval of `find-knee` holds the true knee (`tests/studies/knee_coverage.py`, seed",
+        f"{knees.SEED}). Closed stations of exponential times, whose knee is known exactly; every step is",
+        f"{knees.WINDOW_S:.0f} s of simulated requests, judged as those of a real server are, at most",
+        f"{knees.OPTIONS.max_steps} steps, from {knees.OPTIONS.start_users} users. In brackets the 95 %",
+        "Clopper-Pearson interval; steps, width and error of the middle are means, relative to the truth. Farthest:",
+        "the largest level that any search asked for, over the knee.",
+        "",
+        "| Server and objective | Knee | Searches | held the truth | steps | width | error | farthest |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, rows in knees.results().items():
+        count, truth = len(rows), float(rows[0]["truth"])
+        held = sum(int(row["held"]) for row in rows)
+        bounds = stats.binomtest(held, count).proportion_ci(0.95)
+        steps = sum(int(row["steps"]) for row in rows) / count
+        width = sum((float(row["high"]) - float(row["low"])) / truth for row in rows) / count
+        error = sum(float(row["mid"]) / truth - 1.0 for row in rows) / count
+        farthest = max(float(row["largest_asked"]) for row in rows) / truth
+        held_text = f"{held / count:.1%} ({bounds.low:.1%} to {bounds.high:.1%})"
+        sizes = f"{steps:.1f} | {width:.1%} | {error:+.1%} | {farthest:.2f}"
+        lines.append(f"| {name} | {truth:.0f} | {count} | {held_text} | {sizes} |")
+    versions = " ".join(sorted({row["versions"] for rows in knees.results().values() for row in rows}))
+    return [*lines, "", f"Versions: {versions}.", ""]
 
 
 def _not_measured() -> list[str]:

@@ -16,7 +16,8 @@ from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload
 
 
-def _step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int) -> pd.DataFrame:
+def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int) -> pd.DataFrame:
+    """Rows of a requests table from a run's log, its times moved by `offset_s`."""
     served = log_frame["outcome"] == "served"
     start_s = log_frame["arrival_s"] + offset_s
     return pd.DataFrame(
@@ -49,7 +50,7 @@ def record_model(
         workload = ClosedWorkload(count, think)
         warm_up_s = warm_up_time_s(model, workload)
         log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
-        frames.append(_step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
+        frames.append(step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
         windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
         offset_s += warm_up_s + window_s + 60.0
     requests = pd.concat(frames, ignore_index=True)

@@ -30,7 +30,7 @@ from loadtests.latency_histogram import HISTOGRAMS, histograms_to_dict, step_his
 from loadtests.load_report import offered_loads, plan_findings, read_aborted
 from loadtests.plan import LoadPlan
 from loadtests.recording import Recording
-from loadtests.steady_state import LeftOut, Window, steady_windows, step_findings, summarise_steps, without_warm_up
+from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
 from loadtests.store import JOURNAL, LOCUST, MANIFEST, REPORT, write_recording
 from loadtests.tables import SCHEDULE_COLUMNS
 from loadtests.trust.judge import with_trust
@@ -125,7 +125,7 @@ def convert_journal(
     write_json(test.folder / HISTOGRAMS, histograms_to_dict(step_histograms(test.requests, steps)))
     gauges, found = _gauges(test, prometheus)
     manifest = _manifest(test, windows, left_out, settle_s)
-    manifest["findings"] += [item.to_dict() for item in (*step_findings(steps), *found)]
+    manifest["findings"] += [item.to_dict() for item in found]
     limits = _deployment(test.run) if deployment is None else deployment
     recording = Recording(limits, steps, test.requests, gauges, manifest, generator=test.generator)
     return write_recording(test.folder, with_trust(recording))

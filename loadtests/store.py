@@ -233,11 +233,12 @@ def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def _read_gauges(path: Path) -> pd.DataFrame:
-    """Gauges; those that are not in every recording are unknown where they are absent."""
+    """Gauges; those that are not in every recording are unknown where they are absent, others of a Prometheus stay."""
     always = {name: kind for name, kind in GAUGE_COLUMNS.items() if name not in _LATER_GAUGES}
     table = _read_table(path, always)
     absent = {name: np.nan for name in _LATER_GAUGES if name not in table.columns}
-    return table.assign(**absent).astype(GAUGE_COLUMNS)[list(GAUGE_COLUMNS)]
+    more = [name for name in table.columns if name not in GAUGE_COLUMNS]
+    return table.assign(**absent).astype(GAUGE_COLUMNS)[[*GAUGE_COLUMNS, *more]]
 
 
 def _read_optional(path: Path, columns: dict[str, str]) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def codes(findings):
 
 def test_only_constant_stretches_become_windows_and_a_ramp_ends_them():
     windows, left_out = steady_windows(MARKS, 0.0, 2.0)
-    assert windows == (Window(2, 5, 12.0, 40.0),)
+    assert [(item.step, item.users, item.start_s, item.end_s) for item in windows] == [(2, 5, 12.0, 40.0)]
     assert left_out == ()
 
 

@@ -28,11 +28,11 @@ from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
-from loadtests.generator_state import GeneratorState
-from loadtests.journal import Journal, MarkEvent, RequestRow, classify, workers_path
-from loadtests.step_marks import UserCountMarks
-from loadtests.stock_recording import StockRecording
-from loadtests.worker_link import MasterLink, WorkerSink
+from loadtests.journals.journal import Journal, MarkEvent, RequestRow, classify, workers_path
+from loadtests.locust_side.generator_state import GeneratorState
+from loadtests.locust_side.step_marks import UserCountMarks
+from loadtests.locust_side.stock_recording import StockRecording
+from loadtests.locust_side.worker_link import MasterLink, WorkerSink
 
 FLUSH_EVERY_S = 1.0
 _LONGEST_END_S = 10.0

@@ -2,7 +2,7 @@
 
 ``locust/`` (Locust's own files, untouched), ``requests.parquet``,
 ``gauges.parquet``, ``steps.json``, and ``manifest.json``, written last. While a
-test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journal`);
+test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journals.journal`);
 all but the marks go when they are safely in the tables.
 """
 
@@ -23,7 +23,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import count_rows, journal_files, marks_path
+from loadtests.journals.journal import count_rows, journal_files, marks_path
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from loadtests.tables import (
     ANY_OUTCOME,

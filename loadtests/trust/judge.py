@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
-from loadtests.steady_state import step_findings
+from loadtests.statistics.steady_state import step_findings
 from loadtests.trust import (
     censoring,
     clocks,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
-from loadtests.warm_up import find_warm_up
+from loadtests.statistics.warm_up import find_warm_up
 from simulations.analysis.batch_means import (
     RECOMMENDED_BATCHES,
     BatchInterval,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
-from loadtests.latency_histogram import (
+from loadtests.statistics.latency_histogram import (
     HISTOGRAMS,
     RELATIVE_PRECISION,
     RESOLUTION_S,
@@ -17,7 +17,7 @@ from loadtests.latency_histogram import (
     read_histograms,
     step_histograms,
 )
-from loadtests.steady_state import Window, summarise
+from loadtests.statistics.steady_state import Window, summarise
 
 TIMES = st.lists(st.floats(1e-6, 3000.0), min_size=1, max_size=100)
 

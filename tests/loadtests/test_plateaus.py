@@ -3,7 +3,7 @@ import math
 import pytest
 
 from loadtests.foundation.errors import InputError
-from loadtests.plateaus import Plateau, find_plateaus
+from loadtests.statistics.plateaus import Plateau, find_plateaus
 
 
 def staircase(levels, hold=20, ramp=3):

@@ -11,13 +11,13 @@ import pandas as pd
 import psutil
 import pytest
 
-from loadtests.conversion import recover_recording
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential
 from loadtests.foundation.errors import InputError, RunError
-from loadtests.journal import JOURNAL_COLUMNS, read_marks
-from loadtests.journal_merge import read_lines
-from loadtests.plan import LoadPlan
+from loadtests.journals.conversion import recover_recording
+from loadtests.journals.journal import JOURNAL_COLUMNS, read_marks
+from loadtests.journals.journal_merge import read_lines
+from loadtests.load.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

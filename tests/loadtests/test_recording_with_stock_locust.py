@@ -8,8 +8,8 @@ import pytest
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.http_client import without_credentials
+from loadtests.load.plan import LoadPlan
 from loadtests.locust_run import LoadGenerator
-from loadtests.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

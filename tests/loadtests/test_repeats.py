@@ -11,7 +11,7 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.repeats import pool_intervals, pool_levels
+from loadtests.statistics.repeats import pool_intervals, pool_levels
 from loadtests.tables import REQUEST_COLUMNS, empty_table
 
 Z = float(stats.norm.ppf(0.95))

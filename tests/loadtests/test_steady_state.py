@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loadtests.block_bootstrap import (
+from loadtests.deployment import Deployment
+from loadtests.gaps import Gaps
+from loadtests.journals.journal import Mark
+from loadtests.recording import STEP_METRICS, Recording
+from loadtests.statistics.block_bootstrap import (
     RESAMPLES,
     circular_weights,
     fraction_interval,
@@ -11,12 +15,8 @@ from loadtests.block_bootstrap import (
     resampled_weights,
     widening,
 )
-from loadtests.deployment import Deployment
-from loadtests.gaps import Gaps
-from loadtests.journal import Mark
-from loadtests.plateaus import Plateau
-from loadtests.recording import STEP_METRICS, Recording
-from loadtests.steady_state import (
+from loadtests.statistics.plateaus import Plateau
+from loadtests.statistics.steady_state import (
     Window,
     mean_gap_s,
     number_of_blocks,

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from loadtests.recording import STEP_METRICS
-from loadtests.steady_state import Window, summarise
-from loadtests.step_metrics import QUANTILES, WindowRows, blocks_of, influences
+from loadtests.statistics.steady_state import Window, summarise
+from loadtests.statistics.step_metrics import QUANTILES, WindowRows, blocks_of, influences
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 

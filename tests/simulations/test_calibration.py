@@ -12,7 +12,7 @@ from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
 from loadtests.recording import Recording
-from loadtests.steady_state import Window, summarise_steps
+from loadtests.statistics.steady_state import Window, summarise_steps
 from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.observations import observe

@@ -10,7 +10,7 @@ import pandas as pd
 
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import Window
+from loadtests.statistics.steady_state import Window
 from support.clean_recordings import plain_step
 
 _USER = ["worker_id", "user_id"]

@@ -12,8 +12,8 @@ import pytest
 import loadtests.runner
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
-from loadtests.journal import read_marks
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import read_marks
+from loadtests.load.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

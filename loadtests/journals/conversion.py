@@ -1,6 +1,6 @@
 """Makes a recording of the journal that a test left, whoever ran it and however it ended.
 
-``python -m loadtests.conversion DIR`` is what stock Locust starts at its end.
+``python -m loadtests.journals.conversion DIR`` is what stock Locust starts at its end.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from loadtests.abort import Aborted
 from loadtests.deployment import Deployment, read_deployment
 from loadtests.foundation.errors import CapacityError, InputError, RunError
 from loadtests.foundation.files import read_json, read_json_list, write_json
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import gap_table
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import Mark, gauges_path, marks_path, read_marks, run_path, workers_path
-from loadtests.journal_merge import MergedJournal, busiest_share, merge_journal, read_lines, senders
-from loadtests.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
-from loadtests.load_report import offered_loads, plan_findings, read_aborted
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import Mark, gauges_path, marks_path, read_marks, run_path, workers_path
+from loadtests.journals.journal_merge import MergedJournal, busiest_share, merge_journal, read_lines, senders
+from loadtests.load.abort import Aborted
+from loadtests.load.load_report import offered_loads, plan_findings, read_aborted
+from loadtests.load.plan import LoadPlan
 from loadtests.recording import Recording
-from loadtests.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
+from loadtests.statistics.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
+from loadtests.statistics.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
 from loadtests.store import JOURNAL, LOCUST, MANIFEST, REPORT, write_recording
 from loadtests.tables import SCHEDULE_COLUMNS
 from loadtests.trust.judge import with_trust

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from loadtests.comparison.result import RecordingComparison
     from loadtests.comparison.rule import ComparisonRule
     from loadtests.deployment import Deployment, read_deployment
+    from loadtests.estimation.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
     from loadtests.foundation.distributions import (
         Constant,
         Empirical,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from loadtests.staging.options import StagingOptions
     from loadtests.staging.process import start_staging
     from loadtests.staging.truth import read_fault_log, read_service_log
-    from loadtests.statistics.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
     from loadtests.store import read_recording
     from loadtests.trust.judge import check_recording
     from loadtests.trust.report import TrustReport
@@ -82,7 +82,7 @@ __getattr__, __dir__ = attach(
         "KneeOptions": "loadtests.knee.knee_search",
         "KneeResult": "loadtests.knee.knee_search",
         "find_knee": "loadtests.knee.knee_run",
-        "LatencyHistogram": "loadtests.statistics.latency_histogram",
+        "LatencyHistogram": "loadtests.estimation.latency_histogram",
         "LoadGenerator": "loadtests.locust_run",
         "LoadPlan": "loadtests.load.plan",
         "LoadShape": "loadtests.load.load_shapes",
@@ -106,10 +106,10 @@ __getattr__, __dir__ = attach(
         "parse_pacing": "loadtests.load.pacing",
         "parse_shape": "loadtests.load.load_shapes",
         "read_deployment": "loadtests.deployment",
-        "merge_histograms": "loadtests.statistics.latency_histogram",
+        "merge_histograms": "loadtests.estimation.latency_histogram",
         "read_fault_log": "loadtests.staging.truth",
         "read_fault_script": "loadtests.staging.faults",
-        "read_histograms": "loadtests.statistics.latency_histogram",
+        "read_histograms": "loadtests.estimation.latency_histogram",
         "read_query_map": "loadtests.prometheus.query_map",
         "read_recording": "loadtests.store",
         "read_service_log": "loadtests.staging.truth",

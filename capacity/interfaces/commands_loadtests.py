@@ -322,8 +322,8 @@ def print_recording(recording: Recording) -> None:
 
 def cut_and_few_blocks(recording: Recording) -> list[str]:
     """Warm-ups beyond the planned settling time, and steps whose intervals come from few blocks of time."""
-    from loadtests.statistics.block_bootstrap import ENOUGH_BLOCKS
-    from loadtests.statistics.steady_state import PLANNED_SETTLING, step_findings
+    from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS
+    from loadtests.estimation.steady_state import PLANNED_SETTLING, step_findings
 
     lines = [
         f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut; {step.cut.reason}."

@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from loadtests.estimation.binned_latency import LatencyBins, step_metrics_of_bins
+from loadtests.estimation.counted_rates import rate_metrics_of_counts
 from loadtests.foundation.intervals import Interval
 from loadtests.importing.histogram import bins_of_percentiles
 from loadtests.importing.history import TILE_S, History
 from loadtests.importing.levels import Level
 from loadtests.recording import LoadStep
-from loadtests.statistics.binned_latency import LatencyBins, step_metrics_of_bins
-from loadtests.statistics.counted_rates import rate_metrics_of_counts
 from loadtests.tables import ANY_OUTCOME, LATENCY_BIN_COLUMNS, Outcome
 
 SourceKind = Literal["log", "report", "recent-history", "cumulative-history", "stats"]

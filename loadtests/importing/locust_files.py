@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import LeftOut, Window, summarise, without_warm_up
 from loadtests.foundation.distributions import Distribution, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import replacing
@@ -33,7 +34,6 @@ from loadtests.importing.request_log import LogOptions, RequestTable, write_log
 from loadtests.importing.runs import Run, read_run
 from loadtests.importing.steps_file import RunFiles, Source, find_source
 from loadtests.recording import LoadStep, Recording
-from loadtests.statistics.steady_state import LeftOut, Window, summarise, without_warm_up
 from loadtests.store import REQUESTS, check_new_folder, complete_recording, read_requests
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from loadtests.trust.judge import with_trust

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtests.estimation.binned_latency import LatencyBins
 from loadtests.foundation.errors import InputError
 from loadtests.importing.histogram import LEAST_DIGITS, bins_of_histogram, significant_digits
 from loadtests.importing.safe_files import BoundedStream
-from loadtests.statistics.binned_latency import LatencyBins
 
 _MOST_BYTES = 128 * 2**20
 

@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from loadtests.deployment import Deployment, read_deployment
+from loadtests.estimation.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
+from loadtests.estimation.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
 from loadtests.foundation.errors import CapacityError, InputError, RunError
 from loadtests.foundation.files import read_json, read_json_list, write_json
 from loadtests.foundation.findings import Finding
@@ -29,8 +31,6 @@ from loadtests.load.abort import Aborted
 from loadtests.load.load_report import offered_loads, plan_findings, read_aborted
 from loadtests.load.plan import LoadPlan
 from loadtests.recording import Recording
-from loadtests.statistics.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
-from loadtests.statistics.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
 from loadtests.store import JOURNAL, LOCUST, MANIFEST, REPORT, write_recording
 from loadtests.tables import SCHEDULE_COLUMNS
 from loadtests.trust.judge import with_trust

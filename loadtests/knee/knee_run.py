@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import Window, without_warm_up
 from loadtests.foundation.children import Child
 from loadtests.foundation.errors import CapacityError, RunError
 from loadtests.foundation.files import write_json
@@ -30,7 +31,6 @@ from loadtests.load.plan import LoadPlan
 from loadtests.locust_run import PLAN, LoadGenerator, LocustRun
 from loadtests.preflight import preflight
 from loadtests.recording import Recording
-from loadtests.statistics.steady_state import Window, without_warm_up
 from loadtests.store import LOCUST, check_new_folder
 
 KNEE = "knee.json"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.files import read_json
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import format_duration
@@ -18,7 +19,6 @@ from loadtests.journals.journal import Mark
 from loadtests.load.abort import Aborted, abort_notice
 from loadtests.load.pacing import Pacing
 from loadtests.load.plan import LoadPlan
-from loadtests.statistics.steady_state import Window
 
 _SIGMAS, _SHARE_SHORT = 3.0, 0.01
 _NOTEWORTHY_LATENESS = 0.1

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from loadtests.estimation.binned_latency import DESIGN_EFFECT, step_metrics_of_bins
+from loadtests.estimation.block_bootstrap import fraction_interval, interval_of, ratio_draws, resampled_weights
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.units import Quantity
@@ -16,8 +18,6 @@ from loadtests.prometheus.levels import FEWEST_CELLS, Stretch, dispersion
 from loadtests.prometheus.observed import Observed
 from loadtests.prometheus.query_map import IN_FLIGHT
 from loadtests.recording import LoadStep
-from loadtests.statistics.binned_latency import DESIGN_EFFECT, step_metrics_of_bins
-from loadtests.statistics.block_bootstrap import fraction_interval, interval_of, ratio_draws, resampled_weights
 
 LEVEL = 0.9
 _MOST_BLOCKS = 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from loadtests.estimation.steady_state import step_findings
 from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
-from loadtests.statistics.steady_state import step_findings
 from loadtests.trust import (
     censoring,
     clocks,

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.foundation.errors import InputError
-from loadtests.foundation.intervals import Interval
-from loadtests.statistics.binned_latency import (
+from loadtests.estimation.binned_latency import (
     LatencyBins,
     mean_bounds,
     mean_interval,
@@ -20,6 +18,8 @@ from loadtests.statistics.binned_latency import (
     quantile_interval,
     step_metrics_of_bins,
 )
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
 from loadtests.tables import LATENCY_BIN_COLUMNS
 
 TIMES = st.floats(0.0, 30.0, allow_nan=False)

@@ -1,13 +1,13 @@
 import pandas as pd
 import pytest
 
+from loadtests.estimation.steady_state import Window, steady_windows
 from loadtests.journals.journal import Mark
 from loadtests.load.abort import Aborted, parse_abort
 from loadtests.load.load_report import offered_loads, plan_findings
 from loadtests.load.load_shapes import parse_shape
 from loadtests.load.pacing import parse_pacing
 from loadtests.load.plan import LoadPlan
-from loadtests.statistics.steady_state import Window, steady_windows
 
 MARKS = (
     Mark("passing", 1, 0, 0.0, 0.0), Mark("reached", 1, 5, 9.0, 9.0), Mark("asked", 2, 5, 10.0, 10.0),

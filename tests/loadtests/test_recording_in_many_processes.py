@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.latency_histogram import read_histograms
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.journals.conversion import recover_recording
@@ -20,7 +21,6 @@ from loadtests.locust_run import LoadGenerator
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
-from loadtests.statistics.latency_histogram import read_histograms
 from loadtests.store import JOURNAL, MANIFEST, read_recording
 from support.locust_runs import FLOWS, finish, free_port, our, start_locust, two_processes, wait_for_rows
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests import import_locust
+from loadtests.estimation.binned_latency import quantile_bounds
 from loadtests.importing.histogram import bins_of_histogram, bins_of_percentiles, rounded_edges_s, significant_digits
 from loadtests.importing.history import read_history
 from loadtests.importing.notes import Notes
 from loadtests.importing.stats_files import outcome_of_text, read_failures, read_stats
-from loadtests.statistics.binned_latency import quantile_bounds
 from support.csv_files import RECORDINGS, read_csv, write_csv
 
 PERCENTILES = (0.5, 0.66, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)

@@ -1,9 +1,9 @@
 """Where a plateau has settled: what is left of the ramp's transient after the planned settling time.
 
-MSER-5 (`loadtests.statistics.warm_up`) proposes a cut in each of three series over time: requests finished,
+MSER-5 (`loadtests.estimation.warm_up`) proposes a cut in each of three series over time: requests finished,
 their mean residence time, requests in flight. By itself it also cuts what is only noise, the more so
 in correlated series; so a proposal counts where the mean before it differs from the mean after it by
-more than `_SIGNIFICANT` standard errors of the difference, by blocks (`loadtests.statistics.correlation`). The
+more than `_SIGNIFICANT` standard errors of the difference, by blocks (`loadtests.estimation.correlation`). The
 latest of the cuts holds. At most half of a plateau is cut. What still moves far beyond the middle makes
 the rest as unsteady as the front, so nothing is cut then: that plateau has no steady part.
 """
@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from loadtests.statistics.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
-from loadtests.statistics.warm_up import MSER_BATCH, find_warm_up
+from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
+from loadtests.estimation.warm_up import MSER_BATCH, find_warm_up
 
 _SIGNIFICANT, _MOST_ERRORS = 4.5, 37.0
 _NOTHING = 0.01

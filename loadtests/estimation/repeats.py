@@ -33,10 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from loadtests.estimation.block_bootstrap import exact_fraction_interval
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
-from loadtests.statistics.block_bootstrap import exact_fraction_interval
 
 if TYPE_CHECKING:
     from loadtests.recording import LoadStep

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, Floats
+from loadtests.estimation.plateaus import Plateau
+from loadtests.estimation.settling import Transient, find_transient
+from loadtests.estimation.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
 from loadtests.foundation.checks import non_negative, positive
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import Gaps, gap_table, gaps_between
 from loadtests.journals.journal import Mark
 from loadtests.recording import Cut, LoadStep
-from loadtests.statistics.block_bootstrap import ENOUGH_BLOCKS, Floats
-from loadtests.statistics.plateaus import Plateau
-from loadtests.statistics.settling import Transient, find_transient
-from loadtests.statistics.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
 
 LEVEL = 0.9
 _MOST_BLOCKS, _CYCLES_PER_BLOCK = 60, 2.0
@@ -104,7 +104,7 @@ def plateau_windows(
     Parameters
     ----------
     plateaus : sequence of Plateau
-        As by `loadtests.statistics.plateaus.find_plateaus`, on the clock of the requests table.
+        As by `loadtests.estimation.plateaus.find_plateaus`, on the clock of the requests table.
     settle_s : float, default 0
         Time to cut after the ramp, seconds.
 
@@ -125,7 +125,7 @@ def plateau_windows(
 def without_warm_up(requests: pd.DataFrame, windows: Sequence[Window]) -> tuple[Window, ...]:
     """The same windows, each from where its transient is over, at the latest from the middle of its plateau.
 
-    The planned settling time is the least that is cut. See `loadtests.statistics.settling` for the rule.
+    The planned settling time is the least that is cut. See `loadtests.estimation.settling` for the rule.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def number_of_blocks(window: Window, requests: int) -> int:
 
     A user's mean cycle (residence plus think) is users / throughput, by the
     closed loop's law N = X (R + Z); correlation fades over cycles. Where the requests are known, blocks follow
-    their correlation: `loadtests.statistics.step_metrics.blocks_of`.
+    their correlation: `loadtests.estimation.step_metrics.blocks_of`.
     """
     if requests == 0:
         return FEWEST_BLOCKS

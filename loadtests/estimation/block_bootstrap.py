@@ -7,7 +7,7 @@ observations, Ann. Statist. 17). With few blocks the spread between resamples is
 too small by sqrt((k - 1) / k) and its tails by the ratio of Student's to the
 normal quantile; both are put back. What has fewer than `ENOUGH_BLOCKS` is said to.
 
-A recorded step's own intervals come from the same blocks without drawing: `loadtests.statistics.step_metrics`.
+A recorded step's own intervals come from the same blocks without drawing: `loadtests.estimation.step_metrics`.
 """
 
 from __future__ import annotations

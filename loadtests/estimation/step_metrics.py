@@ -3,7 +3,7 @@
 Each metric's error is that of a mean over time: of the metric's influence [1]_, what an interval of
 time adds to it, relative to its value (rates, mean) or on the scale of log odds (shares: the shed
 rate, and of a quantile the share of requests above it, which the sample's quantiles then turn into
-times [2]_). Its variance is that of blocks of time (`loadtests.statistics.correlation`), one block length for
+times [2]_). Its variance is that of blocks of time (`loadtests.estimation.correlation`), one block length for
 all metrics of a window: twice the longest that the automatic choice finds for any of them (it
 minimises the error of the variance; an interval needs less bias than that), at least a user's cycle,
 at most a sixth of the window. Student's t with one degree of freedom less than there are blocks.
@@ -31,9 +31,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
+from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.foundation.intervals import Interval
-from loadtests.statistics.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
-from loadtests.statistics.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 
 QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 FEWEST_BLOCKS = 6

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
+from loadtests.estimation.binned_latency import LEVEL
+from loadtests.estimation.block_bootstrap import fraction_interval
 from loadtests.foundation.checks import positive
 from loadtests.foundation.intervals import Interval
-from loadtests.statistics.binned_latency import LEVEL
-from loadtests.statistics.block_bootstrap import fraction_interval
 
 
 def rate_metrics_of_counts(

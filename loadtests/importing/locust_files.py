@@ -17,7 +17,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Distribution, parse_distribution
@@ -29,7 +28,8 @@ from loadtests.importing.grouped_steps import GroupedStep, grouped_step, load_st
 from loadtests.importing.import_findings import findings_of_runs, findings_of_steps, folded
 from loadtests.importing.levels import Level, levels_of
 from loadtests.importing.notes import Notes, printable
-from loadtests.importing.request_log import LogOptions, RequestTable, write_log
+from loadtests.importing.request_log import LogOptions, write_log
+from loadtests.importing.request_table import RequestTable, read_window
 from loadtests.importing.runs import Run, read_run
 from loadtests.importing.steps_file import RunFiles, Source, find_source
 from loadtests.recording import LoadStep, Recording
@@ -234,13 +234,9 @@ def _measure(levels: Sequence[Level], left_out: tuple[LeftOut, ...], folder: Pat
 def _logged_step(level: Level, folder: Path, origin_s: float) -> LoadStep:
     """A step of single requests, of which only the window's are read."""
     start_s, end_s = level.steady_s - origin_s, level.end_s - origin_s
-    rows = pq.read_table(
-        folder / REQUESTS, columns=["start_s", "finish_s", "outcome"],
-        filters=[("finish_s", ">=", start_s), ("finish_s", "<", end_s)],
-    )  # fmt: skip
     reached_s = level.reached_s - origin_s
     window = Window(level.step, level.users, start_s, end_s, reached_s=reached_s)
-    table = rows.to_pandas()
+    table = read_window(folder / REQUESTS, start_s, end_s)
     if not level.is_cut_stated:
         (window,) = without_warm_up(table, (window,))
     return summarise(table, window, think=level.think)

@@ -218,7 +218,8 @@ def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level:
     """
     positive("length of the window", window.length_s)
     finish = requests["finish_s"].to_numpy(dtype=float)
-    rows = requests[(finish >= window.start_s) & (finish < window.end_s)]
+    inside = (finish >= window.start_s) & (finish < window.end_s)
+    rows = requests if inside.all() else requests[inside]
     metrics, blocks = metrics_of(WindowRows.of(rows, window.users, window.start_s, window.length_s), level)
     return LoadStep(
         step=window.step,

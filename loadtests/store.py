@@ -8,7 +8,7 @@ all but the marks go when they are safely in the tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -74,8 +74,18 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
     return complete_recording(folder, recording, len(recording.requests))
 
 
-def complete_recording(folder: Path, recording: Recording, requests: int) -> Recording:
+def complete_recording(
+    folder: Path, recording: Recording, requests: int, hashes: Mapping[Path, str] | None = None
+) -> Recording:
     """Write everything beside a ``requests.parquet`` that is already there with `requests` rows, the manifest last.
+
+    Parameters
+    ----------
+    folder : Path
+    recording : Recording
+    requests : int
+    hashes : mapping of Path to str, optional
+        The sha256 of files in the folder that is known already; the others are read.
 
     Returns
     -------
@@ -98,7 +108,7 @@ def complete_recording(folder: Path, recording: Recording, requests: int) -> Rec
         "deployment": recording.deployment.to_dict(),
         **recording.manifest,
         "requests": requests,
-        "files": _hashes(folder, leave_out={*journals, folder / MANIFEST}),
+        "files": _hashes(folder, {*journals, folder / MANIFEST}, hashes or {}),
     }
     write_json(folder / MANIFEST, manifest)
     for journal in journals:
@@ -111,10 +121,11 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
 
 
-def _hashes(folder: Path, leave_out: set[Path]) -> dict[str, dict[str, Any]]:
+def _hashes(folder: Path, leave_out: set[Path], known: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in leave_out)
     return {
-        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files
+        path.relative_to(folder).as_posix(): {"sha256": known.get(path) or sha256(path), "bytes": path.stat().st_size}
+        for path in files
     }
 
 

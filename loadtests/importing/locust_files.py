@@ -24,6 +24,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import replacing
 from loadtests.foundation.findings import Finding
 from loadtests.gauges import GAUGE_COLUMNS
+from loadtests.importing.file_hashes import FileHashes
 from loadtests.importing.grouped_steps import GroupedStep, grouped_step, load_step
 from loadtests.importing.import_findings import findings_of_runs, findings_of_steps, folded
 from loadtests.importing.levels import Level, levels_of
@@ -118,22 +119,29 @@ def write_locust_import(
     notes = Notes()
     found = find_source(Path(source), _think_text(think))
     _refuse_target_inside(found, folder)
-    with _removed_on_error(folder):
-        return _write(found, folder, deployment or Deployment(), notes, on_progress or (lambda _rows: None))
+    with _removed_on_error(folder), FileHashes() as hashes:
+        return _write(found, folder, deployment or Deployment(), notes, on_progress or (lambda _rows: None), hashes)
 
 
 def _write(
-    source: Source, folder: Path, deployment: Deployment, notes: Notes, on_progress: Callable[[int], None]
+    source: Source,
+    folder: Path,
+    deployment: Deployment,
+    notes: Notes,
+    on_progress: Callable[[int], None],
+    hashes: FileHashes,
 ) -> Recording:
     runs = _read_runs(source, notes)
+    for path in source.files():
+        hashes.copy(path, folder / SOURCE_FOLDER / path.relative_to(source.base))
     origin_s = math.floor(min(run.start_s for run in runs.values()))
     runs = _write_logs(runs, folder, origin_s, notes, on_progress)
+    hashes.add(folder / REQUESTS)
     levels, left_out = levels_of([(step, runs[step.files]) for step in source.steps])
     _refuse_overlaps(levels)
     measured = _measure(levels, left_out, folder, origin_s)
     if not measured.steps:
         raise InputError(f"No step of {source.base} can be measured: {_reasons(measured.left_out)}.")
-    _copy(source, folder)
     names = {str(path): path.relative_to(source.base).as_posix() for path in source.files()}
     logged = list(zip(measured.levels, measured.grouped, strict=True))
     findings = [*findings_of_steps(logged), *folded([*findings_of_runs(list(runs.values())), *notes.findings(names)])]
@@ -143,7 +151,7 @@ def _write(
         manifest=_manifest(source, measured, findings, origin_s),
     )  # fmt: skip
     rows = sum(run.log.requests for run in runs.values() if run.log)
-    return complete_recording(folder, _judged(recording, folder, rows), rows)
+    return complete_recording(folder, _judged(recording, folder, rows), rows, hashes.wait())
 
 
 def _judged(recording: Recording, folder: Path, rows: int) -> Recording:
@@ -258,13 +266,6 @@ def _manifest(source: Source, measured: _Measured, findings: Sequence[Finding], 
         "findings": [finding.to_dict() for finding in findings],
         "left_out": [{"step": item.step, "users": item.users, "reason": item.reason} for item in measured.left_out],
     }  # fmt: skip
-
-
-def _copy(source: Source, folder: Path) -> None:
-    for path in source.files():
-        target = folder / SOURCE_FOLDER / path.relative_to(source.base)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
 
 
 def _refuse_overlaps(levels: Sequence[Level]) -> None:

@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from loadtests.tables import REQUEST_COLUMNS
+from loadtests.tables import OUTCOMES, REQUEST_COLUMNS
+
+Floats = NDArray[np.float64]
 
 _GROUP_ROWS = 1 << 16
 _ARROW_TYPES = {"float64": pa.float64(), "int64": pa.int64(), "str": pa.dictionary(pa.int32(), pa.string())}
@@ -65,6 +68,8 @@ class RequestTable:
         finally:
             self._thread.shutdown()
             self._writer.close()
+            for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+                pool.release_unused()
 
     def _wait(self) -> None:
         """Let the group before this one be written; compressing it takes a thread of its own."""
@@ -97,17 +102,29 @@ def read_window(path: Path, start_s: float, end_s: float) -> pd.DataFrame:
     pandas.DataFrame
         Columns `start_s`, `finish_s`, `outcome`.
     """
-    parts = []
     with pq.ParquetFile(path, read_dictionary=["outcome"]) as file:
-        for group in range(file.metadata.num_row_groups):
-            if _may_hold(file.metadata.row_group(group), start_s, end_s):
-                rows = file.read_row_group(group, columns=_WINDOW_COLUMNS, use_threads=False)
-                finish = rows["finish_s"].to_numpy()
-                inside = (finish >= start_s) & (finish < end_s)
-                parts.append(rows if inside.all() else rows.filter(pa.array(inside)))
-    schema = pa.schema([SCHEMA.field(name) for name in _WINDOW_COLUMNS])
-    table = pa.concat_tables(parts) if parts else schema.empty_table()
-    return table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
+        every = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+        wanted = [place for place, group in enumerate(every) if _may_hold(group, start_s, end_s)]
+        start, finish, outcome, size = _room(sum(every[place].num_rows for place in wanted))
+        for place in wanted:
+            rows = file.read_row_group(place, columns=_WINDOW_COLUMNS, use_threads=False).combine_chunks()
+            finished = rows["finish_s"].to_numpy()
+            inside = (finished >= start_s) & (finished < end_s)
+            here = slice(size, size := size + int(np.count_nonzero(inside)))
+            start[here], finish[here] = rows["start_s"].to_numpy()[inside], finished[inside]
+            outcome[here] = _outcome_codes(rows["outcome"].chunk(0))[inside]
+    names = pd.Categorical.from_codes(outcome[:size], categories=list(OUTCOMES))
+    return pd.DataFrame({"start_s": start[:size], "finish_s": finish[:size], "outcome": names}, copy=False)
+
+
+def _room(rows: int) -> tuple[Floats, Floats, NDArray[np.int8], int]:
+    """Arrays for so many starts, finishes and outcomes, and how many there are; what stays empty takes no memory."""
+    return np.empty(rows), np.empty(rows), np.empty(rows, dtype=np.int8), 0
+
+
+def _outcome_codes(column: pa.DictionaryArray) -> NDArray[np.int8]:
+    codes = np.array([OUTCOMES.index(name) for name in column.dictionary.to_pylist()], dtype=np.int8)
+    return codes[column.indices.to_numpy()]
 
 
 def _may_hold(group: Any, start_s: float, end_s: float) -> bool:

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from loadtests.block_bootstrap import ENOUGH_BLOCKS, Floats
 from loadtests.foundation.checks import non_negative, positive
@@ -179,6 +178,8 @@ def mean_gap_s(gaps: Gaps) -> float:
     """
     if gaps.observed_s.size == 0:
         return math.nan
+    from scipy import stats  # heavy, and what makes a recording of files needs no gaps
+
     survival = stats.ecdf(stats.CensoredData(uncensored=gaps.observed_s, right=gaps.censored_s)).sf
     lengths_s = np.diff(survival.quantiles, prepend=0.0)
     return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))

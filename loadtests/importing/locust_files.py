@@ -37,7 +37,6 @@ from loadtests.recording import LoadStep, Recording
 from loadtests.steady_state import LeftOut, Window, summarise, without_warm_up
 from loadtests.store import REQUESTS, check_new_folder, complete_recording, read_requests
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
-from loadtests.trust.judge import with_trust
 
 SOURCE_FOLDER = "source"
 _SEED = 1
@@ -163,6 +162,8 @@ def _judged(recording: Recording, folder: Path, rows: int) -> Recording:
         )  # fmt: skip
         found = [*recording.manifest["findings"], finding.to_dict()]
         return replace(recording, manifest={**recording.manifest, "findings": found})
+    from loadtests.trust.judge import with_trust  # the checks bring 50 MiB of scipy
+
     judged = with_trust(replace(recording, requests=read_requests(folder / REQUESTS)))
     return replace(recording, manifest=judged.manifest)
 

@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 NEEDED = {name: (name,) for name in ("timestamp", "request_type", "name", "response_time_ms")}
 _OPTIONAL = ("response_length", "status_code", "exception")
 _TEXTS = ("request_type", "name", "exception")
-_BLOCK_BYTES = 1 << 18
-"""Larger ones are a tenth faster, and Arrow's parser then takes 20 to 40 MiB more."""
+_BLOCK_BYTES = 1 << 19
+"""Half of it takes 15 MiB less and a tenth more time; twice as much saves nothing and takes 30 MiB more."""
 _FIRST = 5
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _FAST_TYPES = {

@@ -149,7 +149,7 @@ class _Parse:
                 self.is_unreadable = True
             self._is_cut = stream.is_cut or self.is_unreadable or (self._bad > 0 and not stream.ends_with_line)
 
-    def _reader(self, stream: io.BufferedReader, encoding: str) -> pacsv.CSVStreamingReader:
+    def _reader(self, stream: io.BufferedReader[BoundedStream], encoding: str) -> pacsv.CSVStreamingReader:
         return pacsv.open_csv(
             pa.PythonFile(stream, mode="r"),
             read_options=pacsv.ReadOptions(

@@ -113,7 +113,7 @@ def read_window(path: Path, start_s: float, end_s: float) -> pd.DataFrame:
             here = slice(size, size := size + int(np.count_nonzero(inside)))
             start[here], finish[here] = rows["start_s"].to_numpy()[inside], finished[inside]
             outcome[here] = _outcome_codes(rows["outcome"].chunk(0))[inside]
-    names = pd.Categorical.from_codes(outcome[:size], categories=list(OUTCOMES))
+    names = pd.Categorical.from_codes(outcome[:size], categories=pd.Index(OUTCOMES))
     return pd.DataFrame({"start_s": start[:size], "finish_s": finish[:size], "outcome": names}, copy=False)
 
 
@@ -124,7 +124,7 @@ def _room(rows: int) -> tuple[Floats, Floats, NDArray[np.int8], int]:
 
 def _outcome_codes(column: pa.DictionaryArray) -> NDArray[np.int8]:
     codes = np.array([OUTCOMES.index(name) for name in column.dictionary.to_pylist()], dtype=np.int8)
-    return codes[column.indices.to_numpy()]
+    return np.asarray(codes[column.indices.to_numpy()])
 
 
 def _may_hold(group: Any, start_s: float, end_s: float) -> bool:

@@ -59,7 +59,11 @@ def read_header(path: Path) -> tuple[tuple[str, ...], str]:
     with BoundedStream(path) as stream:
         line = next((text for text in _lines(stream, path, Notes()) if text.strip()), "")
     separator = max(SEPARATORS, key=line.count)
-    return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), [])), separator
+    try:
+        names = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        names = line.split(separator)
+    return tuple(name.strip() for name in names), separator
 
 
 def read_rows(path: Path, notes: Notes) -> Iterator[TextRow]:

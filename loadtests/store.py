@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.checks import stated_number, whole
@@ -231,7 +232,8 @@ def _malformed_keys(manifest: dict[str, Any]) -> list[str]:
 
 def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path, engine="pyarrow")
+        with pq.ParquetFile(path) as file:
+            table: pd.DataFrame = file.read(use_threads=False).to_pandas(self_destruct=True, split_blocks=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{path.name} is not readable as Parquet ({str(error).splitlines()[0]})") from None
     missing = [name for name in columns if name not in table.columns]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.estimation.warm_up import MSER_BATCH, find_warm_up
+from loadtests.foundation.quantiles import normal_quantile, t_tail
 
 _SIGNIFICANT, _MOST_ERRORS = 4.5, 37.0
 _NOTHING = 0.01
@@ -132,5 +132,5 @@ def _difference(before: Floats, after: Floats) -> float:
         return 0.0
     if variance <= 0:
         return _MOST_ERRORS
-    chance = float(stats.t.sf(apart / math.sqrt(variance), blocks - 1.0))
-    return min(float(stats.norm.isf(chance)), _MOST_ERRORS) if chance > 0 else _MOST_ERRORS
+    chance = t_tail(apart / math.sqrt(variance), blocks - 1.0)
+    return min(-normal_quantile(chance), _MOST_ERRORS) if chance > 0 else _MOST_ERRORS

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, Floats
 from loadtests.estimation.plateaus import Plateau
@@ -179,6 +178,8 @@ def mean_gap_s(gaps: Gaps) -> float:
     """
     if gaps.observed_s.size == 0:
         return math.nan
+    from scipy import stats  # heavy, and what makes a recording of files needs no gaps
+
     survival = stats.ecdf(stats.CensoredData(uncensored=gaps.observed_s, right=gaps.censored_s)).sf
     lengths_s = np.diff(survival.quantiles, prepend=0.0)
     return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))
@@ -218,7 +219,8 @@ def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level:
     """
     positive("length of the window", window.length_s)
     finish = requests["finish_s"].to_numpy(dtype=float)
-    rows = requests[(finish >= window.start_s) & (finish < window.end_s)]
+    inside = (finish >= window.start_s) & (finish < window.end_s)
+    rows = requests if inside.all() else requests[inside]
     metrics, blocks = metrics_of(WindowRows.of(rows, window.users, window.start_s, window.length_s), level)
     return LoadStep(
         step=window.step,
@@ -227,7 +229,7 @@ def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level:
         end_s=window.end_s,
         requests=len(rows),
         metrics=metrics,
-        outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
+        outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items() if count},
         think=think,
         blocks=int(blocks.number),
         cut=_cut(finish, window),

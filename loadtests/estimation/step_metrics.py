@@ -29,11 +29,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
 from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import t_quantile
 
 QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 FEWEST_BLOCKS = 6
@@ -69,7 +70,7 @@ class Blocks:
     def t_factor(self, level: float) -> float:
         """Half-width of an interval, in standard errors by the blocks."""
         number = self.number
-        quantile = float(stats.t.ppf(1.0 - (1.0 - level) / 2.0, number - 1.0))
+        quantile = float(t_quantile(1.0 - (1.0 - level) / 2.0, number - 1.0))
         return quantile * math.sqrt(number / (number - 1.0))
 
 

@@ -60,10 +60,10 @@ def read_header(path: Path) -> tuple[tuple[str, ...], str]:
         line = next((text for text in _lines(stream, path, Notes()) if text.strip()), "")
     separator = max(SEPARATORS, key=line.count)
     try:
-        fields = next(csv.reader([line], delimiter=separator), [])
+        names = next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
-        fields = []
-    return tuple(name.strip() for name in fields), separator
+        names = line.split(separator)
+    return tuple(name.strip() for name in names), separator
 
 
 def read_rows(path: Path, notes: Notes) -> Iterator[TextRow]:

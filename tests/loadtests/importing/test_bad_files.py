@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from loadtests import import_locust
@@ -345,13 +344,13 @@ def test_all_problems_of_a_steps_file_are_in_one_error_with_their_lines(folder: 
         assert expected in text, expected
 
 
-def test_an_empty_file_and_a_binary_one_are_refused_without_a_crash(folder: Folder) -> None:
+@pytest.mark.parametrize("content", [os.urandom(4_096), b"\0a\rb,c\rd\n\x80"], ids=["random", "carriage-returns"])
+def test_an_empty_file_and_a_binary_one_are_refused_without_a_crash(folder: Folder, content: bytes) -> None:
     place = folder()
     (place / "locust_stats.csv").write_bytes(b"")
-    for content in (b"\x00\xff\x80" * 2_000, b'a,"b\rc\n' * 50, b"a\rb,c\r\n", np.random.default_rng(7).bytes(4_096)):
-        (place / "locust_stats_history.csv").write_bytes(content)
-        with pytest.raises(InputError, match="columns"):
-            imported(place)
+    (place / "locust_stats_history.csv").write_bytes(content)
+    with pytest.raises(InputError, match="columns"):
+        imported(place)
 
 
 def test_a_line_without_end_does_not_fill_the_memory(folder: Folder) -> None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
-    from loadtests.abort import AbortCondition, parse_abort
     from loadtests.comparison.compare import compare_steps
     from loadtests.comparison.result import RecordingComparison
     from loadtests.comparison.rule import ComparisonRule
-    from loadtests.conversion import recover_recording
     from loadtests.deployment import Deployment, read_deployment
+    from loadtests.estimation.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
     from loadtests.foundation.distributions import (
         Constant,
         Empirical,
@@ -29,15 +28,16 @@ if TYPE_CHECKING:
     from loadtests.foundation.intervals import Interval
     from loadtests.foundation.server_access import Access, Header
     from loadtests.importing.locust_files import import_locust
-    from loadtests.knee_run import find_knee
-    from loadtests.knee_search import KneeOptions, KneeResult
-    from loadtests.knee_step import KneeObjective
-    from loadtests.latency_histogram import LatencyHistogram, merge_histograms, read_histograms
-    from loadtests.load_shapes import LoadShape, parse_shape
+    from loadtests.journals.conversion import recover_recording
+    from loadtests.journals.progress import Progress
+    from loadtests.knee.knee_run import find_knee
+    from loadtests.knee.knee_search import KneeOptions, KneeResult
+    from loadtests.knee.knee_step import KneeObjective
+    from loadtests.load.abort import AbortCondition, parse_abort
+    from loadtests.load.load_shapes import LoadShape, parse_shape
+    from loadtests.load.pacing import Pacing, parse_pacing
+    from loadtests.load.plan import LoadPlan
     from loadtests.locust_run import LoadGenerator
-    from loadtests.pacing import Pacing, parse_pacing
-    from loadtests.plan import LoadPlan
-    from loadtests.progress import Progress
     from loadtests.prometheus.client import PrometheusServer
     from loadtests.prometheus.gauges import PrometheusGauges
     from loadtests.prometheus.importer import ImportOptions, import_prometheus
@@ -71,25 +71,25 @@ _DISTRIBUTIONS = (
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "AbortCondition": "loadtests.abort",
+        "AbortCondition": "loadtests.load.abort",
         "Access": "loadtests.foundation.server_access",
         "ComparisonRule": "loadtests.comparison.rule",
         "Deployment": "loadtests.deployment",
         "Fault": "loadtests.staging.faults",
         "Header": "loadtests.foundation.server_access",
         "Interval": "loadtests.foundation.intervals",
-        "KneeObjective": "loadtests.knee_step",
-        "KneeOptions": "loadtests.knee_search",
-        "KneeResult": "loadtests.knee_search",
-        "find_knee": "loadtests.knee_run",
-        "LatencyHistogram": "loadtests.latency_histogram",
+        "KneeObjective": "loadtests.knee.knee_step",
+        "KneeOptions": "loadtests.knee.knee_search",
+        "KneeResult": "loadtests.knee.knee_search",
+        "find_knee": "loadtests.knee.knee_run",
+        "LatencyHistogram": "loadtests.estimation.latency_histogram",
         "LoadGenerator": "loadtests.locust_run",
-        "LoadPlan": "loadtests.plan",
-        "LoadShape": "loadtests.load_shapes",
+        "LoadPlan": "loadtests.load.plan",
+        "LoadShape": "loadtests.load.load_shapes",
         "LoadStep": "loadtests.recording",
         "ImportOptions": "loadtests.prometheus.importer",
-        "Pacing": "loadtests.pacing",
-        "Progress": "loadtests.progress",
+        "Pacing": "loadtests.load.pacing",
+        "Progress": "loadtests.journals.progress",
         "PrometheusGauges": "loadtests.prometheus.gauges",
         "PrometheusServer": "loadtests.prometheus.client",
         "QueryMap": "loadtests.prometheus.query_map",
@@ -101,20 +101,20 @@ __getattr__, __dir__ = attach(
         "compare_steps": "loadtests.comparison.compare",
         "import_locust": "loadtests.importing.locust_files",
         "import_prometheus": "loadtests.prometheus.importer",
-        "parse_abort": "loadtests.abort",
+        "parse_abort": "loadtests.load.abort",
         "parse_fault": "loadtests.staging.faults",
-        "parse_pacing": "loadtests.pacing",
-        "parse_shape": "loadtests.load_shapes",
+        "parse_pacing": "loadtests.load.pacing",
+        "parse_shape": "loadtests.load.load_shapes",
         "read_deployment": "loadtests.deployment",
-        "merge_histograms": "loadtests.latency_histogram",
+        "merge_histograms": "loadtests.estimation.latency_histogram",
         "read_fault_log": "loadtests.staging.truth",
         "read_fault_script": "loadtests.staging.faults",
-        "read_histograms": "loadtests.latency_histogram",
+        "read_histograms": "loadtests.estimation.latency_histogram",
         "read_query_map": "loadtests.prometheus.query_map",
         "read_recording": "loadtests.store",
         "read_service_log": "loadtests.staging.truth",
         "record": "loadtests.runner",
-        "recover_recording": "loadtests.conversion",
+        "recover_recording": "loadtests.journals.conversion",
         "start_staging": "loadtests.staging.process",
         **dict.fromkeys(_DISTRIBUTIONS, "loadtests.foundation.distributions"),
     },

@@ -28,13 +28,14 @@ from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
-from loadtests.generator_state import GeneratorState
-from loadtests.journal import Journal, MarkEvent, RequestRow, classify, workers_path
-from loadtests.step_marks import UserCountMarks
-from loadtests.stock_recording import StockRecording
-from loadtests.worker_link import MasterLink, WorkerSink
+from loadtests.journals.journal import Journal, MarkEvent, RequestRow, classify, workers_path
+from loadtests.locust_side.generator_state import GeneratorState
+from loadtests.locust_side.step_marks import UserCountMarks
+from loadtests.locust_side.stock_recording import StockRecording
+from loadtests.locust_side.worker_link import MasterLink, WorkerSink
 
 FLUSH_EVERY_S = 1.0
+_LONGEST_END_S = 10.0
 _NO_USER = -1
 _MOST_ANCESTORS = 5
 _LINE_BREAKS = str.maketrans("\r\n", "  ")
@@ -130,8 +131,14 @@ class Listener:
             if self.is_on:
                 self._sink.flush()
             if parent is not None and os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+                self._end_without_parent()
+
+    def _end_without_parent(self) -> None:
+        """End in order; at once if that takes too long, as nobody is left to see it."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        gevent.sleep((self._environment.stop_timeout or 0.0) + _LONGEST_END_S)
+        self._sink.flush()
+        os._exit(1)
 
     def _user_number(self) -> int:
         """The number of the user that the current greenlet works for; -1 when there is none."""

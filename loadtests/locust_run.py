@@ -16,9 +16,9 @@ import loadtests
 from loadtests.foundation.checks import whole
 from loadtests.foundation.children import Child
 from loadtests.foundation.errors import InputError, RunError
-from loadtests.journal import Mark, read_marks
-from loadtests.plan import LoadPlan
-from loadtests.progress import JournalWatch, Progress
+from loadtests.journals.journal import Mark, read_marks
+from loadtests.journals.progress import JournalWatch, Progress
+from loadtests.load.plan import LoadPlan
 from loadtests.store import JOURNAL, LOCUST, REPORT
 
 _POLL_S = 0.25

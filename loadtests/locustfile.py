@@ -20,21 +20,21 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from loadtests import listener
-from loadtests.abort import abort_notice
-from loadtests.abort_watch import AbortWatch
-from loadtests.directed_shape import DirectedShape
 from loadtests.foundation.draws import draws_s
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.http_client import BODY_METHODS, EMPTY_BODY, with_content_type
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.server_access import tls_context
 from loadtests.foundation.units import parse_duration_s
-from loadtests.load_shapes import LoadShape
-from loadtests.pacing import due_times_s
-from loadtests.plan import LoadPlan
-from loadtests.plan_options import add_plan_options, plan_of, shape_of
-from loadtests.planned_requests import Request
-from loadtests.shapes import PlannedShape, quit_when_aborted
+from loadtests.load.abort import abort_notice
+from loadtests.load.load_shapes import LoadShape
+from loadtests.load.pacing import due_times_s
+from loadtests.load.plan import LoadPlan
+from loadtests.load.plan_options import add_plan_options, plan_of, shape_of
+from loadtests.load.planned_requests import Request
+from loadtests.locust_side.abort_watch import AbortWatch
+from loadtests.locust_side.directed_shape import DirectedShape
+from loadtests.locust_side.shapes import PlannedShape, quit_when_aborted
 
 _THINK, _CHOICE, _SCHEDULE = 0, 1, 2
 _ABORTED = 1

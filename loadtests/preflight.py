@@ -9,7 +9,7 @@ import ssl
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.http_client import Answer, fetch
-from loadtests.plan import LoadPlan
+from loadtests.load.plan import LoadPlan
 
 _LONGEST_WAIT_S = 10.0
 _WRONG = {

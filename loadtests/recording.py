@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.repeats import PooledLevels, pool_levels
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 from loadtests.gaps import Gaps, gap_table, gaps_between
-from loadtests.repeats import PooledLevels, pool_levels
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
 STEP_METRICS: tuple[str, ...] = (
@@ -297,7 +297,7 @@ class Recording:
     def pooled_levels(self) -> PooledLevels:
         """Steps with the same users as one level, with what differs between runs in its intervals.
 
-        Steps of several recordings of one server are pooled by `loadtests.repeats.pool_levels`.
+        Steps of several recordings of one server are pooled by `loadtests.estimation.repeats.pool_levels`.
 
         Returns
         -------

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from loadtests.conversion import convert_journal
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import CapacityError, InputError
 from loadtests.foundation.files import write_json
@@ -14,14 +13,15 @@ from loadtests.foundation.findings import Finding
 from loadtests.foundation.http_client import check_host
 from loadtests.foundation.limits import raise_file_limit
 from loadtests.gauges import GaugePoller
-from loadtests.journal import gauges_path, run_path
+from loadtests.journals.conversion import convert_journal
+from loadtests.journals.journal import gauges_path, run_path
+from loadtests.journals.run_description import describe
+from loadtests.load.plan import LoadPlan
+from loadtests.load.planned_requests import Request
 from loadtests.locust_run import PLAN, LoadGenerator, LocustRun, OnProgress
-from loadtests.plan import LoadPlan
-from loadtests.planned_requests import Request
 from loadtests.preflight import preflight
 from loadtests.prometheus.gauges import PrometheusGauges
 from loadtests.recording import Recording
-from loadtests.run_description import describe
 from loadtests.store import LOCUST, check_new_folder
 
 

@@ -2,13 +2,13 @@
 
 ``locust/`` (Locust's own files, untouched), ``requests.parquet``,
 ``gauges.parquet``, ``steps.json``, and ``manifest.json``, written last. While a
-test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journal`);
+test runs, the files ``locust/journal.*`` hold what is known of it (`loadtests.journals.journal`);
 all but the marks go when they are safely in the tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.checks import stated_number, whole
@@ -23,7 +24,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, replacing, sha256, write_json
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import count_rows, journal_files, marks_path
+from loadtests.journals.journal import count_rows, journal_files, marks_path
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from loadtests.tables import (
     ANY_OUTCOME,
@@ -74,8 +75,18 @@ def write_recording(folder: Path, recording: Recording) -> Recording:
     return complete_recording(folder, recording, len(recording.requests))
 
 
-def complete_recording(folder: Path, recording: Recording, requests: int) -> Recording:
+def complete_recording(
+    folder: Path, recording: Recording, requests: int, hashes: Mapping[Path, str] | None = None
+) -> Recording:
     """Write everything beside a ``requests.parquet`` that is already there with `requests` rows, the manifest last.
+
+    Parameters
+    ----------
+    folder : Path
+    recording : Recording
+    requests : int
+    hashes : mapping of Path to str, optional
+        The sha256 of files in the folder that is known already; the others are read.
 
     Returns
     -------
@@ -98,7 +109,7 @@ def complete_recording(folder: Path, recording: Recording, requests: int) -> Rec
         "deployment": recording.deployment.to_dict(),
         **recording.manifest,
         "requests": requests,
-        "files": _hashes(folder, leave_out={*journals, folder / MANIFEST}),
+        "files": _hashes(folder, {*journals, folder / MANIFEST}, hashes or {}),
     }
     write_json(folder / MANIFEST, manifest)
     for journal in journals:
@@ -111,10 +122,11 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(partial, engine="pyarrow", compression="zstd", index=False)
 
 
-def _hashes(folder: Path, leave_out: set[Path]) -> dict[str, dict[str, Any]]:
+def _hashes(folder: Path, leave_out: set[Path], known: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in leave_out)
     return {
-        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "bytes": path.stat().st_size} for path in files
+        path.relative_to(folder).as_posix(): {"sha256": known.get(path) or sha256(path), "bytes": path.stat().st_size}
+        for path in files
     }
 
 
@@ -220,7 +232,8 @@ def _malformed_keys(manifest: dict[str, Any]) -> list[str]:
 
 def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path, engine="pyarrow")
+        with pq.ParquetFile(path) as file:
+            table: pd.DataFrame = file.read(use_threads=False).to_pandas(self_destruct=True, split_blocks=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{path.name} is not readable as Parquet ({str(error).splitlines()[0]})") from None
     missing = [name for name in columns if name not in table.columns]
@@ -233,11 +246,12 @@ def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def _read_gauges(path: Path) -> pd.DataFrame:
-    """Gauges; those that are not in every recording are unknown where they are absent."""
+    """Gauges; those that are not in every recording are unknown where they are absent, others of a Prometheus stay."""
     always = {name: kind for name, kind in GAUGE_COLUMNS.items() if name not in _LATER_GAUGES}
     table = _read_table(path, always)
     absent = {name: np.nan for name in _LATER_GAUGES if name not in table.columns}
-    return table.assign(**absent).astype(GAUGE_COLUMNS)[list(GAUGE_COLUMNS)]
+    more = [name for name in table.columns if name not in GAUGE_COLUMNS]
+    return table.assign(**absent).astype(GAUGE_COLUMNS)[[*GAUGE_COLUMNS, *more]]
 
 
 def _read_optional(path: Path, columns: dict[str, str]) -> pd.DataFrame:

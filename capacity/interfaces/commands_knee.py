@@ -24,8 +24,8 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import parse_duration_s, parse_fraction
 
 if TYPE_CHECKING:
-    from loadtests.knee_run import KneeProgress
-    from loadtests.knee_search import KneeResult
+    from loadtests.knee.knee_run import KneeProgress
+    from loadtests.knee.knee_search import KneeResult
     from loadtests.recording import Recording
 
 _REASONS = {
@@ -67,11 +67,11 @@ def find_knee(
     """Find the most users that meet an objective, step by step; exit 99 when no load does."""
     from loadtests.foundation.distributions import parse_distribution
     from loadtests.foundation.server_access import Access, parse_header
-    from loadtests.knee_run import find_knee as run_search
-    from loadtests.knee_search import KneeOptions
-    from loadtests.knee_step import KneeObjective
+    from loadtests.knee.knee_run import find_knee as run_search
+    from loadtests.knee.knee_search import KneeOptions
+    from loadtests.knee.knee_step import KneeObjective
+    from loadtests.load.plan import LoadPlan
     from loadtests.locust_run import LoadGenerator
-    from loadtests.plan import LoadPlan
 
     if not p95 and not max_bad:
         raise InputError("Give what the server must keep: --p95 (such as 50ms), --max-bad (such as 0.1%), or both.")

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from loadtests.deployment import Deployment
+    from loadtests.journals.progress import Progress
+    from loadtests.load.plan import LoadPlan
+    from loadtests.load.planned_requests import Request
     from loadtests.locust_run import LoadGenerator
-    from loadtests.plan import LoadPlan
-    from loadtests.planned_requests import Request
-    from loadtests.progress import Progress
     from loadtests.prometheus.gauges import PrometheusGauges
     from loadtests.recording import Recording
 
@@ -143,13 +143,13 @@ def record(
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Load a server with Locust, level by level or in another shape, and keep every request."""
-    from loadtests.abort import parse_abort
     from loadtests.foundation.distributions import parse_distribution
     from loadtests.foundation.server_access import Access, parse_header
-    from loadtests.load_shapes import parse_shape
+    from loadtests.load.abort import parse_abort
+    from loadtests.load.load_shapes import parse_shape
+    from loadtests.load.pacing import parse_pacing
+    from loadtests.load.plan import LoadPlan
     from loadtests.locust_run import LoadGenerator
-    from loadtests.pacing import parse_pacing
-    from loadtests.plan import LoadPlan
 
     if bool(users) == bool(shape):
         raise InputError("Give either --users (levels such as 5,10,20) or --shape (such as ramp:1:50:60s).")
@@ -188,7 +188,7 @@ def record(
 
 def requests_of(given: list[str] | None, mix: str) -> tuple[Request, ...]:
     """The requests of --request, or of the named --mix, or the default ones."""
-    from loadtests.planned_requests import DEFAULT_REQUESTS, named_mix, parse_request
+    from loadtests.load.planned_requests import DEFAULT_REQUESTS, named_mix, parse_request
 
     if given and mix:
         raise InputError("Give either --request or --mix.")
@@ -200,7 +200,7 @@ def recover(
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
     """Make a recording of the steps that an interrupted or killed test completed."""
-    from loadtests.conversion import recover_recording
+    from loadtests.journals.conversion import recover_recording
 
     recording = recover_recording(folder)
     if as_json:
@@ -278,7 +278,7 @@ def recording_document(recording: Recording, host: str, folder: Path) -> dict[st
 
 def _saved(folder: Path) -> str:
     """What an interrupted load test leaves behind, and how to go on."""
-    from loadtests.journal import count_rows
+    from loadtests.journals.journal import count_rows
     from loadtests.store import JOURNAL, MANIFEST
 
     if (folder / MANIFEST).is_file():
@@ -319,8 +319,8 @@ def print_recording(recording: Recording) -> None:
 
 def cut_and_few_blocks(recording: Recording) -> list[str]:
     """Warm-ups beyond the planned settling time, and steps whose intervals come from few blocks of time."""
-    from loadtests.block_bootstrap import ENOUGH_BLOCKS
-    from loadtests.steady_state import PLANNED_SETTLING, step_findings
+    from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS
+    from loadtests.estimation.steady_state import PLANNED_SETTLING, step_findings
 
     lines = [
         f"Step {step.step}: {step.cut.seconds:.1f} s and {step.cut.requests:,} requests cut; {step.cut.reason}."

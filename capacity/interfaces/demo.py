@@ -26,7 +26,7 @@ from loadtests.foundation.distributions import Exponential, parse_distribution
 from loadtests.foundation.errors import RunError
 from loadtests.foundation.files import write_json
 from loadtests.foundation.units import Quantity, format_duration
-from loadtests.plan import LoadPlan, Request
+from loadtests.load.plan import LoadPlan, Request
 from loadtests.recording import Recording
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

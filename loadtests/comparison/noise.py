@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from loadtests.block_bootstrap import quantile_draws, ratio_draws, resampled_weights
 from loadtests.comparison.rule import RELATIVE, SHARES, student_quantile
+from loadtests.estimation.block_bootstrap import quantile_draws, ratio_draws, resampled_weights
+from loadtests.estimation.steady_state import Window, number_of_blocks
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import Window, number_of_blocks
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

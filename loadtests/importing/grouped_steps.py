@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from loadtests.binned_latency import LatencyBins, step_metrics_of_bins
-from loadtests.counted_rates import rate_metrics_of_counts
+from loadtests.estimation.binned_latency import LatencyBins, step_metrics_of_bins
+from loadtests.estimation.counted_rates import rate_metrics_of_counts
 from loadtests.foundation.intervals import Interval
 from loadtests.importing.histogram import bins_of_percentiles
 from loadtests.importing.history import TILE_S, History

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from loadtests.binned_latency import LatencyBins
+from loadtests.estimation.binned_latency import LatencyBins
 
 LEAST_DIGITS = 2
 _MS = 1e-3

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loadtests.estimation.steady_state import LeftOut
 from loadtests.foundation.errors import InputError
 from loadtests.importing.runs import Run
 from loadtests.importing.steps_file import StepRequest
 from loadtests.importing.windows import plateaus, reached_s, settled_s
-from loadtests.steady_state import LeftOut
 
 
 @dataclass(frozen=True, eq=False)

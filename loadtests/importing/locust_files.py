@@ -18,26 +18,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import PLANNED_SETTLING, LeftOut, Window, summarise, without_warm_up
 from loadtests.foundation.distributions import Distribution, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import replacing
 from loadtests.foundation.findings import Finding
 from loadtests.gauges import GAUGE_COLUMNS
+from loadtests.importing.file_hashes import FileHashes
 from loadtests.importing.grouped_steps import GroupedStep, grouped_step, load_step
 from loadtests.importing.import_findings import findings_of_runs, findings_of_steps, folded
 from loadtests.importing.levels import Level, levels_of
 from loadtests.importing.notes import Notes, printable
-from loadtests.importing.request_log import LogOptions, RequestTable, write_log
+from loadtests.importing.request_log import LogOptions, write_log
+from loadtests.importing.request_table import RequestTable, read_window
 from loadtests.importing.runs import Run, read_run
 from loadtests.importing.steps_file import RunFiles, Source, find_source
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import PLANNED_SETTLING, LeftOut, Window, summarise, without_warm_up
 from loadtests.store import REQUESTS, check_new_folder, complete_recording, read_requests
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
-from loadtests.trust.judge import with_trust
 
 SOURCE_FOLDER = "source"
 _SEED = 1
@@ -120,22 +120,29 @@ def write_locust_import(
     notes = Notes()
     found = find_source(Path(source), _think_text(think))
     _refuse_target_inside(found, folder)
-    with _removed_on_error(folder):
-        return _write(found, folder, deployment or Deployment(), notes, on_progress or (lambda _rows: None))
+    with _removed_on_error(folder), FileHashes() as hashes:
+        return _write(found, folder, deployment or Deployment(), notes, on_progress or (lambda _rows: None), hashes)
 
 
 def _write(
-    source: Source, folder: Path, deployment: Deployment, notes: Notes, on_progress: Callable[[int], None]
+    source: Source,
+    folder: Path,
+    deployment: Deployment,
+    notes: Notes,
+    on_progress: Callable[[int], None],
+    hashes: FileHashes,
 ) -> Recording:
     runs = _read_runs(source, notes)
+    for path in source.files():
+        hashes.copy(path, folder / SOURCE_FOLDER / path.relative_to(source.base))
     origin_s = math.floor(min(run.start_s for run in runs.values()))
     runs = _write_logs(runs, folder, origin_s, notes, on_progress)
+    hashes.add(folder / REQUESTS)
     levels, left_out = levels_of([(step, runs[step.files]) for step in source.steps])
     _refuse_overlaps(levels)
     measured = _measure(levels, left_out, folder, origin_s)
     if not measured.steps:
         raise InputError(f"No step of {source.base} can be measured: {_reasons(measured.left_out)}.")
-    _copy(source, folder)
     names = {str(path): path.relative_to(source.base).as_posix() for path in source.files()}
     logged = list(zip(measured.levels, measured.grouped, strict=True))
     findings = [*findings_of_steps(logged), *folded([*findings_of_runs(list(runs.values())), *notes.findings(names)])]
@@ -145,7 +152,7 @@ def _write(
         manifest=_manifest(source, measured, findings, origin_s),
     )  # fmt: skip
     rows = sum(run.log.requests for run in runs.values() if run.log)
-    return complete_recording(folder, _judged(recording, folder, rows), rows)
+    return complete_recording(folder, _judged(recording, folder, rows), rows, hashes.wait())
 
 
 def _judged(recording: Recording, folder: Path, rows: int) -> Recording:
@@ -157,6 +164,8 @@ def _judged(recording: Recording, folder: Path, rows: int) -> Recording:
         )  # fmt: skip
         found = [*recording.manifest["findings"], finding.to_dict()]
         return replace(recording, manifest={**recording.manifest, "findings": found})
+    from loadtests.trust.judge import with_trust  # the checks bring 50 MiB of scipy
+
     judged = with_trust(replace(recording, requests=read_requests(folder / REQUESTS)))
     return replace(recording, manifest=judged.manifest)
 
@@ -237,13 +246,9 @@ def _logged_step(level: Level, folder: Path, origin_s: float) -> LoadStep:
     """A step of single requests, of which only those since its users ran are read."""
     start_s, end_s = level.steady_s - origin_s, level.end_s - origin_s
     reached_s = level.reached_s - origin_s if level.reached_s <= level.steady_s else math.nan
-    rows = pq.read_table(
-        folder / REQUESTS, columns=["start_s", "finish_s", "outcome"],
-        filters=[("finish_s", ">=", float(np.fmin(reached_s, start_s))), ("finish_s", "<", end_s)],
-    )  # fmt: skip
     reason = _STATED_SETTLING if level.is_cut_stated else PLANNED_SETTLING
     window = Window(level.step, level.users, start_s, end_s, reached_s=reached_s, reason=reason)
-    table = rows.to_pandas()
+    table = read_window(folder / REQUESTS, float(np.fmin(reached_s, start_s)), end_s)
     if not level.is_cut_stated:
         (window,) = without_warm_up(table, (window,))
     return summarise(table, window, think=level.think)
@@ -265,13 +270,6 @@ def _manifest(source: Source, measured: _Measured, findings: Sequence[Finding], 
         "findings": [finding.to_dict() for finding in findings],
         "left_out": [{"step": item.step, "users": item.users, "reason": item.reason} for item in measured.left_out],
     }  # fmt: skip
-
-
-def _copy(source: Source, folder: Path) -> None:
-    for path in source.files():
-        target = folder / SOURCE_FOLDER / path.relative_to(source.base)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
 
 
 def _refuse_overlaps(levels: Sequence[Level]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.binned_latency import LatencyBins
+from loadtests.estimation.binned_latency import LatencyBins
 from loadtests.foundation.errors import InputError
 from loadtests.importing.histogram import LEAST_DIGITS, bins_of_histogram, significant_digits
 from loadtests.importing.safe_files import BoundedStream

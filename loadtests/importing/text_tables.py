@@ -55,11 +55,15 @@ def parse_number(text: str, *, has_decimal_comma: bool = False) -> float:
 
 
 def read_header(path: Path) -> tuple[tuple[str, ...], str]:
-    """The columns of a CSV file (as they stand) and its separator; empty where the file is."""
+    """The columns of a CSV file (as they stand) and its separator; none where its first line is no line of a CSV."""
     with BoundedStream(path) as stream:
         line = next((text for text in _lines(stream, path, Notes()) if text.strip()), "")
     separator = max(SEPARATORS, key=line.count)
-    return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), [])), separator
+    try:
+        names = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        names = line.split(separator)
+    return tuple(name.strip() for name in names), separator
 
 
 def read_rows(path: Path, notes: Notes) -> Iterator[TextRow]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from loadtests.binned_latency import DESIGN_EFFECT, step_metrics_of_bins
-from loadtests.block_bootstrap import fraction_interval, interval_of, ratio_draws, resampled_weights
+from loadtests.estimation.binned_latency import DESIGN_EFFECT, step_metrics_of_bins
+from loadtests.estimation.block_bootstrap import fraction_interval, interval_of, ratio_draws, resampled_weights
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.units import Quantity

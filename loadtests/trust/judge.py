@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from loadtests.estimation.steady_state import step_findings
 from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
 from loadtests.trust import (
@@ -64,12 +65,14 @@ def check_recording(recording: Recording) -> TrustReport:
     -------
     TrustReport
         With what every check did; the findings that whoever made the recording stated
-        (``manifest["findings"]``) count too.
+        (``manifest["findings"]``) and those of its steps' intervals count too.
     """
     looked = [(check, check.look(recording)) for check in CHECKS]
     stated = tuple(Finding.from_dict(item) for item in recording.manifest.get("findings", []))
     found = tuple(item for _, seen in looked if not isinstance(seen, NotApplicable) for item in seen)
-    return TrustReport(stated + found, tuple(_result(check, seen) for check, seen in looked))
+    return TrustReport(
+        stated + step_findings(recording.steps) + found, tuple(_result(check, seen) for check, seen in looked)
+    )
 
 
 def _result(check: Check, seen: Any) -> CheckResult:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtests.estimation.warm_up import find_warm_up
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
-from loadtests.warm_up import find_warm_up
 from simulations.analysis.batch_means import (
     RECOMMENDED_BATCHES,
     BatchInterval,

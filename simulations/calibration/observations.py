@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.block_bootstrap import circular_weights, quantile_draws, ratio_draws, widening
+from loadtests.estimation.block_bootstrap import circular_weights, quantile_draws, ratio_draws, widening
+from loadtests.estimation.step_metrics import WindowRows, blocks_of
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
-from loadtests.step_metrics import WindowRows, blocks_of
 
 Floats = NDArray[np.float64]
 

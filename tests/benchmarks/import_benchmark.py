@@ -21,7 +21,8 @@ import pandas as pd
 
 from loadtests.importing.locust_files import write_locust_import
 from loadtests.importing.notes import Notes
-from loadtests.importing.request_log import LogOptions, RequestTable, write_log
+from loadtests.importing.request_log import LogOptions, write_log
+from loadtests.importing.request_table import RequestTable
 from loadtests.store import read_recording
 
 _CHUNK = 1_000_000

@@ -21,22 +21,22 @@ from loadtests import (
     LogNormal,
     QueryMap,
     RecordingComparison,
-    load_report,
     preflight,
 )
-from loadtests.abort import Aborted, parse_abort
 from loadtests.comparison.result import Difference
 from loadtests.comparison.rule import SHARES
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.server_access import Access
 from loadtests.foundation.units import Quantity
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import MARK_COLUMNS, MarkEvent
-from loadtests.knee_search import KneeOptions, StopReason, search_knee
-from loadtests.knee_step import KneeObjective, KneeStep
-from loadtests.load_report import OfferedLoad
-from loadtests.pacing import PacingKind
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import MARK_COLUMNS, MarkEvent
+from loadtests.knee.knee_search import KneeOptions, StopReason, search_knee
+from loadtests.knee.knee_step import KneeObjective, KneeStep
+from loadtests.load import load_report
+from loadtests.load.abort import Aborted, parse_abort
+from loadtests.load.load_report import OfferedLoad
+from loadtests.load.pacing import PacingKind
+from loadtests.load.plan import LoadPlan
 from loadtests.prometheus import importer
 from loadtests.prometheus.importer import SAMPLE_COLUMNS
 from loadtests.prometheus.query_map import DEFAULT_GAUGES

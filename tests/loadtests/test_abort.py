@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from loadtests.abort import FEWEST_REQUESTS, AbortCondition, Aborted, RecentRequests, RequestCounts, parse_abort
 from loadtests.foundation.errors import InputError
+from loadtests.load.abort import FEWEST_REQUESTS, AbortCondition, Aborted, RecentRequests, RequestCounts, parse_abort
 
 
 def recent(condition, outcomes, residence_s=0.1, at_s=100.0):

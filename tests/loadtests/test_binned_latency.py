@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.binned_latency import (
+from loadtests.estimation.binned_latency import (
     LatencyBins,
     mean_bounds,
     mean_interval,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from loadtests.correlation import optimal_block_length, variance_of_mean
+from loadtests.estimation.correlation import optimal_block_length, variance_of_mean
 
 
 def ar1(random, length, correlation):

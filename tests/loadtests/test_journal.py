@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.journal import (
+from loadtests.journals.journal import (
     JOURNAL_COLUMNS,
     PULSE_COLUMNS,
     Journal,
@@ -11,7 +11,7 @@ from loadtests.journal import (
     pulses_path,
     read_marks,
 )
-from loadtests.journal_merge import read_lines
+from loadtests.journals.journal_merge import read_lines
 from loadtests.tables import GENERATOR_COLUMNS, REQUEST_COLUMNS, SCHEDULE_COLUMNS
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.errors import InputError
-from loadtests.knee_belief import KneeBelief
-from loadtests.knee_search import KneeOptions, belief_after, next_users, search_knee
-from loadtests.knee_step import KneeObjective, KneeStep, measure_step, usual_dispersion
-from loadtests.steady_state import Window
+from loadtests.knee.knee_belief import KneeBelief
+from loadtests.knee.knee_search import KneeOptions, belief_after, next_users, search_knee
+from loadtests.knee.knee_step import KneeObjective, KneeStep, measure_step, usual_dispersion
 
 LIMIT = KneeObjective(p95_s=0.2)
 

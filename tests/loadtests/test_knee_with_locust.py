@@ -7,10 +7,10 @@ from capacity.interfaces.cli import run
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import RunError
-from loadtests.knee_run import KNEE, find_knee
-from loadtests.knee_search import KneeOptions
-from loadtests.knee_step import KneeObjective
-from loadtests.plan import LoadPlan
+from loadtests.knee.knee_run import KNEE, find_knee
+from loadtests.knee.knee_search import KneeOptions
+from loadtests.knee.knee_step import KneeObjective
+from loadtests.load.plan import LoadPlan
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_recording

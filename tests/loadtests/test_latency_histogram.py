@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.foundation.errors import InputError
-from loadtests.foundation.files import write_json
-from loadtests.latency_histogram import (
+from loadtests.estimation.latency_histogram import (
     HISTOGRAMS,
     RELATIVE_PRECISION,
     RESOLUTION_S,
@@ -17,7 +15,9 @@ from loadtests.latency_histogram import (
     read_histograms,
     step_histograms,
 )
-from loadtests.steady_state import Window, summarise
+from loadtests.estimation.steady_state import Window, summarise
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.files import write_json
 
 TIMES = st.lists(st.floats(1e-6, 3000.0), min_size=1, max_size=100)
 

@@ -1,13 +1,13 @@
 import pandas as pd
 import pytest
 
-from loadtests.abort import Aborted, parse_abort
-from loadtests.journal import Mark
-from loadtests.load_report import offered_loads, plan_findings
-from loadtests.load_shapes import parse_shape
-from loadtests.pacing import parse_pacing
-from loadtests.plan import LoadPlan
-from loadtests.steady_state import Window, steady_windows
+from loadtests.estimation.steady_state import Window, steady_windows
+from loadtests.journals.journal import Mark
+from loadtests.load.abort import Aborted, parse_abort
+from loadtests.load.load_report import offered_loads, plan_findings
+from loadtests.load.load_shapes import parse_shape
+from loadtests.load.pacing import parse_pacing
+from loadtests.load.plan import LoadPlan
 
 MARKS = (
     Mark("passing", 1, 0, 0.0, 0.0), Mark("reached", 1, 5, 9.0, 9.0), Mark("asked", 2, 5, 10.0, 10.0),
@@ -33,7 +33,7 @@ def codes(findings):
 
 def test_only_constant_stretches_become_windows_and_a_ramp_ends_them():
     windows, left_out = steady_windows(MARKS, 0.0, 2.0)
-    assert windows == (Window(2, 5, 12.0, 40.0),)
+    assert [(item.step, item.users, item.start_s, item.end_s) for item in windows] == [(2, 5, 12.0, 40.0)]
     assert left_out == ()
 
 

@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 
 from loadtests.foundation.errors import InputError
-from loadtests.load_shapes import LoadShape, Stretch, parse_shape
-from loadtests.traffic_history import read_traffic_history
+from loadtests.load.load_shapes import LoadShape, Stretch, parse_shape
+from loadtests.load.traffic_history import read_traffic_history
 
 
 def levels(text):

@@ -129,7 +129,7 @@ def test_a_503_of_a_healthy_gate_fails_the_run(staged):
     assert staged.code == 1
     assert set(staged.requests["outcome"]) == {"served", "shed"}
     assert sum(entry["num_failures"] for entry in staged.report) == (staged.requests["outcome"] == "shed").sum()
-    assert {item["code"] for item in staged.recording.manifest["findings"]} <= {"few-blocks"}
+    assert staged.recording.manifest["findings"] == []
 
 
 def test_users_come_in_bursts_once_a_second_and_stay_outside_of_the_steady_window(staged):
@@ -171,7 +171,7 @@ def test_the_request_logger_corrupts_its_file_under_several_processes(parallel):
     whole = [row for row in rows if len(row) == 7 and row[0] and row[2] == "/api/users"]
     assert len(whole) < parallel.total
     assert len(parallel.requests) == parallel.total
-    assert {item["code"] for item in parallel.recording.manifest["findings"]} <= {"few-blocks"}
+    assert parallel.recording.manifest["findings"] == []
 
 
 def test_a_count_at_quitting_lacks_the_requests_that_finish_while_locust_stops(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.seeds import generator
-from loadtests.pacing import THINK, Pacing, due_times_s, parse_pacing
+from loadtests.load.pacing import THINK, Pacing, due_times_s, parse_pacing
 
 
 def first(pacing, count, seed=1):

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from loadtests.abort import parse_abort
 from loadtests.foundation.distributions import Constant, Empirical, Exponential, Uniform
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import to_json
 from loadtests.foundation.server_access import Access, Header
-from loadtests.load_shapes import parse_shape
-from loadtests.pacing import Pacing, parse_pacing
-from loadtests.plan import LoadPlan, automatic_spawn_rate, format_think, parse_think
-from loadtests.planned_requests import Request, format_request, named_mix, parse_request
+from loadtests.load.abort import parse_abort
+from loadtests.load.load_shapes import parse_shape
+from loadtests.load.pacing import Pacing, parse_pacing
+from loadtests.load.plan import LoadPlan, automatic_spawn_rate, format_think, parse_think
+from loadtests.load.planned_requests import Request, format_request, named_mix, parse_request
 
 
 def test_a_request_reads_with_and_without_a_weight():

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from loadtests.estimation.plateaus import Plateau, find_plateaus
 from loadtests.foundation.errors import InputError
-from loadtests.plateaus import Plateau, find_plateaus
 
 
 def staircase(levels, hold=20, ramp=3):

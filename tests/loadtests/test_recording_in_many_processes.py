@@ -10,14 +10,14 @@ import pandas as pd
 import psutil
 import pytest
 
-from loadtests.conversion import recover_recording
 from loadtests.deployment import Deployment
+from loadtests.estimation.latency_histogram import read_histograms
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError, RunError
-from loadtests.journal import read_marks
-from loadtests.latency_histogram import read_histograms
+from loadtests.journals.conversion import recover_recording
+from loadtests.journals.journal import read_marks
+from loadtests.load.plan import LoadPlan
 from loadtests.locust_run import LoadGenerator
-from loadtests.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

@@ -9,9 +9,9 @@ import pytest
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant
-from loadtests.load_shapes import parse_shape
-from loadtests.pacing import parse_pacing
-from loadtests.plan import LoadPlan
+from loadtests.load.load_shapes import parse_shape
+from loadtests.load.pacing import parse_pacing
+from loadtests.load.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.repeats import pool_intervals, pool_levels
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.repeats import pool_intervals, pool_levels
 from loadtests.tables import REQUEST_COLUMNS, empty_table
 
 Z = float(stats.norm.ppf(0.95))

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 import loadtests
-from loadtests.abort import parse_abort
 from loadtests.deployment import Deployment
 from loadtests.foundation.files import write_json
 from loadtests.foundation.seeds import generator
-from loadtests.journal import read_marks, worker_files
-from loadtests.load_shapes import parse_shape
-from loadtests.pacing import due_times_s, parse_pacing
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import read_marks, worker_files
+from loadtests.load.abort import parse_abort
+from loadtests.load.load_shapes import parse_shape
+from loadtests.load.pacing import due_times_s, parse_pacing
+from loadtests.load.plan import LoadPlan
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 

@@ -11,7 +11,7 @@ import loadtests
 from loadtests.foundation.distributions import Constant
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.foundation.server_access import Access, Header
-from loadtests.plan import LoadPlan
+from loadtests.load.plan import LoadPlan
 from loadtests.preflight import preflight
 from loadtests.runner import record
 from support.tls_servers import certificate, serving

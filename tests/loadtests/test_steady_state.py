@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loadtests.block_bootstrap import (
+from loadtests.deployment import Deployment
+from loadtests.estimation.block_bootstrap import (
     RESAMPLES,
     circular_weights,
     fraction_interval,
@@ -11,12 +12,8 @@ from loadtests.block_bootstrap import (
     resampled_weights,
     widening,
 )
-from loadtests.deployment import Deployment
-from loadtests.gaps import Gaps
-from loadtests.journal import Mark
-from loadtests.plateaus import Plateau
-from loadtests.recording import STEP_METRICS, Recording
-from loadtests.steady_state import (
+from loadtests.estimation.plateaus import Plateau
+from loadtests.estimation.steady_state import (
     Window,
     mean_gap_s,
     number_of_blocks,
@@ -27,6 +24,9 @@ from loadtests.steady_state import (
     summarise_steps,
     without_warm_up,
 )
+from loadtests.gaps import Gaps
+from loadtests.journals.journal import Mark
+from loadtests.recording import STEP_METRICS, Recording
 
 MARKS = (
     Mark("asked", 1, 5, 100.0, 0), Mark("reached", 1, 5, 101.0, 0), Mark("asked", 2, 9, 110.0, 0),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from loadtests.estimation.steady_state import Window, summarise
+from loadtests.estimation.step_metrics import QUANTILES, WindowRows, blocks_of, influences
 from loadtests.recording import STEP_METRICS
-from loadtests.steady_state import Window, summarise
-from loadtests.step_metrics import QUANTILES, WindowRows, blocks_of, influences
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
 

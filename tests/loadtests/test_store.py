@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import Window, summarise_steps
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import sha256
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import Journal, RequestRow
+from loadtests.journals.journal import Journal, RequestRow
 from loadtests.recording import Recording
-from loadtests.steady_state import Window, summarise_steps
 from loadtests.store import (
     GENERATOR,
     JOURNAL,

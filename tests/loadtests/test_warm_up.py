@@ -10,8 +10,8 @@ import math
 import numpy as np
 import pytest
 
+from loadtests.estimation.warm_up import find_common_warm_up, find_warm_up
 from loadtests.foundation.errors import InputError
-from loadtests.warm_up import find_common_warm_up, find_warm_up
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import Window, summarise_steps
 from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
 from loadtests.recording import Recording
-from loadtests.steady_state import Window, summarise_steps
 from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.observations import observe

@@ -3,7 +3,7 @@
 ``./run python tests/studies/bin_design_effect.py`` imports the third-party recordings by their
 request logs and compares, per step and percentile, the block-bootstrap interval with the binomial
 one, both in ranks: the squared ratio of their widths is the design effect (Kish 1965). The
-90th percentile over the steps is the source of `loadtests.binned_latency.DESIGN_EFFECTS`.
+90th percentile over the steps is the source of `loadtests.estimation.binned_latency.DESIGN_EFFECTS`.
 """
 
 from __future__ import annotations

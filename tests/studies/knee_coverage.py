@@ -26,12 +26,12 @@ from scipy import special
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.seeds import derive_key
 from loadtests.foundation.versions import versions_of
-from loadtests.knee_search import KneeOptions, KneeResult, search_knee
-from loadtests.knee_step import KneeObjective, KneeStep, measure_step
-from loadtests.steady_state import Window
+from loadtests.knee.knee_search import KneeOptions, KneeResult, search_knee
+from loadtests.knee.knee_step import KneeObjective, KneeStep, measure_step
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.engines.inputs import RunLength

@@ -29,15 +29,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from loadtests.block_bootstrap import ENOUGH_BLOCKS
 from loadtests.deployment import Deployment
+from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS
+from loadtests.estimation.steady_state import Window, without_warm_up
+from loadtests.estimation.step_metrics import WindowRows, metrics_of
 from loadtests.foundation.distributions import parse_distribution
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import derive_key
 from loadtests.foundation.versions import versions_of
 from loadtests.recording import STEP_METRICS
-from loadtests.steady_state import Window, without_warm_up
-from loadtests.step_metrics import WindowRows, metrics_of
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.engines.inputs import RunLength

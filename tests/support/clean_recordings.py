@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.distributions import Constant, Distribution, Exponential, Gamma, LogNormal, Uniform
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
-from loadtests.steady_state import Window
 from loadtests.tables import GENERATOR_COLUMNS, REQUEST_COLUMNS
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log

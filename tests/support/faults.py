@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import Window
 from support.clean_recordings import plain_step
 
 _USER = ["worker_id", "user_id"]

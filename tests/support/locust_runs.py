@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import loadtests
-from loadtests.journal import count_rows
+from loadtests.journals.journal import count_rows
 from loadtests.store import JOURNAL
 
 FLOWS = """

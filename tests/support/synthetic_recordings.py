@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from loadtests.estimation.steady_state import Window, summarise_steps
 from loadtests.foundation.distributions import Distribution
 from loadtests.recording import LoadStep, Recording
-from loadtests.steady_state import Window, summarise_steps
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.engines.inputs import RunLength

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from capacity.output.charts.style import BLACK, BLUE, GREEN, GREY, VERMILION, legend_below, new_axes, tidy
-from loadtests.knee_search import KneeResult
-from loadtests.knee_step import KneeStep
+from loadtests.knee.knee_search import KneeResult
+from loadtests.knee.knee_step import KneeStep
 
 _WITHIN, _BEYOND = (BLUE, "o", "measured within the limits"), (VERMILION, "D", "measured beyond a limit")
 _TEXT_TURNS_AT = 0.6

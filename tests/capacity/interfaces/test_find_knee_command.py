@@ -9,8 +9,8 @@ import pytest
 
 from capacity.interfaces.commands_knee import print_result
 from loadtests.deployment import Deployment
-from loadtests.knee_search import KneeOptions, KneeResult, belief_after
-from loadtests.knee_step import KneeObjective, KneeStep
+from loadtests.knee.knee_search import KneeOptions, KneeResult, belief_after
+from loadtests.knee.knee_step import KneeObjective, KneeStep
 from loadtests.recording import Recording
 from loadtests.trust.report import TrustReport
 

@@ -14,11 +14,11 @@ from capacity.interfaces.cli import run
 from capacity.interfaces.commands_loadtests import print_recording
 from capacity.interfaces.demo import HELD_OUT_STEP, check_held_out_step
 from loadtests.deployment import Deployment
+from loadtests.estimation.steady_state import PLANNED_SETTLING
 from loadtests.foundation.errors import RunError
 from loadtests.foundation.intervals import Interval
-from loadtests.journal import Journal, RequestRow
+from loadtests.journals.journal import Journal, RequestRow
 from loadtests.recording import STEP_METRICS, Cut, LoadStep, Recording
-from loadtests.steady_state import PLANNED_SETTLING
 from loadtests.store import JOURNAL
 
 ONE = Interval(1.0, 1.0, 1.0)

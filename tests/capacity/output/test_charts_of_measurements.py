@@ -18,8 +18,8 @@ from loadtests.foundation.distributions import Exponential
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
-from loadtests.knee_search import KneeOptions, KneeResult, belief_after
-from loadtests.knee_step import KneeObjective, KneeStep
+from loadtests.knee.knee_search import KneeOptions, KneeResult, belief_after
+from loadtests.knee.knee_step import KneeObjective, KneeStep
 from loadtests.recording import Cut, Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
 from simulations.model.server_model import ServerModel

@@ -344,10 +344,11 @@ def test_all_problems_of_a_steps_file_are_in_one_error_with_their_lines(folder: 
         assert expected in text, expected
 
 
-def test_an_empty_file_and_a_binary_one_are_refused_without_a_crash(folder: Folder) -> None:
+@pytest.mark.parametrize("content", [os.urandom(4_096), b"\0a\rb,c\rd\n\x80"], ids=["random", "carriage-returns"])
+def test_an_empty_file_and_a_binary_one_are_refused_without_a_crash(folder: Folder, content: bytes) -> None:
     place = folder()
     (place / "locust_stats.csv").write_bytes(b"")
-    (place / "locust_stats_history.csv").write_bytes(os.urandom(4_096))
+    (place / "locust_stats_history.csv").write_bytes(content)
     with pytest.raises(InputError, match="columns"):
         imported(place)
 

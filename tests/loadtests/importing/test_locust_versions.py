@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests import import_locust
-from loadtests.binned_latency import quantile_bounds
+from loadtests.estimation.binned_latency import quantile_bounds
 from loadtests.importing.histogram import bins_of_histogram, bins_of_percentiles, rounded_edges_s, significant_digits
 from loadtests.importing.history import read_history
 from loadtests.importing.notes import Notes

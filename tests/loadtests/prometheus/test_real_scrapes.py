@@ -211,7 +211,7 @@ def test_gauges_of_prometheus_follow_the_load_on_the_recording_s_clock(world):
     assert (gauges.loc[idle, "in_flight"].dropna() == 0).all()
     assert inside[5]["in_flight"].max() <= 5
     assert inside[60]["in_flight"].min() > 5
-    assert {item["code"] for item in recording.manifest["findings"]} <= {"few-blocks"}
+    assert recording.manifest["findings"] == []
     assert read_recording(recording.path).gauges.equals(gauges)
 
 

@@ -12,8 +12,8 @@ import pytest
 import loadtests.runner
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential
-from loadtests.journal import read_marks
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import read_marks
+from loadtests.load.plan import LoadPlan
 from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
@@ -34,12 +34,12 @@ def locust_pid():
 
 @contextmanager
 def standing_still(folder, find_pid):
-    """Stop a process for `STOOD_S` in the middle of the steady window."""
+    """Stop a process for `STOOD_S` in the second half of the step; what moves in the first may pass for warm-up."""
 
     def stop():
         while not any(mark.event == "reached" for mark in read_marks(folder / "locust" / "journal.csv")):
             time.sleep(0.05)
-        time.sleep(PLAN.settling_s + 0.5)
+        time.sleep(0.5 * PLAN.step_time_s)
         pid = find_pid()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(STOOD_S)
@@ -77,9 +77,7 @@ def test_a_load_generator_that_stands_still_is_seen_too(tmp_path):
     with start_staging(SERVER) as server, standing_still(folder, locust_pid):
         recording = record(server.host, PLAN, folder, deployment=DEPLOYMENT)
     report = check_recording(recording)
-    assert "stall" in report.fired, report.summary()
-    has_state = not recording.generator.empty
-    assert states(report)["generator-paused"] == ("fired" if has_state else "not-applicable")
+    assert "generator-paused" in report.fired, report.summary()
     assert whole(report), report.summary()
 
 

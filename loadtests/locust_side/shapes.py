@@ -7,9 +7,9 @@ from typing import Any
 import gevent
 from locust import LoadTestShape
 
-from loadtests.abort_watch import AbortWatch
-from loadtests.load_shapes import LoadShape, Stretch
-from loadtests.plan import automatic_spawn_rate
+from loadtests.load.load_shapes import LoadShape, Stretch
+from loadtests.load.plan import automatic_spawn_rate
+from loadtests.locust_side.abort_watch import AbortWatch
 
 _TICK_S = 1.0
 

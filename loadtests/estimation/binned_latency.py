@@ -30,11 +30,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import binomial_quantile, t_quantile
 from loadtests.tables import ANY_OUTCOME
 
 Floats = NDArray[np.float64]
@@ -254,7 +254,7 @@ def mean_interval(
         return Interval(bounds[0], math.nan, math.inf, level)
     mid = min(max(_likely_mean(bins, fastest, total_s, outside), bounds[0]), bounds[1])
     tail = 1 - (1 - level) / 2
-    error = float(stats.t.ppf(tail, max(served / design_effect - 1, 1)))
+    error = float(t_quantile(tail, max(served / design_effect - 1, 1)))
     error *= _largest_deviation(bins, served, mid) * math.sqrt(design_effect / served)
     return _interval((bounds[0] - error, bounds[1] + error), bounds, mid, level)
 
@@ -343,7 +343,7 @@ def _sampling_ranks(served: float, probability: float, level: float, design_effe
     """Ranks between which the long run's quantile lies; below 1 or above `served`: no such order statistic."""
     tail, centre = (1.0 - level) / 2.0, served * probability
     whole = max(math.floor(served), 1)
-    low, high = (float(stats.binom.ppf(at, whole, probability)) for at in (tail, 1.0 - tail))
+    low, high = (float(binomial_quantile(at, whole, probability)) for at in (tail, 1.0 - tail))
     stretch = math.sqrt(design_effect)
     low_rank = math.floor(centre - stretch * (centre - low))
     return low_rank, math.ceil(centre + stretch * (high + 1 - centre))

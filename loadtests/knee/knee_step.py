@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from loadtests.correlation import variance_of_mean
+from loadtests.estimation.correlation import variance_of_mean
+from loadtests.estimation.steady_state import Window
+from loadtests.estimation.step_metrics import Blocks, WindowRows, influences, metrics_of
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from loadtests.steady_state import Window
-from loadtests.step_metrics import Blocks, WindowRows, influences, metrics_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -20,8 +20,8 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 
-from loadtests.generator_state import GeneratorState
-from loadtests.journal import Journal, Pulse, RequestRow, to_lines
+from loadtests.journals.journal import Journal, Pulse, RequestRow, to_lines
+from loadtests.locust_side.generator_state import GeneratorState
 
 _ROWS, _DRAIN, _DRAINED = "journal_rows", "journal_drain", "journal_drained"
 _LONGEST_GRACE_S = 10.0

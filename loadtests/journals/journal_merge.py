@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from loadtests.foundation.findings import Finding
-from loadtests.journal import JOURNAL_COLUMNS, PULSE_COLUMNS, pulses_path, worker_files
+from loadtests.journals.journal import JOURNAL_COLUMNS, PULSE_COLUMNS, pulses_path, worker_files
 from loadtests.tables import GENERATOR_COLUMNS, empty_table
 
 _KEY = ["worker_id", "user_id", "cycle"]

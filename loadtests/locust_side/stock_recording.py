@@ -1,6 +1,6 @@
 """Locust side: makes a recording of a test that stock Locust runs, when it ends.
 
-The tables are made by a process of its own (`loadtests.conversion`) after Locust has closed its files.
+The tables are made by a process of its own (`loadtests.journals.conversion`) after Locust has closed its files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import loadtests
 from loadtests.foundation.files import write_json
 from loadtests.foundation.http_client import without_credentials
 from loadtests.gauges import GaugePoller
-from loadtests.journal import gauges_path, run_path
+from loadtests.journals.journal import gauges_path, run_path
 from loadtests.store import JOURNAL, LOCUST, REPORT, check_new_folder
 
 _CSV_ENDINGS = ("stats", "stats_history", "failures", "exceptions")
@@ -121,7 +121,7 @@ class StockRecording:
             shutil.copyfile(path, self._folder / LOCUST / path.name)
         root = str(Path(loadtests.__file__).parent.parent)
         paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "loadtests.conversion", str(self._folder)]
+        command = [sys.executable, "-m", "loadtests.journals.conversion", str(self._folder)]
         silent = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
         process = os.posix_spawn(sys.executable, command, {**os.environ, "PYTHONPATH": paths}, file_actions=silent)
         # gevent's own wait would let greenlets run that write into the files that Locust has closed.

@@ -16,7 +16,7 @@ from typing import Any
 from loadtests.foundation.checks import positive, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import parse_duration_s
-from loadtests.traffic_history import TrafficHistory, read_traffic_history
+from loadtests.load.traffic_history import TrafficHistory, read_traffic_history
 
 SHORTEST_PLATEAU_S = 5.0
 """A level of a replayed history counts as a plateau from this length on: the shortest settling time is 1 s of it."""

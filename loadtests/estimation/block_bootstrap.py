@@ -7,7 +7,7 @@ observations, Ann. Statist. 17). With few blocks the spread between resamples is
 too small by sqrt((k - 1) / k) and its tails by the ratio of Student's to the
 normal quantile; both are put back. What has fewer than `ENOUGH_BLOCKS` is said to.
 
-A recorded step's own intervals come from the same blocks without drawing: `loadtests.step_metrics`.
+A recorded step's own intervals come from the same blocks without drawing: `loadtests.estimation.step_metrics`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import beta_quantile, normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,7 +107,7 @@ def _last_ranks(count: int, probabilities: Sequence[float]) -> Integers:
 def widening(blocks: float, level: float) -> float:
     """The factor by which so many blocks make a bootstrap interval too narrow: 1.4 for 6, 1.07 for 20."""
     tail = 1 - (1 - level) / 2
-    return float(stats.t.ppf(tail, blocks - 1) / stats.norm.ppf(tail) * math.sqrt(blocks / (blocks - 1)))
+    return float(t_quantile(tail, blocks - 1) / normal_quantile(tail) * math.sqrt(blocks / (blocks - 1)))
 
 
 def interval_of(draws: Floats, mid: float, blocks: int, level: float) -> Interval:
@@ -147,6 +147,6 @@ def exact_fraction_interval(hits: int, total: int, level: float = 0.9) -> Interv
     if hits == total:
         return Interval(one_sided, 1.0, 1.0, level, "confidence")
     tail = (1.0 - level) / 2.0
-    low = float(stats.beta.ppf(tail, hits, total - hits + 1))
-    high = float(stats.beta.ppf(1.0 - tail, hits + 1, total - hits))
+    low = beta_quantile(tail, hits, total - hits + 1)
+    high = beta_quantile(1.0 - tail, hits + 1, total - hits)
     return Interval(low, hits / total, high, level, "confidence")

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtests.abort import Aborted, abort_notice
+from loadtests.estimation.steady_state import Window
 from loadtests.foundation.files import read_json
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import format_duration
-from loadtests.journal import Mark
-from loadtests.pacing import Pacing
-from loadtests.plan import LoadPlan
-from loadtests.steady_state import Window
+from loadtests.journals.journal import Mark
+from loadtests.load.abort import Aborted, abort_notice
+from loadtests.load.pacing import Pacing
+from loadtests.load.plan import LoadPlan
 
 _SIGMAS, _SHARE_SHORT = 3.0, 0.01
 _NOTEWORTHY_LATENESS = 0.1

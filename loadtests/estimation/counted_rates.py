@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
 
-from loadtests.binned_latency import LEVEL
-from loadtests.block_bootstrap import fraction_interval
+from loadtests.estimation.binned_latency import LEVEL
+from loadtests.estimation.block_bootstrap import fraction_interval
 from loadtests.foundation.checks import positive
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import chi2_quantile
 
 
 def rate_metrics_of_counts(
@@ -46,7 +46,7 @@ def rate_metrics_of_counts(
 
 def _rate(number: int, window_s: float, clock_error_s: float, level: float) -> Interval:
     tail = (1.0 - level) / 2.0
-    low = float(stats.chi2.ppf(tail, 2 * number)) / 2.0 if number else 0.0
-    high = float(stats.chi2.ppf(1.0 - tail, 2 * number + 2)) / 2.0
+    low = chi2_quantile(tail, 2 * number) / 2.0 if number else 0.0
+    high = chi2_quantile(1.0 - tail, 2 * number + 2) / 2.0
     shortest = max(window_s - clock_error_s, window_s / 2)
     return Interval(low / (window_s + clock_error_s), number / window_s, high / shortest, level)

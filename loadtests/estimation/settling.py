@@ -1,9 +1,9 @@
 """Where a plateau has settled: what is left of the ramp's transient after the planned settling time.
 
-MSER-5 (`loadtests.warm_up`) proposes a cut in each of three series over time: requests finished,
+MSER-5 (`loadtests.estimation.warm_up`) proposes a cut in each of three series over time: requests finished,
 their mean residence time, requests in flight. By itself it also cuts what is only noise, the more so
 in correlated series; so a proposal counts where the mean before it differs from the mean after it by
-more than `_SIGNIFICANT` standard errors of the difference, by blocks (`loadtests.correlation`). The
+more than `_SIGNIFICANT` standard errors of the difference, by blocks (`loadtests.estimation.correlation`). The
 latest of the cuts holds. At most half of a plateau is cut. What still moves far beyond the middle makes
 the rest as unsteady as the front, so nothing is cut then: that plateau has no steady part.
 """
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from loadtests.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
-from loadtests.warm_up import MSER_BATCH, find_warm_up
+from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
+from loadtests.estimation.warm_up import MSER_BATCH, find_warm_up
+from loadtests.foundation.quantiles import normal_quantile, t_tail
 
 _SIGNIFICANT, _MOST_ERRORS = 4.5, 37.0
 _NOTHING = 0.01
@@ -132,5 +132,5 @@ def _difference(before: Floats, after: Floats) -> float:
         return 0.0
     if variance <= 0:
         return _MOST_ERRORS
-    chance = float(stats.t.sf(apart / math.sqrt(variance), blocks - 1.0))
-    return min(float(stats.norm.isf(chance)), _MOST_ERRORS) if chance > 0 else _MOST_ERRORS
+    chance = t_tail(apart / math.sqrt(variance), blocks - 1.0)
+    return min(-normal_quantile(chance), _MOST_ERRORS) if chance > 0 else _MOST_ERRORS

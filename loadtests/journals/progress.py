@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.journal import read_marks, worker_files
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import read_marks, worker_files
+from loadtests.load.plan import LoadPlan
 
 _RATE_OVER_S = 3.0
 

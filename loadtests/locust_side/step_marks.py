@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from loadtests.journal import MarkEvent
+from loadtests.journals.journal import MarkEvent
 
 _LOOK_EVERY_S = 0.1
 

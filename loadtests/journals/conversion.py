@@ -1,6 +1,6 @@
 """Makes a recording of the journal that a test left, whoever ran it and however it ended.
 
-``python -m loadtests.conversion DIR`` is what stock Locust starts at its end.
+``python -m loadtests.journals.conversion DIR`` is what stock Locust starts at its end.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from loadtests.abort import Aborted
 from loadtests.deployment import Deployment, read_deployment
+from loadtests.estimation.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
+from loadtests.estimation.steady_state import LeftOut, Window, steady_windows, summarise_steps, without_warm_up
 from loadtests.foundation.errors import CapacityError, InputError, RunError
 from loadtests.foundation.files import read_json, read_json_list, write_json
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import gap_table
 from loadtests.gauges import GAUGE_COLUMNS
-from loadtests.journal import Mark, gauges_path, marks_path, read_marks, run_path, workers_path
-from loadtests.journal_merge import MergedJournal, busiest_share, merge_journal, read_lines, senders
-from loadtests.latency_histogram import HISTOGRAMS, histograms_to_dict, step_histograms
-from loadtests.load_report import offered_loads, plan_findings, read_aborted
-from loadtests.plan import LoadPlan
+from loadtests.journals.journal import Mark, gauges_path, marks_path, read_marks, run_path, workers_path
+from loadtests.journals.journal_merge import MergedJournal, busiest_share, merge_journal, read_lines, senders
+from loadtests.load.abort import Aborted
+from loadtests.load.load_report import offered_loads, plan_findings, read_aborted
+from loadtests.load.plan import LoadPlan
 from loadtests.recording import Recording
-from loadtests.steady_state import LeftOut, Window, steady_windows, step_findings, summarise_steps, without_warm_up
 from loadtests.store import JOURNAL, LOCUST, MANIFEST, REPORT, write_recording
 from loadtests.tables import SCHEDULE_COLUMNS
 from loadtests.trust.judge import with_trust
@@ -125,7 +125,7 @@ def convert_journal(
     write_json(test.folder / HISTOGRAMS, histograms_to_dict(step_histograms(test.requests, steps)))
     gauges, found = _gauges(test, prometheus)
     manifest = _manifest(test, windows, left_out, settle_s)
-    manifest["findings"] += [item.to_dict() for item in (*step_findings(steps), *found)]
+    manifest["findings"] += [item.to_dict() for item in found]
     limits = _deployment(test.run) if deployment is None else deployment
     recording = Recording(limits, steps, test.requests, gauges, manifest, generator=test.generator)
     return write_recording(test.folder, with_trust(recording))

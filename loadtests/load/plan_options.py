@@ -13,15 +13,15 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
-from loadtests.abort import parse_abort
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, to_json
 from loadtests.foundation.server_access import Access, parse_header
 from loadtests.foundation.units import parse_duration_s
-from loadtests.load_shapes import GRAMMAR, LoadShape, parse_shape, soak
-from loadtests.pacing import parse_pacing
-from loadtests.plan import LoadPlan, parse_think
-from loadtests.planned_requests import (
+from loadtests.load.abort import parse_abort
+from loadtests.load.load_shapes import GRAMMAR, LoadShape, parse_shape, soak
+from loadtests.load.pacing import parse_pacing
+from loadtests.load.plan import LoadPlan, parse_think
+from loadtests.load.planned_requests import (
     DEFAULT_REQUESTS,
     MIXES,
     format_request,

@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.abort import AbortCondition, parse_abort
 from loadtests.foundation.checks import non_negative, positive, whole
 from loadtests.foundation.distributions import (
     Distribution,
@@ -17,9 +16,10 @@ from loadtests.foundation.distributions import (
 )
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.server_access import Access
-from loadtests.load_shapes import LoadShape, steps
-from loadtests.pacing import THINK, Pacing
-from loadtests.planned_requests import (
+from loadtests.load.abort import AbortCondition, parse_abort
+from loadtests.load.load_shapes import LoadShape, steps
+from loadtests.load.pacing import THINK, Pacing
+from loadtests.load.planned_requests import (
     DEFAULT_REQUESTS,
     GUIDE_THINK,
     Request,

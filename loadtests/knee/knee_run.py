@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from loadtests.conversion import convert_journal
 from loadtests.deployment import Deployment
-from loadtests.directions import Directions
+from loadtests.estimation.steady_state import Window, without_warm_up
 from loadtests.foundation.children import Child
 from loadtests.foundation.errors import CapacityError, RunError
 from loadtests.foundation.files import write_json
@@ -21,16 +20,17 @@ from loadtests.foundation.http_client import check_host
 from loadtests.foundation.limits import raise_file_limit
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.gauges import GaugePoller
-from loadtests.journal import Mark, gauges_path, run_path
-from loadtests.journal_merge import merge_journal
-from loadtests.knee_search import KneeOptions, KneeResult, search_knee
-from loadtests.knee_step import KneeObjective, KneeStep, measure_step
+from loadtests.journals.conversion import convert_journal
+from loadtests.journals.journal import Mark, gauges_path, run_path
+from loadtests.journals.journal_merge import merge_journal
+from loadtests.journals.run_description import describe
+from loadtests.knee.directions import Directions
+from loadtests.knee.knee_search import KneeOptions, KneeResult, search_knee
+from loadtests.knee.knee_step import KneeObjective, KneeStep, measure_step
+from loadtests.load.plan import LoadPlan
 from loadtests.locust_run import PLAN, LoadGenerator, LocustRun
-from loadtests.plan import LoadPlan
 from loadtests.preflight import preflight
 from loadtests.recording import Recording
-from loadtests.run_description import describe
-from loadtests.steady_state import Window, without_warm_up
 from loadtests.store import LOCUST, check_new_folder
 
 KNEE = "knee.json"

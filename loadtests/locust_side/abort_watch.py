@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests.abort import AbortCondition, Aborted, RecentRequests, RequestCounts
 from loadtests.foundation.files import write_json
-from loadtests.journal import classify
+from loadtests.journals.journal import classify
+from loadtests.load.abort import AbortCondition, Aborted, RecentRequests, RequestCounts
 
 _KEY = "recent_requests"
 
@@ -26,7 +26,7 @@ class AbortWatch:
     environment : locust.env.Environment
     conditions : sequence of AbortCondition
     notice : Path or None
-        Where the reason is written (`loadtests.abort.Aborted`).
+        Where the reason is written (`loadtests.load.abort.Aborted`).
     """
 
     def __init__(self, environment: Any, conditions: Sequence[AbortCondition], notice: Path | None) -> None:

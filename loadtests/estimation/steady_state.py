@@ -9,17 +9,16 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from loadtests.block_bootstrap import ENOUGH_BLOCKS, Floats
+from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, Floats
+from loadtests.estimation.plateaus import Plateau
+from loadtests.estimation.settling import Transient, find_transient
+from loadtests.estimation.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
 from loadtests.foundation.checks import non_negative, positive
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import Gaps, gap_table, gaps_between
-from loadtests.journal import Mark
-from loadtests.plateaus import Plateau
+from loadtests.journals.journal import Mark
 from loadtests.recording import Cut, LoadStep
-from loadtests.settling import Transient, find_transient
-from loadtests.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
 
 LEVEL = 0.9
 _MOST_BLOCKS, _CYCLES_PER_BLOCK = 60, 2.0
@@ -104,7 +103,7 @@ def plateau_windows(
     Parameters
     ----------
     plateaus : sequence of Plateau
-        As by `loadtests.plateaus.find_plateaus`, on the clock of the requests table.
+        As by `loadtests.estimation.plateaus.find_plateaus`, on the clock of the requests table.
     settle_s : float, default 0
         Time to cut after the ramp, seconds.
 
@@ -125,7 +124,7 @@ def plateau_windows(
 def without_warm_up(requests: pd.DataFrame, windows: Sequence[Window]) -> tuple[Window, ...]:
     """The same windows, each from where its transient is over, at the latest from the middle of its plateau.
 
-    The planned settling time is the least that is cut. See `loadtests.settling` for the rule.
+    The planned settling time is the least that is cut. See `loadtests.estimation.settling` for the rule.
 
     Parameters
     ----------
@@ -179,6 +178,8 @@ def mean_gap_s(gaps: Gaps) -> float:
     """
     if gaps.observed_s.size == 0:
         return math.nan
+    from scipy import stats  # heavy, and what makes a recording of files needs no gaps
+
     survival = stats.ecdf(stats.CensoredData(uncensored=gaps.observed_s, right=gaps.censored_s)).sf
     lengths_s = np.diff(survival.quantiles, prepend=0.0)
     return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))
@@ -218,7 +219,8 @@ def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level:
     """
     positive("length of the window", window.length_s)
     finish = requests["finish_s"].to_numpy(dtype=float)
-    rows = requests[(finish >= window.start_s) & (finish < window.end_s)]
+    inside = (finish >= window.start_s) & (finish < window.end_s)
+    rows = requests if inside.all() else requests[inside]
     metrics, blocks = metrics_of(WindowRows.of(rows, window.users, window.start_s, window.length_s), level)
     return LoadStep(
         step=window.step,
@@ -227,7 +229,7 @@ def summarise(requests: pd.DataFrame, window: Window, *, think: str = "", level:
         end_s=window.end_s,
         requests=len(rows),
         metrics=metrics,
-        outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
+        outcomes={str(name): int(count) for name, count in rows["outcome"].value_counts().items() if count},
         think=think,
         blocks=int(blocks.number),
         cut=_cut(finish, window),
@@ -273,7 +275,7 @@ def number_of_blocks(window: Window, requests: int) -> int:
 
     A user's mean cycle (residence plus think) is users / throughput, by the
     closed loop's law N = X (R + Z); correlation fades over cycles. Where the requests are known, blocks follow
-    their correlation: `loadtests.step_metrics.blocks_of`.
+    their correlation: `loadtests.estimation.step_metrics.blocks_of`.
     """
     if requests == 0:
         return FEWEST_BLOCKS

@@ -17,8 +17,8 @@ import pandas as pd
 from loadtests.foundation.checks import positive, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from loadtests.knee_belief import KneeBelief
-from loadtests.knee_step import LEVEL, Bound, KneeObjective, KneeStep, usual_dispersion
+from loadtests.knee.knee_belief import KneeBelief
+from loadtests.knee.knee_step import LEVEL, Bound, KneeObjective, KneeStep, usual_dispersion
 
 StopReason = Literal["precise", "steps", "time", "not-reached", "not-met"]
 Measure = Callable[[int], KneeStep]

@@ -8,8 +8,8 @@ from typing import Any
 
 from locust import LoadTestShape
 
-from loadtests.directions import Directions
-from loadtests.plan import automatic_spawn_rate
+from loadtests.knee.directions import Directions
+from loadtests.load.plan import automatic_spawn_rate
 
 
 class DirectedShape(LoadTestShape):

@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import psutil
 
-from loadtests.journal import Pulse
+from loadtests.journals.journal import Pulse
 
 _LAG_EVERY_S = 0.05
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from loadtests.block_bootstrap import exact_fraction_interval
+from loadtests.estimation.block_bootstrap import exact_fraction_interval
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import t_quantile
 from loadtests.foundation.units import Quantity
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def pool_intervals(
     used = [freedom for item, freedom in zip(intervals, freedoms, strict=True) if item.is_known]
     values, variances = _values_and_variances(known, used, is_relative=is_relative)
     mid, error, between = (_weighted if is_relative else _unweighted)(values, variances)
-    half = float(stats.t.ppf(0.5 + level / 2.0, len(known) - 1)) * error
+    half = float(t_quantile(0.5 + level / 2.0, len(known) - 1)) * error
     low, mid, high = (math.exp(end) if is_relative else end for end in (mid - half, mid, mid + half))
     return Interval(low, mid, high, level), math.sqrt(between)
 
@@ -186,7 +186,7 @@ def _values_and_variances(
     """Middles and variances, from the intervals' widths; a width of 0 counts as a billionth."""
     ends = np.array([[item.low, item.mid, item.high] for item in known])
     scaled = np.log(ends) if is_relative else ends
-    reach = stats.t.ppf(0.5 + known[0].level / 2.0, np.asarray(freedoms))
+    reach = t_quantile(0.5 + known[0].level / 2.0, np.asarray(freedoms))
     errors = (scaled[:, 2] - scaled[:, 0]) / (2.0 * reach)
     return scaled[:, 1], np.maximum(errors, 1e-9) ** 2
 

@@ -3,7 +3,7 @@
 Each metric's error is that of a mean over time: of the metric's influence [1]_, what an interval of
 time adds to it, relative to its value (rates, mean) or on the scale of log odds (shares: the shed
 rate, and of a quantile the share of requests above it, which the sample's quantiles then turn into
-times [2]_). Its variance is that of blocks of time (`loadtests.correlation`), one block length for
+times [2]_). Its variance is that of blocks of time (`loadtests.estimation.correlation`), one block length for
 all metrics of a window: twice the longest that the automatic choice finds for any of them (it
 minimises the error of the variance; an interval needs less bias than that), at least a user's cycle,
 at most a sixth of the window. Student's t with one degree of freedom less than there are blocks.
@@ -29,11 +29,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
-from loadtests.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
-from loadtests.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
+from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, exact_fraction_interval
+from loadtests.estimation.correlation import Floats, intervals_for, optimal_block_length, variance_of_mean
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import t_quantile
 
 QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 FEWEST_BLOCKS = 6
@@ -69,7 +70,7 @@ class Blocks:
     def t_factor(self, level: float) -> float:
         """Half-width of an interval, in standard errors by the blocks."""
         number = self.number
-        quantile = float(stats.t.ppf(1.0 - (1.0 - level) / 2.0, number - 1.0))
+        quantile = float(t_quantile(1.0 - (1.0 - level) / 2.0, number - 1.0))
         return quantile * math.sqrt(number / (number - 1.0))
 
 

@@ -1,0 +1,1 @@
+"""What only the Locust process loads, beside `loadtests.locustfile` and `loadtests.listener`."""

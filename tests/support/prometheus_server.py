@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pytest
 
 from loadtests.foundation.children import Child
 from loadtests.foundation.http_client import fetch
+from support.tools import needed_tool
 
 _PATIENCE_S = 30.0
 
@@ -24,17 +22,6 @@ _PATIENCE_S = 30.0
 class RunningPrometheus:
     url: str
     pid: int
-
-
-def needed_tool(name: str, package: str = "prometheus") -> str:
-    """Path of a tool; without it the test is skipped, or fails where all tools must be there."""
-    path = shutil.which(name)
-    if path is None:
-        reason = f"needs the tool {name} (Debian: apt-get install {package})"
-        if os.environ.get("CAPACITY_REQUIRE_TOOLS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 @contextmanager

@@ -1,26 +1,22 @@
 """A small HTTPS server on loopback with certificates that OpenSSL makes, and what it saw."""
 
 import http.server
-import shutil
 import ssl
 import subprocess
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from support.tools import needed_tool
 
 
 def certificate(folder: Path, name: str, *, alternative: str = "IP:127.0.0.1") -> tuple[Path, Path]:
     """A self-signed certificate, which is its own authority, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     made, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative}", "-keyout", str(key), "-out", str(made)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    who = ("-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative}")
+    command = [needed_tool("openssl", "openssl"), "req", "-x509", *kind, *who, "-keyout", str(key), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
     return made, key
 
 

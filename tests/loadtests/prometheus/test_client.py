@@ -12,7 +12,7 @@ import pytest
 from loadtests import PrometheusServer
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.prometheus.client import query_range, raw_series, server_time
-from support.prometheus_server import needed_tool
+from support.tools import needed_tool
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 

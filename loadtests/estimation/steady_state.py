@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, Floats
-from loadtests.estimation.plateaus import Plateau
 from loadtests.estimation.settling import Transient, find_transient
 from loadtests.estimation.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
-from loadtests.foundation.checks import non_negative, positive
+from loadtests.foundation.checks import positive
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import Gaps, gap_table, gaps_between
 from loadtests.journals.journal import Mark
@@ -95,32 +94,6 @@ def steady_windows(
     return tuple(windows), tuple(left_out)
 
 
-def plateau_windows(
-    plateaus: Sequence[Plateau], settle_s: float = 0.0
-) -> tuple[tuple[Window, ...], tuple[LeftOut, ...]]:
-    """From `settle_s` after the start of each plateau to its end: `steady_windows` where there are no marks.
-
-    Parameters
-    ----------
-    plateaus : sequence of Plateau
-        As by `loadtests.estimation.plateaus.find_plateaus`, on the clock of the requests table.
-    settle_s : float, default 0
-        Time to cut after the ramp, seconds.
-
-    Returns
-    -------
-    tuple of Window, tuple of LeftOut
-    """
-    non_negative("settle_s", settle_s)
-    windows = [
-        Window(item.step, item.users, item.start_s + settle_s, item.end_s, item.start_s, PLANNED_SETTLING)
-        for item in plateaus
-        if item.length_s > settle_s
-    ]
-    short = [item for item in plateaus if item.length_s <= settle_s]
-    return tuple(windows), tuple(LeftOut(item.step, item.users, _NOTHING_LEFT) for item in short)
-
-
 def without_warm_up(requests: pd.DataFrame, windows: Sequence[Window]) -> tuple[Window, ...]:
     """The same windows, each from where its transient is over, at the latest from the middle of its plateau.
 
@@ -131,7 +104,7 @@ def without_warm_up(requests: pd.DataFrame, windows: Sequence[Window]) -> tuple[
     requests : pandas.DataFrame
         Columns of a recording's requests table.
     windows : sequence of Window
-        As by `steady_windows` or `plateau_windows`.
+        As by `steady_windows`.
 
     Returns
     -------

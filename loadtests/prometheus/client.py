@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from prometheus_api_client import PrometheusConnect
 from loadtests.foundation.checks import positive
 from loadtests.foundation.errors import InputError, RunError
 from loadtests.foundation.http_client import check_host
+from loadtests.foundation.server_access import Access, parse_header
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,6 @@ MOST_POINTS = 10_000
 """Points asked for at once; the server refuses more than 11,000 a series."""
 _RAW_CHUNK_S = 3_600.0
 _MOST_SERIES, _MOST_SAMPLES = 5_000, 20_000_000
-_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 _RETRIES = 2
 
 
@@ -284,20 +283,11 @@ class _Header(requests.auth.AuthBase):
 
 
 def _header_of(text: str) -> tuple[str, str]:
-    """Name and value of ``NAME: env:VAR``; messages never repeat the value."""
+    """Name and value of a header as `parse_header` reads it; empty without one."""
     if not text:
         return "", ""
-    name, colon, value = (part.strip() for part in text.partition(":"))
-    if not colon or not name or not value:
-        raise InputError("A header is not in the form 'NAME: env:VAR', for example 'Authorization: env:PROM_AUTH'.")
-    if not value.startswith("env:"):
-        if name.lower() in _SECRET_HEADERS:
-            raise InputError(f"The header {name} is a secret; put it into an environment variable: '{name}: env:VAR'.")
-        return name, value
-    variable = value.removeprefix("env:")
-    if not os.environ.get(variable, "").strip():
-        raise InputError(f"The environment variable {variable!r} of the header {name} is not set.")
-    return name, os.environ[variable].strip()
+    header = parse_header(text)
+    return header.name, Access((header,)).header_values()[header.name]
 
 
 def _said(response: requests.Response) -> str:

@@ -12,12 +12,10 @@ from loadtests.estimation.block_bootstrap import (
     resampled_weights,
     widening,
 )
-from loadtests.estimation.plateaus import Plateau
 from loadtests.estimation.steady_state import (
     Window,
     mean_gap_s,
     number_of_blocks,
-    plateau_windows,
     steady_windows,
     step_findings,
     summarise,
@@ -232,13 +230,6 @@ def test_a_plateau_without_requests_is_left_as_it_is(request_table):
     empty = Window(1, 10, 20.0, 30.0, reached_s=19.0)
     assert without_warm_up(table, [empty]) == (empty,)
     assert not summarise(table, empty).metrics["p95_s"].is_known
-
-
-def test_plateaus_become_windows_as_marks_do():
-    plateaus = (Plateau(1, 5, 10.0, 40.0), Plateau(2, 9, 50.0, 62.0))
-    windows, left_out = plateau_windows(plateaus, settle_s=12.0)
-    assert [(item.step, item.start_s, item.end_s, item.reached_s) for item in windows] == [(1, 22.0, 40.0, 10.0)]
-    assert [(item.step, item.users) for item in left_out] == [(2, 9)]
 
 
 def test_where_the_users_were_reached_is_not_known_no_cut_is_stated(request_table):

@@ -103,10 +103,10 @@ def test_the_header_s_value_comes_from_the_environment(url, monkeypatch):
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("Authorization: Bearer abc", "is a secret"),
+        ("Authorization: Bearer abc", "would be kept in clear"),
         ("Authorization: env:NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE.* is not set"),
         ("Authorization", "NAME: env:VAR"),
-        (": env:X", "NAME: env:VAR"),
+        (": env:X", "header name .* is not allowed"),
     ],
 )
 def test_headers_in_another_form_are_refused(header, said):

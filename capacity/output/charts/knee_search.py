@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from capacity.output.charts.style import BLACK, BLUE, GREEN, GREY, VERMILION, legend_below, new_axes, tidy
+from loadtests.foundation.units import format_duration
 from loadtests.knee.knee_search import KneeResult
 from loadtests.knee.knee_step import KneeStep
 
@@ -92,13 +93,13 @@ def _draw_step(axes: Axes, place: int, step: KneeStep, *, is_within: bool, is_le
 
 
 def _measured(step: KneeStep) -> str:
-    p95 = "none served" if math.isnan(step.p95_s) else f"P95 {1e3 * step.p95_s:,.3g} ms"
+    p95 = "none served" if math.isnan(step.p95_s) else f"P95 {format_duration(step.p95_s)}"
     bad = step.bad / step.requests if step.requests else 1.0
     return f"{step.users:,} users: {p95}, {100 * bad:.3g} % bad"
 
 
 def _limits(result: KneeResult) -> str:
     p95_s, most_bad = result.objective.p95_s, result.objective.max_bad_fraction
-    p95 = [] if p95_s is None else [f"P95 up to {1e3 * p95_s:,.4g} ms"]
+    p95 = [] if p95_s is None else [f"P95 up to {format_duration(p95_s)}"]
     bad = [] if most_bad is None else [f"at most {100 * most_bad:.4g} % bad"]
     return ", ".join([*p95, *bad])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +120,7 @@ def predict_load(
     *,
     deployment: Deployment | None = None,
     fleet: Fleet | None = None,
+    mix: Mapping[str, float] | None = None,
     seed: int = 1,
     level: float = 0.9,
     on_progress: Progress | None = None,
@@ -136,6 +137,8 @@ def predict_load(
         Other limits; one that it does not state keeps its calibrated value. Times stay as measured.
     fleet : Fleet, optional
         Default: one instance. Every instance is drawn with the same parameters.
+    mix : mapping of str to float, optional
+        Other weights of the calibrated request classes, by name; one that is not named is left out.
     seed : int, default 1
     level : float, default 0.9
         Of the intervals; they are of kind ``prediction``.
@@ -154,12 +157,12 @@ def predict_load(
     asked, chosen = steady(workload), fleet or Fleet()
     positive("window_s", window_s), checked_level(level)
     stated = {} if deployment is None else deployment.to_dict()
-    model = _with_limits(fit.model, stated)
+    model = _changed(fit.model, stated, mix)
     run = _WindowRun(asked, window_s, chosen, seed)
     run.refuse_too_much(model)
     rows = []
     for number, drawn in enumerate(model_draws(fit, DRAWS, seed)):
-        rows.append(run.row(_with_limits(drawn, stated), number))
+        rows.append(run.row(_changed(drawn, stated, mix), number))
         if on_progress is not None:
             on_progress((number + 1) / DRAWS, "simulating")
     found = {name: _interval([row[name] for row in rows], level) for name in rows[0]}
@@ -206,8 +209,10 @@ class _WindowRun:
             )
 
 
-def _with_limits(model: ServerModel, stated: dict[str, Any]) -> ServerModel:
-    return model.with_deployment(model.deployment.with_limits(**stated)) if stated else model
+def _changed(model: ServerModel, stated: dict[str, Any], mix: Mapping[str, float] | None) -> ServerModel:
+    """The model under other limits, and with other shares of its request classes."""
+    mixed = model.with_mix(dict(mix)) if mix else model
+    return mixed.with_deployment(mixed.deployment.with_limits(**stated)) if stated else mixed
 
 
 def _shares(found: dict[str, float], model: ServerModel, instances: int) -> dict[str, float]:

@@ -34,6 +34,8 @@ _POOR = 1.6
 """Chi-square per degree of freedom from which a form without stages is not enough."""
 _SHARES: dict[Stage, tuple[float, ...]] = {"cores": (0.95, 0.6, 0.3), "database": (0.3, 0.6, 0.9)}
 _STARTS = 2
+_HOPELESS = 8.0
+"""Behind by so much of the held-out score, a shape is not refined."""
 _FEWEST_FOR_TEMPLATE = 300
 
 
@@ -82,7 +84,8 @@ class FormSearch:
         best = max(candidates, key=_rank)
         # The noise of a model that explains the data is the one to compare by.
         problem = problem.with_noise_of(best.fit, COARSE)
-        candidates = [self._refined(problem, item) for item in candidates]
+        close = [item for item in candidates if _rank(best) - _rank(item) < _HOPELESS]
+        candidates = [self._refined(problem, item) if any(item is one for one in close) else item for item in candidates]
         best = max(candidates, key=_rank)
         for number, stage in enumerate(self._stages(best)):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")

@@ -23,7 +23,7 @@ from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
-from simulations.calibration.limit_search import profile_limit, searched_limits
+from simulations.calibration.limit_search import LimitProfile, profile_limit, searched_limits
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -85,11 +85,11 @@ def calibrate(
     problem, best = settle(problem, candidates[0], stated)
     report(0.9, "intervals")
     names = searched_limits(stated, best.fit.form)
-    profiles = tuple(profile_limit(problem, best.fit, name) for name in names)
+    profiles = tuple(profile_limit(problem, best.fit, name, names) for name in names)
     known = posterior(problem, best.fit, profiles)
     draws = draws_of(known, generator(seed, 3))
     found = _Found(recording, problem, best, candidates, draws, rejected)
-    limits = {item.name: item.interval(level, int(getattr(best.fit.form.deployment, item.name))) for item in profiles}
+    limits = _limit_intervals(profiles, best.fit, draws, level)
     return _result(found, limits, seed, level)
 
 
@@ -148,6 +148,23 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
         findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
         source=str(recording.path or ""),
     )  # fmt: skip
+
+
+def _limit_intervals(
+    profiles: tuple[LimitProfile, ...], best: Fit, draws: ParameterDraws, level: float
+) -> dict[str, Interval]:
+    """Of each searched limit: by its profile, and of a gate that moves with the workers by the joint draws too."""
+    found = {}
+    for profile in profiles:
+        mid = int(getattr(best.form.deployment, profile.name))
+        interval = profile.interval(level, mid)
+        if profile.name == "gate_limit" and "workers" in draws.names:
+            column = draws.values[:, draws.names.index("gate_limit")]
+            joint = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
+            low, high = min(joint.low, interval.low), max(joint.high, interval.high)
+            interval = Interval(low, float(mid), high, level, "parameter")
+        found[profile.name] = interval
+    return found
 
 
 def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:

@@ -84,9 +84,9 @@ class FormSearch:
         best = max(candidates, key=_rank)
         # The noise of a model that explains the data is the one to compare by.
         problem = problem.with_noise_of(best.fit, COARSE)
-        close = [item for item in candidates if _rank(best) - _rank(item) < _HOPELESS]
+        is_close = [_rank(best) - _rank(item) < _HOPELESS for item in candidates]
         candidates = [
-            self._refined(problem, item) if any(item is one for one in close) else item for item in candidates
+            self._refined(problem, item) if close else item for item, close in zip(candidates, is_close, strict=True)
         ]
         best = max(candidates, key=_rank)
         for number, stage in enumerate(self._stages(best)):

@@ -76,11 +76,12 @@ def calibrate(
     _refuse_one_level(recording)
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
-    mix, rejected = mix_of(recording), rejections_of(recording, level)
-    observations = observe(recording, mix)
-    _refuse_all_shed(observations)
+    observations, rejected = observe(recording), rejections_of(recording, level)
     stated = _with_queue_timeout(recording.deployment, rejected)
-    problem, candidates = FormSearch(recording, observations, mix, stated, seed, report).run()
+    fast = rejected.rejection_time_s
+    rejection_s = fast.mid if fast.is_known else None
+    search = FormSearch(recording, observations, mix_of(recording), stated, rejection_s, seed, report)
+    problem, candidates = search.run()
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
     report(0.9, "intervals")
@@ -105,16 +106,13 @@ def _refuse_one_level(recording: Recording) -> None:
         )
 
 
-def _refuse_all_shed(observations: tuple[object, ...]) -> None:
-    del observations  # a step with fewer than 50 served requests was refused when it was read
-
-
 def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
     """A queue timeout that rejections show, where nobody stated one."""
     found = rejected.queue_timeout_s
     if stated.queue_timeout_s is not None or not found.is_known:
         return stated
-    return stated.with_limits(queue_timeout_s=found.mid)
+    fast = rejected.rejection_time_s
+    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
 
 
 @dataclass(frozen=True)

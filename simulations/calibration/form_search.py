@@ -65,6 +65,9 @@ class FormSearch:
     recording : Recording
     observations : tuple of StepObservation
     mix : Mix
+    stated : Deployment
+    rejection_time_s : float or None
+        As measured.
     seed : int
     report : callable
         Told the share done (0..1) and what is being done.
@@ -74,6 +77,7 @@ class FormSearch:
     observations: tuple[StepObservation, ...]
     mix: Mix
     stated: Deployment
+    rejection_time_s: float | None
     seed: int
     report: Progress
 
@@ -106,7 +110,7 @@ class FormSearch:
             for label, weight in zip(self.mix.labels, self.mix.weights or (1.0,), strict=True)
         )
         deployment = with_guessed_limits(self.stated, self.observations, mean_s)
-        form = ModelForm(deployment, ServiceShape("lognormal"), "none", self.mix)
+        form = ModelForm(deployment, ServiceShape("lognormal"), "none", self.mix, self.rejection_time_s)
         self.report(0.05, "a first fit")
         start = form.transformed(np.array([numbers[name] for name in form.names]))
         fit = problem.fit(form, start, _EVALUATIONS)

@@ -85,6 +85,11 @@ class MetricComparison:
         return abs(self.absolute_error if self.name == "shed_rate" else self.relative_error)
 
     @property
+    def noise(self) -> float:
+        """Half-width of the measured interval: relative, absolute for the shed rate; NaN where it is not known."""
+        return _noise(self.name, self.measured_interval)
+
+    @property
     def is_judged(self) -> bool:
         """Whether the verdict is about this metric."""
         return self.name in LIMITS

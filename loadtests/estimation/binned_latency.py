@@ -217,7 +217,7 @@ def quantile_interval(
         return Interval.unknown(level)
     sampled = rank_bounds(bins, *_sampling_ranks(served, probability, level, design_effect), excluded)
     bounds = quantile_bounds(bins, probability, excluded)
-    mid = _spread_quantile(bins, fastest + probability * (bins.total - fastest))
+    mid = spread_quantile(bins, fastest + probability * (bins.total - fastest))
     return _interval((min(sampled[0], bounds[0]), max(sampled[1], bounds[1])), bounds, mid, level)
 
 
@@ -371,8 +371,20 @@ def _sum_of_highest(edges: Floats, count: Floats, number: float) -> float:
     return -_sum_of_lowest(-edges, count, number)
 
 
-def _spread_quantile(bins: LatencyBins, rank: float) -> float:
-    """The `rank`-th time if each bin's times were spread evenly between its edges, an open bin's at its lower edge."""
+def spread_quantile(bins: LatencyBins, rank: float) -> float:
+    """The `rank`-th time if each bin's times were spread evenly between its edges, an open bin's at its lower edge.
+
+    Parameters
+    ----------
+    bins : LatencyBins
+    rank : float
+        From 0 to the number of requests in the bins.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
     high = np.where(np.isfinite(bins.high_s), bins.high_s, bins.low_s)
     width = high - bins.low_s
     is_wide = width > _POINT_S

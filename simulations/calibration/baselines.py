@@ -40,7 +40,7 @@ def _closed_mmc(fit: CalibrationResult, users: int) -> dict[str, float]:
     if math.isinf(workers):
         return {}
     away_s = fit.think_time.mean_s + fit.model.network_round_trip_s
-    station = closed_mmc(users, int(workers), fit.model.service_time.mean_s, away_s)
+    station = closed_mmc(users, int(workers), fit.model.mean_held_s, away_s)
     residence_s = station.residence_time_s + fit.model.network_round_trip_s
     return {"goodput_rps": station.throughput_rps, "mean_s": residence_s, "shed_rate": 0.0}
 

@@ -1,54 +1,49 @@
 """`calibrate`: find the times, and the limits nobody stated, under which the model shows what was measured.
 
-All steps are fitted jointly by weighted least squares on the statistics of
-`observations`. Each evaluation simulates every step with the compiled engine
-and common random numbers, so the objective is smooth in the times. Limits that
-are whole numbers (workers, gate) are found by a search around it.
+All steps are fitted jointly by the method of simulated moments (`problem`): each evaluation simulates every step
+with the compiled engine and common random numbers, so the objective is smooth in the times. Shapes of service
+times, stages and open limits are compared by how well each step is predicted from the others (`form_search`,
+`scoring`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.findings import Finding
+from loadtests.foundation.findings import Finding, Severity
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
-from simulations.calibration.limit_search import (
-    birge_factor,
-    is_open,
-    limit_report,
-    open_what_does_not_show,
-    search_limit,
-    with_guessed_limits,
-)
+from simulations.calibration.form_search import Candidate, FormSearch, settle
+from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
+from simulations.calibration.limit_search import profile_limit, searched_limits
+from simulations.calibration.model_form import ModelForm
 from simulations.calibration.observations import (
-    FLOORS,
-    STATISTICS,
-    StepObservation,
     failure_findings,
+    mix_of,
     observe,
     pooled_think_time,
     trust_findings,
 )
-from simulations.calibration.problem import LOG_BOUNDS, PARAMETERS, SIMULATED_WINDOWS, Fit, Problem
-from simulations.calibration.result import FAMILIES, CalibrationResult, FamilyScore, ParameterDraws
+from simulations.calibration.problem import Problem
+from simulations.calibration.rejections import Rejections, rejections_of
+from simulations.calibration.resources import resource_parameters
+from simulations.calibration.result import CalibrationResult, ParameterDraws
+from simulations.calibration.uncertainty import draws_of, posterior
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
-
-_DRAWS = 200
-_WIDEST = 1.0
-"""An interval wider than this share of its value is not an identification."""
-_STEP_OF_DRAWS = 0.03
+_POOR = 2.5
+"""Chi-square per degree of freedom from which a fit is said to be poor."""
+_HOPELESS = 12.0
 
 
 def calibrate(
@@ -59,10 +54,11 @@ def calibrate(
     Parameters
     ----------
     recording : Recording
-        At least two load levels. Limits that its deployment states are taken as known;
-        workers and gate are estimated when they are not stated.
+        At least two load levels. Limits that its deployment states are taken as known; workers, gate, queue
+        timeout, database pool and cores are estimated when they are not stated and show.
+        Steps whose requests are known in groups only (histograms, percentiles) count as what they are.
     seed : int, default 1
-        Of the simulations and the bootstrap.
+        Of the simulations and the draws.
     level : float, default 0.9
         Of the parameter intervals.
     on_progress : callable, optional
@@ -71,92 +67,55 @@ def calibrate(
     Returns
     -------
     CalibrationResult
-        With `.model`, `.parameters` (intervals), `.identified`, `.findings`.
+        With `.model`, `.parameters` (intervals), `.identified`, `.scores` of the forms compared, `.findings`.
 
     Raises
     ------
     InputError
         With which data to collect, when the recording cannot carry a fit.
     """
-    if len({step.users for step in recording.steps}) < 2:
-        raise InputError(
-            f"The recording has {len(recording.steps)} step(s) at one load level; calibration needs at least "
-            "two, one of them light (no waiting) and one near saturation."
-        )
+    _refuse_one_level(recording)
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
-    problem = Problem(observe(recording, seed), seed)
-    fits = []
-    for done, family in enumerate(FAMILIES):
-        report(0.05 + 0.7 * done / len(FAMILIES), f"fitting {family} service times")
-        times = _fit_times(problem, recording.deployment, family)
-        fits.append(_fit_limits(problem, times, recording.deployment))
-    best = min(fits, key=lambda fit: fit.chi_square)
-    best, unseen = open_what_does_not_show(problem, best, recording.deployment)
-    report(0.8, "intervals")
-    searched = [name for name in ("workers", "gate_limit") if is_open(recording.deployment, name)]
-    freedom = problem.degrees_of_freedom - len(searched)
-    scores = tuple(FamilyScore(fit.family, fit.chi_square, freedom) for fit in fits)
-    draws = _parameter_draws(problem, best, seed)
-    return _result(_Found(recording, problem, best, draws, scores, unseen), seed, level)
+    mix, rejected = mix_of(recording), rejections_of(recording, level)
+    observations = observe(recording, mix)
+    _refuse_all_shed(observations)
+    stated = _with_queue_timeout(recording.deployment, rejected)
+    problem, candidates = FormSearch(recording, observations, mix, stated, seed, report).run()
+    report(0.8, "limits")
+    problem, best = settle(problem, candidates[0], stated)
+    report(0.9, "intervals")
+    names = searched_limits(stated, best.fit.form)
+    profiles = tuple(profile_limit(problem, best.fit, name) for name in names)
+    known = posterior(problem, best.fit, profiles)
+    draws = draws_of(known, generator(seed, 3))
+    found = _Found(recording, problem, best, candidates, draws, rejected)
+    limits = {item.name: item.interval(level, int(getattr(best.fit.form.deployment, item.name))) for item in profiles}
+    return _result(found, limits, seed, level)
 
 
 def _say_nothing(share: float, what: str) -> None:
     del share, what
 
 
-def _fit_times(problem: Problem, stated: Deployment, family: str) -> Fit:
-    """Fit one family under the stated limits, guessed where nobody stated them."""
-    start = _first_guess(problem.observations)
-    return problem.fit(with_guessed_limits(stated, problem.observations, start), family, start, evaluations=30)
+def _refuse_one_level(recording: Recording) -> None:
+    if len({(step.users, step.load_quantity) for step in recording.steps}) < 2:
+        raise InputError(
+            f"The recording has {len(recording.steps)} step(s) at one load level; calibration needs at least "
+            "two, one of them light (no waiting) and one near saturation."
+        )
 
 
-def _fit_limits(problem: Problem, best: Fit, stated: Deployment) -> Fit:
-    """Search gate and workers where they are not stated; each shifts the other, so twice where both are open."""
-    open_limits = [name for name in ("gate_limit", "workers") if is_open(stated, name)]
-    for name in open_limits * 2 if len(open_limits) > 1 else open_limits:
-        best = search_limit(problem, best, name)
-    return best
+def _refuse_all_shed(observations: tuple[object, ...]) -> None:
+    del observations  # a step with fewer than 50 served requests was refused when it was read
 
 
-def _first_guess(observations: tuple[StepObservation, ...]) -> Floats:
-    """Lightest step: nearly all of the mean is service; a twentieth, or the rejection latency, is network."""
-    lightest = observations[0].values
-    mean_s = math.exp(lightest[3])
-    rejected = [item.values[2] for item in observations if np.isfinite(item.values[2])]
-    round_trip_s = min(math.exp(min(rejected)) if rejected else 0.05 * mean_s, 0.3 * mean_s)
-    spread = max(math.exp(lightest[8] - lightest[5]), 1.01)  # p95 / p50
-    sigma = math.log(spread) / 1.645
-    cv = float(np.clip(math.sqrt(math.expm1(sigma**2)), 0.05, 3.0))
-    return np.log([mean_s - round_trip_s, cv, round_trip_s])
-
-
-def _parameter_draws(problem: Problem, best: Fit, seed: int) -> ParameterDraws:
-    """Joint draws of the times by the linearised fit: each bootstrap resample of the data moves the estimate.
-
-    theta* = theta + (J'J)^-1 J' (s* - s) / error, scaled by the square root of
-    chi-square / degrees of freedom where that exceeds 1 (Birge ratio), so that a
-    poor fit is not presented as a sure one.
-    """
-    gain = np.linalg.pinv(problem.central_jacobian(best, _STEP_OF_DRAWS))
-    birge = math.sqrt(birge_factor(problem, best))
-    rng = generator(seed, 3)
-    moves = np.hstack([item.resamples - item.values for item in problem.observations])[:, problem.used]
-    moves = np.where(np.isfinite(moves), moves, 0.0)
-    shuffled = _combine_steps(moves, problem, rng)
-    simulated = shuffled * math.sqrt(1 + 1 / SIMULATED_WINDOWS)
-    floors = np.tile(FLOORS, len(problem.observations))[problem.used] * rng.standard_normal(simulated.shape)
-    standard = (simulated + floors) / problem.errors[problem.used]
-    theta = best.theta + birge * standard @ gain.T
-    return ParameterDraws(PARAMETERS, np.exp(np.clip(theta, *LOG_BOUNDS)))
-
-
-def _combine_steps(moves: Floats, problem: Problem, rng: np.random.Generator) -> Floats:
-    """Steps are independent runs: shuffle each step's resamples apart, keep them joint inside a step."""
-    width = len(STATISTICS)
-    owner = np.repeat(np.arange(len(problem.observations)), width)[problem.used]
-    rows = rng.integers(0, len(moves), size=(_DRAWS, len(problem.observations)))
-    return np.asarray(moves[rows[:, owner], np.arange(moves.shape[1])])
+def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
+    """A queue timeout that rejections show, where nobody stated one."""
+    found = rejected.queue_timeout_s
+    if stated.queue_timeout_s is not None or not found.is_known:
+        return stated
+    return stated.with_limits(queue_timeout_s=found.mid)
 
 
 @dataclass(frozen=True)
@@ -165,56 +124,135 @@ class _Found:
 
     recording: Recording
     problem: Problem
-    best: Fit
+    best: Candidate
+    candidates: list[Candidate]
     draws: ParameterDraws
-    scores: tuple[FamilyScore, ...]
-    unseen: tuple[str, ...]
+    rejected: Rejections
 
 
-def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
-    recording, problem, best, draws = found.recording, found.problem, found.best, found.draws
-    values = np.exp(best.theta)
-    parameters = {
-        name: Interval.from_draws(draws.values[:, i], level=level, kind="parameter", mid=float(values[i]))
-        for i, name in enumerate(PARAMETERS)
-    }
-    identified = {name: _is_narrow(interval) for name, interval in parameters.items()}
-    limits, limits_seen, findings = limit_report(problem, best, recording.deployment, found.unseen, level)
-    findings += _fit_findings(best, problem, identified) + failure_findings(recording) + trust_findings(recording)
-    findings += best.model.findings_of_left_out_limits
+def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float) -> CalibrationResult:
+    recording, best = found.recording, found.best
+    form, draws = best.fit.form, _with_stage_times(best.fit.form, found.draws)
+    parameters = {**_times(form, best.fit.theta, draws, level), **limits}
+    identified = identified_of(parameters, best.unseen)
+    parameters |= _measured_apart(found, level)
+    deployment = form.deployment
+    findings = (
+        *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, best.fit, deployment),
+        *failure_findings(recording), *trust_findings(recording), *best.fit.model.findings_of_left_out_limits,
+    )  # fmt: skip
+    model, resources = resource_parameters(recording, best.fit.model, level)
+    scores = (best.score, *(item.score for item in found.candidates[1:]))
     return CalibrationResult(
-        model=best.model, family=best.family,
-        parameters={**parameters, **limits}, identified={**identified, **limits_seen},
-        draws=draws, scores=found.scores, think_time=pooled_think_time(recording), steps=recording.steps,
-        findings=findings, seed=seed, level=level, source=str(recording.path or ""),
+        model=model, form=form, parameters={**parameters, **resources}, identified=identified,
+        draws=found.draws, scores=scores, think_time=pooled_think_time(recording), steps=recording.steps,
+        findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
+        source=str(recording.path or ""),
     )  # fmt: skip
 
 
-def _is_narrow(interval: Interval) -> bool:
-    return interval.high - interval.low <= _WIDEST * interval.mid
+def _times(form: ModelForm, theta: Floats, draws: ParameterDraws, level: float) -> dict[str, Interval]:
+    """Intervals of the fitted numbers, and of the stages' mean times that follow from them."""
+    values = dict(zip(form.names, form.values(theta).tolist(), strict=True))
+    mids = _stage_means(values)
+    found = {}
+    for place, name in enumerate(draws.names):
+        mid = {**values, **mids}.get(name)
+        if mid is not None:
+            column = draws.values[:, place]
+            found[name] = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
+    return found
 
 
-def _fit_findings(best: Fit, problem: Problem, identified: dict[str, bool]) -> tuple[Finding, ...]:
-    findings = []
-    ratio = best.chi_square / max(problem.degrees_of_freedom, 1)
-    if ratio > 9.0:
-        findings.append(
-            Finding(
-                "poor-fit", "warning",
-                f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise; the "
-                "server does something that a gate, a line and workers do not explain. Intervals are widened.",
-                "Validate on a held-out step before use, and look at the load-test fit chart.",
-                {"chi_square_ratio": ratio},
-            )
-        )  # fmt: skip
-    for name, known in identified.items():
-        if not known:
-            findings.append(
-                Finding(
-                    f"{name.replace('_', '-')}-not-identified", "info",
-                    f"The recording does not tell {name} apart: its interval is wider than its value.",
-                    "Record a lighter and a heavier step; rejected requests show the network round trip.",
-                    {"parameter": name},
-                )
-            )  # fmt: skip
-    return tuple(findings)
+def _with_stage_times(form: ModelForm, draws: ParameterDraws) -> ParameterDraws:
+    """The draws with columns for the mean time in each stage."""
+    if form.stage == "none":
+        return draws
+    columns = {name: draws.values[:, place] for place, name in enumerate(draws.names)}
+    more = _stage_means(columns)
+    return ParameterDraws((*draws.names, *more), np.column_stack([draws.values, *more.values()]))
+
+
+def _stage_means(values: dict[str, Floats] | dict[str, float]) -> dict[str, Floats]:
+    """Mean CPU or database time by class: the stage's share of the mean time that holds a worker."""
+    found = {}
+    for name, share in values.items():
+        kind, bracket, label = name.partition("[")
+        if kind in ("cpu_share", "database_share"):
+            mean_s = values[f"service_mean_s{bracket}{label}"]
+            found[f"{kind.removesuffix('_share')}_mean_s{bracket}{label}"] = np.asarray(share) * np.asarray(mean_s)
+    return found
+
+
+def _measured_apart(found: _Found, level: float) -> dict[str, Interval]:
+    """What is read off the recording without a fit: rejections, and the load generator's own delay."""
+    apart = {
+        "rejection_time_s": found.rejected.rejection_time_s,
+        "generator_overhead_s": _generator_overhead(found.recording, level),
+    }
+    if found.recording.deployment.queue_timeout_s is None:
+        apart["queue_timeout_s"] = found.rejected.queue_timeout_s
+    return {name: interval for name, interval in apart.items() if interval.is_known}
+
+
+def _generator_overhead(recording: Recording, level: float) -> Interval:
+    """Measured gaps less the stated think time: what the load generator adds between two requests of a user.
+
+    Its error is that of the drawn think times; the steps are taken as independent.
+    """
+    from loadtests.foundation.distributions import parse_distribution
+    from loadtests.foundation.quantiles import t_quantile
+
+    differences = [
+        step.gap_mean_s - parse_distribution(step.think).mean_s
+        for step in recording.steps
+        if step.think and math.isfinite(step.gap_mean_s)
+    ]
+    if len(differences) < 2:
+        return Interval.unknown(level)
+    mean, count = float(np.mean(differences)), len(differences)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(count)
+    half = float(t_quantile(0.5 + level / 2, count - 1)) * error
+    return Interval(mean - half, mean, mean + half, level, "parameter")
+
+
+def _fit_findings(found: _Found) -> tuple[Finding, ...]:
+    ratio = found.best.score.ratio
+    if ratio <= _POOR:
+        return ()
+    worst = _worst(found)
+    severity: Severity = "critical" if ratio > _HOPELESS else "warning"
+    return (
+        Finding(
+            "poor-fit", severity,
+            f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise, most at {worst}: the "
+            "server does something that the compared forms do not explain. Intervals are widened.",
+            "Validate on a held-out step before use, look at the load-test fit chart, and record with single requests.",
+            {"chi_square_ratio": ratio},
+        ),
+    )  # fmt: skip
+
+
+def _worst(found: _Found) -> str:
+    """The step that is missed most."""
+    blocks = found.problem.residual_blocks(found.best.fit.model)
+    place = int(np.argmax([float(block @ block) / len(block) for block in blocks]))
+    item = found.problem.observations[place]
+    return f"step {item.step} ({item.load:g} users)"
+
+
+def with_limits_replaced(fit: CalibrationResult, **limits: object) -> CalibrationResult:
+    """The same calibration under other limits: what `predict_load` does with a deployment of choice.
+
+    Parameters
+    ----------
+    fit : CalibrationResult
+    **limits
+        Fields of `Deployment`.
+
+    Returns
+    -------
+    CalibrationResult
+    """
+    form = fit.form.with_limits(**limits)
+    return replace(fit, form=form, model=fit.model.with_deployment(form.deployment))

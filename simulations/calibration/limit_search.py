@@ -3,53 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from loadtests.deployment import UNLIMITED, Deployment
-from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
+from simulations.calibration.model_form import LIMITS, ModelForm
 from simulations.calibration.observations import StepObservation
 from simulations.calibration.problem import Fit, Problem
 
 Floats = NDArray[np.float64]
 
-_TELLS_APART = 6.0
+TELLS_APART = 6.0
 """Drop of chi-square (1 degree of freedom, about 1.4 %) from which a limit counts as seen."""
-_REFIT_EVALUATIONS = 6
+_REFIT_EVALUATIONS = 3
+_MOST_PROFILE_STEPS = 6
+_SHEDS_FROM = 0.01
 
 
 def is_open(stated: Deployment, name: str) -> bool:
     """Whether a deployment leaves a limit to the calibration."""
-    return stated.gate is None if name == "gate_limit" else stated.workers is None
+    return (stated.gate if name == "gate_limit" else getattr(stated, name)) is None
 
 
-def with_guessed_limits(stated: Deployment, observations: tuple[StepObservation, ...], theta: Floats) -> Deployment:
+def searched_limits(stated: Deployment, form: ModelForm) -> tuple[str, ...]:
+    """Limits that nobody stated, that this form uses, and that it has as numbers."""
+    used = {"workers", "gate_limit"}
+    used |= {"database": {"db_pool"}, "cores": {"cpu_cores"}}.get(form.stage, set())
+    return tuple(
+        name
+        for name in LIMITS
+        if name in used and is_open(stated, name) and getattr(form.deployment, name) not in (None, UNLIMITED)
+    )
+
+
+def with_guessed_limits(stated: Deployment, observations: tuple[StepObservation, ...], mean_s: float) -> Deployment:
     """Workers from the largest throughput, the gate from the requests inside while requests are shed."""
-    most_rps = max(math.exp(item.values[0]) for item in observations)
     guess = stated
     if stated.workers is None:
-        guess = replace(guess, workers=max(1, round(most_rps * math.exp(theta[0]))))
+        guess = replace(guess, workers=max(1, round(max(item.goodput_rps for item in observations) * mean_s)))
     if stated.gate is None:
-        shedding = [item for item in observations if item.values[1] > 0.01]
-        inside = [math.exp(item.values[0] + item.values[3]) for item in shedding]
+        shedding = [item for item in observations if item.bad_share > _SHEDS_FROM and math.isfinite(item.mean_s)]
+        inside = [item.goodput_rps * item.mean_s for item in shedding]
         guess = replace(guess, gate_limit=max(1, round(max(inside))) if inside else UNLIMITED)
     return guess
 
 
-def search_limit(problem: Problem, best: Fit, name: str) -> Fit:
+def search_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
+    """Search each limit; each shifts the others, so twice where there are several."""
+    for name in names * 2 if len(names) > 1 else names:
+        best = _search(problem, best, name)
+    return best
+
+
+def _search(problem: Problem, best: Fit, name: str) -> Fit:
     """Walk the whole-number limit with halving steps, refitting the times briefly at each."""
-    value = getattr(best.deployment, name)
+    value = getattr(best.form.deployment, name)
     if value == UNLIMITED or value is None:
         return best
-    step = max(1, round(0.15 * int(value)))
+    value = int(value)
+    step = max(1, round(0.15 * value))
     while step >= 1:
         moved = False
-        for candidate in (int(value) - step, int(value) + step):
+        for candidate in (value - step, value + step):
             if candidate < 1:
                 continue
             fit = refit(problem, best, name, candidate)
@@ -61,20 +81,53 @@ def search_limit(problem: Problem, best: Fit, name: str) -> Fit:
     return best
 
 
-def refit(problem: Problem, best: Fit, name: str, value: int) -> Fit:
-    """The times under another whole-number limit, from the better of two starts.
+def nudge_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
+    """Move each limit by ones while that fits better: the end of a search, on a finer problem."""
+    for name in names:
+        for direction in (-1, 1):
+            while (value := int(getattr(best.form.deployment, name)) + direction) >= 1:
+                fit = refit(problem, best, name, value)
+                if fit.chi_square >= best.chi_square:
+                    break
+                best = fit
+    return best
 
-    One is the present fit. For workers the other lies on the ridge where saturated steps
-    trade: throughput workers / service and the light-load sum service + round trip stay.
+
+def refit(problem: Problem, best: Fit, name: str, value: int) -> Fit:
+    """The numbers under another whole-number limit, from the better of two starts.
+
+    One is the present fit. The other lies on the ridge where saturated steps trade: the throughput that the limit
+    allows and the sum of service and round trip at light load stay.
     """
-    deployment = best.deployment.with_limits(**{name: value})
+    form = best.form.with_limits(**{name: value})
+    if form in problem.known:
+        return problem.known[form]
     starts = [best.theta]
+    moved = _along_ridge(best, name, value / float(getattr(best.form.deployment, name)))
+    if moved is not None:
+        starts.append(moved)
+    start = min(starts, key=lambda theta: problem.chi_square(form, theta))
+    problem.known[form] = problem.fit(form, start, _REFIT_EVALUATIONS)
+    return problem.known[form]
+
+
+def _along_ridge(best: Fit, name: str, factor: float) -> Floats | None:
+    """Numbers with which another limit allows the same throughput."""
+    form, values = best.form, best.form.values(best.theta)
+    by_name = dict(zip(form.names, values.tolist(), strict=True))
     if name == "workers":
-        mean_s, cv, round_trip_s = np.exp(best.theta)
-        scaled_s = mean_s * value / int(getattr(best.deployment, name))
-        starts.append(np.log([scaled_s, cv, max(mean_s + round_trip_s - scaled_s, 0.01 * mean_s)]))
-    start = min(starts, key=lambda theta: problem.cost(deployment, best.family, theta))
-    return problem.fit(deployment, best.family, start, _REFIT_EVALUATIONS)
+        for label in form.mix.labels:
+            by_name[f"service_mean_s{label}"] *= factor
+        first = f"service_mean_s{form.mix.labels[0]}"
+        moved_s = by_name[first] * (1 - 1 / factor)
+        by_name["network_round_trip_s"] = max(by_name["network_round_trip_s"] - moved_s, 0.01 * by_name[first])
+    elif name in ("db_pool", "cpu_cores"):
+        for key in by_name:
+            if "_share" in key:
+                by_name[key] = min(by_name[key] * factor, 0.99)
+    else:
+        return None
+    return np.clip(form.transformed(np.array([by_name[key] for key in form.names])), *form.bounds)
 
 
 def open_what_does_not_show(problem: Problem, best: Fit, stated: Deployment) -> tuple[Fit, tuple[str, ...]]:
@@ -83,81 +136,100 @@ def open_what_does_not_show(problem: Problem, best: Fit, stated: Deployment) -> 
         name
         for name in ("workers", "gate_limit")
         if is_open(stated, name)
-        and (getattr(best.deployment, name) in (None, UNLIMITED) or not _tells(problem, best, name))
+        and (getattr(best.form.deployment, name) in (None, UNLIMITED) or not _tells(problem, best, name))
     ]
     if not unseen:
         return best, ()
-    opened = best.deployment.with_limits(**dict.fromkeys(unseen, UNLIMITED))
-    return problem.fit(opened, best.family, best.theta, _REFIT_EVALUATIONS * 3), tuple(unseen)
-
-
-def limit_report(
-    problem: Problem, best: Fit, stated: Deployment, unseen: tuple[str, ...], level: float
-) -> tuple[dict[str, Interval], dict[str, bool], tuple[Finding, ...]]:
-    """Intervals of the limits that were searched, and what the recording cannot tell about limits."""
-    searched = [name for name in ("workers", "gate_limit") if is_open(stated, name)]
-    seen = {name: name not in unseen for name in searched}
-    intervals = {name: _limit_interval(problem, best, name, level) for name in searched if seen[name]}
-    findings = [_unseen_limit(name, problem) for name in unseen]
-    if not any(item.values[1] > 0 for item in problem.observations) and "gate_limit" not in seen:
-        findings.append(_gate_not_reached(problem))
-    return intervals, seen, tuple(findings)
+    opened = best.form.with_limits(**dict.fromkeys(unseen, UNLIMITED))
+    return problem.fit(opened, best.theta, _REFIT_EVALUATIONS * 3), tuple(unseen)
 
 
 def _tells(problem: Problem, best: Fit, name: str) -> bool:
     """Whether twice the limit would fit clearly worse."""
-    fit = refit(problem, best, name, 2 * int(getattr(best.deployment, name)))
-    return fit.chi_square - best.chi_square > _TELLS_APART * birge_factor(problem, best)
-
-
-def _limit_interval(problem: Problem, best: Fit, name: str, level: float) -> Interval:
-    """Whole numbers whose chi-square stays within the level's bound of the best (profile likelihood, Birge-scaled)."""
-    value = int(getattr(best.deployment, name))
-    allowed = best.chi_square + float(special.chdtri(1, 1.0 - level)) * birge_factor(problem, best)
-
-    def is_allowed(candidate: int) -> bool:
-        return refit(problem, best, name, candidate).chi_square <= allowed
-
-    low, high = _last_allowed(value, -1, is_allowed), _last_allowed(value, 1, is_allowed)
-    return Interval(float(low), float(value), float(high), level, "parameter")
-
-
-def _last_allowed(value: int, direction: int, is_allowed: Callable[[int], bool]) -> int:
-    """Walk outwards in doubling steps to the first refused number, then bisect; never below 1 or beyond twice."""
-    inside, step = value, 1
-    while 1 <= inside + direction * step <= 2 * value:
-        candidate = inside + direction * step
-        if not is_allowed(candidate):
-            outside = candidate
-            break
-        inside, step = candidate, 2 * step
-    else:
-        return inside
-    while abs(outside - inside) > 1:
-        middle = (inside + outside) // 2
-        inside, outside = (middle, outside) if is_allowed(middle) else (inside, middle)
-    return inside
+    fit = refit(problem, best, name, 2 * int(getattr(best.form.deployment, name)))
+    return fit.chi_square - best.chi_square > TELLS_APART * birge_factor(problem, best)
 
 
 def birge_factor(problem: Problem, best: Fit) -> float:
     """Chi-square per degree of freedom where that exceeds 1: what a poor fit widens variances by."""
-    return max(best.chi_square / max(problem.degrees_of_freedom, 1), 1.0)
+    return max(best.chi_square / max(problem.used - best.theta.size, 1), 1.0)
 
 
-def _unseen_limit(name: str, problem: Problem) -> Finding:
-    users = problem.observations[-1].users
-    return Finding(
-        f"{name.replace('_', '-')}-not-identified", "warning",
-        f"The recording does not show {name}: up to {users} users nothing changes when it is doubled. "
-        "The model takes it as unlimited, so it says nothing of heavier loads.",
-        f"Record a step with about {2 * users} users, or state {name} in the deployment.", {"highest_users": users},
-    )  # fmt: skip
+@dataclass(frozen=True)
+class LimitProfile:
+    """Whole numbers that a limit may be, each with the numbers that fit best under it.
+
+    Parameters
+    ----------
+    name : str
+    values : tuple of int
+        Ascending.
+    weights : array
+        Likelihood of each, Birge-scaled; the sum is 1.
+    thetas : array, shape (values, numbers)
+    spacing : int
+        Distance between neighbouring values.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    weights: Floats
+    thetas: Floats
+    spacing: int
+
+    def interval(self, level: float, mid: int) -> Interval:
+        """Values within the level's bound of the best (profile likelihood), between grid points by straight lines."""
+        drop = -2 * np.log(np.maximum(self.weights / self.weights.max(), 1e-300))
+        allowed = float(special.chdtri(1, 1.0 - level))
+        inside = np.flatnonzero(drop <= allowed)
+        low, high = int(inside[0]), int(inside[-1])
+        ends = [float(self.values[low]), float(self.values[high])]
+        if self.spacing > 1:
+            for place, neighbour in ((0, low - 1), (1, high + 1)):
+                at = (low, high)[place]
+                if 0 <= neighbour < len(self.values):
+                    share = (allowed - drop[at]) / max(drop[neighbour] - drop[at], 1e-9)
+                    ends[place] = round(self.values[at] + share * (self.values[neighbour] - self.values[at]))
+        return Interval(min(ends[0], mid), float(mid), max(ends[1], mid), level, "parameter")
 
 
-def _gate_not_reached(problem: Problem) -> Finding:
-    users = problem.observations[-1].users
-    return Finding(
-        "gate-not-reached", "info",
-        f"No request was shed up to {users} users: the gate's effect is taken from the deployment, not seen.",
-        f"Record a step with about {2 * users} users to see the gate at work.", {"highest_users": users},
-    )  # fmt: skip
+def profile_limit(problem: Problem, best: Fit, name: str) -> LimitProfile:
+    """Walk outwards from the best value until the misfit says no.
+
+    The steps are about half a standard deviation, as the curvature next to the best value has it.
+    """
+    value, birge = int(getattr(best.form.deployment, name)), birge_factor(problem, best)
+    far = float(special.chdtri(1, 0.002)) * birge
+
+    def at(candidate: int) -> Fit:
+        return best if candidate == value else refit(problem, best, name, candidate)
+
+    spacing = _spacing(at, value, best.chi_square, birge)
+    found = {value: best}
+    for direction in (-1, 1):
+        found.update(_walk(at, value, direction * spacing, best.chi_square + far))
+    values = tuple(sorted(found))
+    drops = np.array([max(found[item].chi_square - best.chi_square, 0.0) / birge for item in values])
+    weights = np.exp(-0.5 * drops)
+    return LimitProfile(
+        name, values, weights / weights.sum(), np.array([found[item].theta for item in values]), spacing
+    )
+
+
+def _spacing(at: Callable[[int], Fit], value: int, lowest: float, birge: float) -> int:
+    """Half a standard deviation by the curvature over one tenth of the value, at least 1."""
+    probe = max(1, round(0.1 * value))
+    rises = [max(at(value + side * probe).chi_square - lowest, 0.0) / birge for side in (-1, 1) if value + side * probe]
+    curvature = max(float(np.mean(rises)), 1e-3) / probe**2
+    return max(1, round(0.5 / math.sqrt(curvature))) if probe > 1 else 1
+
+
+def _walk(at: Callable[[int], Fit], value: int, step: int, most: float) -> Iterator[tuple[int, Fit]]:
+    for number in range(1, _MOST_PROFILE_STEPS + 1):
+        candidate = value + number * step
+        if candidate < 1:
+            return
+        fit = at(candidate)
+        yield candidate, fit
+        if fit.chi_square > most:
+            return

@@ -1,8 +1,4 @@
-"""What a recording offers to a fit: a vector of statistics a step, with its joint sampling noise.
-
-The same function makes the vector from measured and from simulated requests,
-so that a difference is a difference of the systems, not of the definitions.
-"""
+"""What a recording offers to a fit: a vector of statistics a step, from single requests or from groups of them."""
 
 from __future__ import annotations
 
@@ -15,41 +11,38 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.estimation.block_bootstrap import circular_weights, quantile_draws, ratio_draws, widening
-from loadtests.estimation.step_metrics import WindowRows, blocks_of
+from loadtests.estimation.binned_latency import LatencyBins, quantile_bounds, spread_quantile
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
-from loadtests.foundation.seeds import generator
+from loadtests.foundation.units import Quantity
 from loadtests.recording import LoadStep, Recording
+from loadtests.tables import ANY_OUTCOME
+from simulations.analysis.load_levels import SteadyWorkload
+from simulations.calibration.model_form import Mix
+from simulations.calibration.step_view import (
+    ALL,
+    FEWEST_SERVED,
+    Answers,
+    GroupView,
+    StepView,
+    levels_for,
+)
+from simulations.model.workload import ClosedWorkload, OpenWorkload
 
 Floats = NDArray[np.float64]
 
-LATENCY_POINTS = (0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
-STATISTICS = (
-    "log_goodput",
-    "shed_rate",
-    "log_shed_latency",
-    "log_mean",
-    *(f"log_p{p * 100:.0f}" for p in LATENCY_POINTS),
-)
-FLOORS = np.array([0.003, 0.002, 0.20, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.015])
-"""Agreement that is good enough, by statistic: the model is not asked to explain less than this."""
-
-_WIDENING_LEVEL = 0.9
-_FEWEST_SERVED = 50
-_FEWEST_SHED = 30
 _FEWEST_GAPS = 100
 _MOST_FAILED = 0.01
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Answers inside a window, in any order: when they came, how long they took, whether they were served."""
-
-    finish_s: Floats
-    residence_s: Floats
-    served: NDArray[np.bool_]
+_MOST_CLASSES, _FEWEST_OF_CLASS, _LEAST_SHARE = 6, 60, 0.02
+_WIDEST_BIN = 0.15
+_OF_ROUNDING = 0.3
+"""A quantile interpolated in a bin is off by about this share of what a uniform error over the bin would be."""
+_MOST_FROM_OUTSIDE = 1.1
+_PERCENTILES = {0.505: 0.02, 0.66: 0.02, 0.75: 0.02, 0.80: 0.02, 0.90: 0.02, 0.95: 0.025, 0.98: 0.03, 0.99: 0.05}
+"""Percentiles of Locust's CSV files, and the relative errors that rounding to two digits leaves when several windows
+are pooled. (Below the median nothing is known, so the first stands a little above it.)"""
+_BEYOND_PERCENTILE = 8
 
 
 @dataclass(frozen=True)
@@ -58,65 +51,105 @@ class StepObservation:
 
     Parameters
     ----------
-    step, users : int
-    think_time : Distribution
-        Measured gaps where users are known, else the nominal think time.
+    step : int
+    workload : ClosedWorkload or OpenWorkload
+        Closed users think as measured where users are known, else as stated.
     window_s : float
-    values : array, shape (len(STATISTICS),)
+    view : StepView
+    values : array, shape (len(view.names),)
         Measured statistics; NaN where there is too little to tell.
-    resamples : array, shape (resamples, len(STATISTICS))
-        Block-bootstrap draws of the same vector: its joint sampling noise.
+    rounding : array, shape (len(view.names),)
+        Standard errors of what is only known in groups.
     """
 
     step: int
-    users: int
-    think_time: Distribution
+    workload: SteadyWorkload
     window_s: float
+    view: StepView
     values: Floats
-    resamples: Floats
+    rounding: Floats
 
     @property
-    def standard_errors(self) -> Floats:
-        """Sampling noise of each statistic, never below `FLOORS`; NaN where it is not used."""
-        known = np.isfinite(self.resamples)
-        moves = np.where(known, self.resamples - self.values, 0.0)
-        noise = np.sqrt(np.sum(moves**2, axis=0) / np.maximum(np.count_nonzero(known, axis=0), 1))
-        return np.asarray(np.where(np.isfinite(self.values), np.hypot(noise, FLOORS), np.nan))
+    def load(self) -> float:
+        """Users, or requests per second of an open load."""
+        return self.workload.users if isinstance(self.workload, ClosedWorkload) else self.workload.arrival_rate_rps
+
+    def value(self, name: str) -> float:
+        """The statistic of this name; NaN where the view has none."""
+        names = self.view.names
+        return float(self.values[names.index(name)]) if name in names else math.nan
+
+    @property
+    def goodput_rps(self) -> float:
+        """Served requests per second."""
+        return math.exp(self.value("goodput"))
+
+    @property
+    def bad_share(self) -> float:
+        """Share of requests without a good answer."""
+        return self.value("bad_share")
+
+    @property
+    def mean_s(self) -> float:
+        """Mean residence time of served requests, over all classes by their measured numbers."""
+        return float(np.exp(self.value("mean"))) if "mean" in self.view.names else math.nan
 
 
-def statistics(answers: Answers, window_s: float) -> Floats:
-    """The vector `STATISTICS`; NaN for what too few requests show."""
-    good, count = int(np.count_nonzero(answers.served)), len(answers.served)
-    result = np.full(len(STATISTICS), np.nan)
-    if not count:
-        return result
-    result[1] = 1.0 - good / count
-    if count - good >= _FEWEST_SHED:
-        result[2] = math.log(max(float(np.median(answers.residence_s[~answers.served])), 1e-6))
-    if good >= _FEWEST_SERVED:
-        residence = np.maximum(answers.residence_s[answers.served], 1e-6)
-        result[0] = math.log(good / window_s)
-        result[3] = math.log(float(np.mean(residence)))
-        result[4:] = np.log(np.quantile(residence, LATENCY_POINTS))
-    return result
+def observe(recording: Recording, mix: Mix | None = None) -> tuple[StepObservation, ...]:
+    """One observation a step, in ascending order of load.
 
-
-def observe(recording: Recording, seed: int) -> tuple[StepObservation, ...]:
-    """One observation a step, in ascending order of users.
+    Parameters
+    ----------
+    recording : Recording
+    mix : Mix, optional
+        Classes to tell apart; default `mix_of` the recording.
 
     Raises
     ------
     InputError
-        When a step has fewer than 50 served requests, no think time can be told, or the recording
-        knows its requests in groups only.
+        When a step has fewer than 50 served requests, more than 1 % of failures, or no think time can be told.
+    """
+    classes = mix_of(recording) if mix is None else mix
+    found = [_observe_step(recording, step, classes) for step in recording.steps]
+    return tuple(sorted(found, key=lambda item: (item.load, item.step)))
+
+
+def mix_of(recording: Recording) -> Mix:
+    """The classes of requests that every step shows often enough: at most six, at least 2 % of the requests each.
+
+    The rest, where there is any, is one more class, ``other``. One class alone needs no name.
     """
     if recording.requests.empty:
-        raise InputError(
-            "The recording holds no single requests (latencies are known in groups only), and calibration needs them: "
-            "record a load test with capacity record."
-        )
-    ordered = sorted(recording.steps, key=lambda item: (item.users, item.step))
-    return tuple(_observe_step(recording, item, seed) for item in ordered)
+        return Mix()
+    inside = pd.concat([recording.requests_in(step) for step in recording.steps])
+    shares = inside["endpoint"].value_counts(normalize=True)
+    fewest = pd.concat(
+        [_good(recording.requests_in(step))["endpoint"].value_counts() for step in recording.steps], axis=1
+    )
+    often = fewest.fillna(0).min(axis=1)
+    names = [
+        str(name) for name, share in shares.items() if share >= _LEAST_SHARE and often.get(name, 0) >= _FEWEST_OF_CLASS
+    ]
+    names = names[:_MOST_CLASSES]
+    rest = 1.0 - float(shares[names].sum()) if names else 1.0
+    if rest > _LEAST_SHARE and names:
+        return Mix((*names, "other"), (*[float(shares[name]) for name in names], rest))
+    return Mix(tuple(names), tuple(float(shares[name]) for name in names)) if len(names) > 1 else Mix()
+
+
+def light_times(recording: Recording, round_trip_s: float) -> Floats:
+    """Residence times of the lightest step's served requests, less the round trip: service times where nothing waits.
+
+    Empty where single requests are not known; binned ones are spread evenly over their bins.
+    """
+    lightest = min(recording.steps, key=lambda item: (item.users, item.step))
+    rows = _good(recording.requests_in(lightest))
+    times = (rows["finish_s"] - rows["start_s"]).to_numpy(dtype=float)
+    if not times.size:
+        bins = _bins_of(recording, lightest)
+        ranks = np.linspace(0.0, bins.total, 402)[1:-1] if bins.total else np.empty(0)
+        times = np.array([spread_quantile(bins, rank) for rank in ranks])
+    return np.asarray(np.maximum(times - round_trip_s, 1e-6), dtype=float)
 
 
 def trust_findings(recording: Recording) -> tuple[Finding, ...]:
@@ -133,7 +166,7 @@ def failure_findings(recording: Recording) -> tuple[Finding, ...]:
     """Requests that were neither served nor shed, a few of which a calibration leaves out."""
     findings = []
     for step in recording.steps:
-        failures = _failures(recording.requests_in(step)["outcome"])
+        failures = _failures(_outcomes(recording, step))
         if failures:
             total = sum(failures.values())
             findings.append(
@@ -148,51 +181,21 @@ def failure_findings(recording: Recording) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _failures(outcome: pd.Series) -> dict[str, int]:
-    """Requests by outcome, without served and shed ones."""
-    counts = outcome.value_counts()
-    return {str(name): int(count) for name, count in counts.items() if name not in ("served", "shed")}
+def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
+    """The load of a step: closed users, or open arrivals where only the rate is known.
 
+    Parameters
+    ----------
+    recording : Recording
+    step : LoadStep
 
-def _kinds(failures: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in failures.items())
-
-
-def _refuse_failures(step: LoadStep, outcome: pd.Series) -> None:
-    """Refuse a step whose failures would bias what is left: a timeout is a slow request that nobody saw the end of."""
-    failures = _failures(outcome)
-    share = sum(failures.values()) / max(len(outcome), 1)
-    if share > _MOST_FAILED:
-        raise InputError(
-            f"In step {step.step} ({step.users} users) {share:.1%} of the requests failed ({_kinds(failures)}); a "
-            f"calibration takes at most {_MOST_FAILED:.0%}, since it knows only served and shed (503) requests. "
-            "Mend the cause and record again, or leave the step out (--steps)."
-        )
-
-
-def _observe_step(recording: Recording, step: LoadStep, seed: int) -> StepObservation:
-    rows = recording.requests_in(step)
-    finish = rows["finish_s"].to_numpy(dtype=float)
-    _refuse_failures(step, rows["outcome"])
-    outcome = rows["outcome"].to_numpy()
-    counted = (outcome == "served") | (outcome == "shed")
-    answers = Answers(
-        finish[counted],
-        (finish - rows["start_s"].to_numpy(dtype=float))[counted],
-        (outcome == "served")[counted],
-    )
-    values = statistics(answers, step.window_s)
-    if math.isnan(values[0]):
-        raise InputError(
-            f"Step {step.step} ({step.users} users) has {int(np.count_nonzero(answers.served))} served requests in its "
-            f"steady window; calibration needs at least {_FEWEST_SERVED}. Record longer, or leave the step out."
-        )
-    return StepObservation(
-        step.step, step.users, think_time_of(recording, step), step.window_s, values,
-        _block_bootstrap(
-            WindowRows.of(rows[counted], step.users, step.start_s, step.window_s), values, generator(seed, 1, step.step)
-        ),
-    )  # fmt: skip
+    Returns
+    -------
+    ClosedWorkload or OpenWorkload
+    """
+    if step.load_quantity == Quantity.IN_FLIGHT:
+        return OpenWorkload(step.requests / step.window_s)
+    return ClosedWorkload(step.users, think_time_of(recording, step))
 
 
 def think_time_of(recording: Recording, step: LoadStep) -> Distribution:
@@ -207,12 +210,172 @@ def think_time_of(recording: Recording, step: LoadStep) -> Distribution:
 
 def pooled_think_time(recording: Recording) -> Distribution:
     """The think time over all steps, for predictions at other loads."""
-    return _measured_think_time(recording, recording.steps) or think_time_of(recording, recording.steps[0])
+    closed = [step for step in recording.steps if step.load_quantity != Quantity.IN_FLIGHT]
+    if not closed:
+        return parse_distribution("none")
+    return _measured_think_time(recording, closed) or think_time_of(recording, closed[0])
+
+
+def _good(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["outcome"] == "served"]
+
+
+def _outcomes(recording: Recording, step: LoadStep) -> dict[str, int]:
+    """Requests by outcome: of the rows where there are any, else as the step counts them."""
+    rows = recording.requests_in(step)
+    if rows.empty:
+        return step.outcomes
+    return {str(name): int(count) for name, count in rows["outcome"].value_counts().items()}
+
+
+def _failures(outcomes: dict[str, int]) -> dict[str, int]:
+    """Requests by outcome, without served and shed ones."""
+    return {str(name): int(count) for name, count in outcomes.items() if name not in ("served", "shed") and count}
+
+
+def _kinds(failures: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in failures.items())
+
+
+def _refuse_failures(step: LoadStep, outcomes: dict[str, int]) -> None:
+    """Refuse a step whose failures would bias what is left: a timeout is a slow request that nobody saw the end of."""
+    failures = _failures(outcomes)
+    share = sum(failures.values()) / max(sum(outcomes.values()), 1)
+    if share > _MOST_FAILED:
+        raise InputError(
+            f"In step {step.step} ({step.users} users) {share:.1%} of the requests failed ({_kinds(failures)}); a "
+            f"calibration takes at most {_MOST_FAILED:.0%}, since it knows only served and shed (503) requests. "
+            "Mend the cause and record again, or leave the step out (--steps)."
+        )
+
+
+def _refuse_too_few(step: LoadStep, served: int) -> None:
+    if served < FEWEST_SERVED:
+        raise InputError(
+            f"Step {step.step} ({step.users} users) has {served} served requests in its steady window; calibration "
+            f"needs at least {FEWEST_SERVED}. Record longer, or leave the step out."
+        )
+
+
+def _observe_step(recording: Recording, step: LoadStep, mix: Mix) -> StepObservation:
+    outcome = _outcomes(recording, step)
+    _refuse_failures(step, outcome)
+    rows = recording.requests_in(step)
+    if rows.empty:
+        return _observe_bins(recording, step)
+    counted = rows[rows["outcome"].isin(["served", "shed"])]
+    _refuse_too_few(step, int(outcome.get("served", 0)))
+    answers = Answers(
+        (counted["finish_s"] - counted["start_s"]).to_numpy(dtype=float),
+        (counted["outcome"] == "served").to_numpy(dtype=bool), _class_numbers(counted["endpoint"], mix),
+    )  # fmt: skip
+    view = StepView(_groups(answers, mix))
+    values = view.vector(answers, step.window_s)
+    return StepObservation(step.step, workload_of(recording, step), step.window_s, view, values, np.zeros(len(values)))
+
+
+def _class_numbers(endpoint: pd.Series, mix: Mix) -> NDArray[np.int64]:
+    if not mix.names:
+        return np.zeros(len(endpoint), dtype=np.int64)
+    places = {name: number for number, name in enumerate(mix.names)}
+    rest = places.get("other", 0)
+    return np.asarray(endpoint.map(places).fillna(rest), dtype=np.int64)
+
+
+def _groups(answers: Answers, mix: Mix) -> tuple[GroupView, ...]:
+    """Each class apart; all together for their mean too, which is nearly free of what single classes lack."""
+    together = GroupView(ALL, levels_for(float(np.count_nonzero(answers.served))))
+    if not mix.names:
+        return (together,)
+    counts = np.bincount(answers.group[answers.served], minlength=len(mix.names))
+    apart = [
+        GroupView(number, levels_for(count)) for number, count in enumerate(counts) if count >= _FEWEST_OF_CLASS / 2
+    ]
+    return (GroupView(ALL, (0.95,) if together.levels else ()), *apart)
+
+
+def _bins_of(recording: Recording, step: LoadStep) -> LatencyBins:
+    """All bins of a step: of served requests where they are apart, else of every outcome; all endpoints together."""
+    table = recording.latency_bins
+    rows = table[table["step"] == step.step]
+    served = rows[rows["outcome"] == "served"]
+    chosen = served if len(served) else rows[rows["outcome"] == ANY_OUTCOME]
+    together = chosen[chosen["endpoint"] == ""]
+    return LatencyBins.of_table(together if len(together) else chosen)
+
+
+def _observe_bins(recording: Recording, step: LoadStep) -> StepObservation:
+    """A step whose requests are known in groups only."""
+    served, total = step.outcomes.get("served", 0), sum(step.outcomes.values())
+    _refuse_too_few(step, served)
+    bins, share = _bins_of(recording, step), 1.0 - served / total
+    if not bins.total:
+        raise InputError(
+            f"Step {step.step} ({step.users} users) holds neither single requests nor groups of them: nothing tells "
+            "its latencies. Record it with capacity record, or import a log, a report or percentiles."
+        )
+    table = recording.latency_bins
+    is_blended = share > 0 and not len(table[(table["step"] == step.step) & (table["outcome"] == "served")])
+    levels, times, errors = _quantiles_of_bins(bins, share if is_blended else 0.0, total)
+    mean = step.metrics["mean_s"]
+    has_mean = mean.is_known and not (is_blended and _may_shed_slowly(recording))
+    view = StepView((GroupView(ALL, levels, has_mean),), is_blended)
+    values = [math.log(served / step.window_s), share, *([math.log(mean.mid)] if has_mean else []), *np.log(times)]
+    rounding = [0.0, 0.0, *([0.0] if has_mean else []), *errors]
+    return StepObservation(
+        step.step, workload_of(recording, step), step.window_s, view, np.array(values), np.array(rounding)
+    )
+
+
+def _may_shed_slowly(recording: Recording) -> bool:
+    """Whether requests may be turned away after a wait: then the mean of the served does not follow from the blend."""
+    return isinstance(recording.deployment.queue_timeout_s, float)
+
+
+def _quantiles_of_bins(
+    bins: LatencyBins, share: float, total: int
+) -> tuple[tuple[float, ...], list[float], list[float]]:
+    """Levels (of the blend) that the bins show, the times there, and the relative errors of those times."""
+    if not bins.total or bins.total > _MOST_FROM_OUTSIDE * total:
+        return (), [], []
+    return _of_percentiles(bins) if _overlap(bins) else _of_histogram(bins, share)
+
+
+def _overlap(bins: LatencyBins) -> bool:
+    """Bins between rounded percentiles overlap, those of a histogram do not."""
+    order = np.argsort(bins.low_s)
+    return bool(np.any(bins.low_s[order][1:] < bins.high_s[order][:-1] - 1e-9))
+
+
+def _of_histogram(bins: LatencyBins, share: float) -> tuple[tuple[float, ...], list[float], list[float]]:
+    levels, times, errors = [], [], []
+    for level in levels_for(bins.total * (1 - share)):
+        blended = share + (1 - share) * level
+        low_s, high_s = quantile_bounds(bins, blended)
+        time_s = spread_quantile(bins, blended * bins.total)
+        width = (high_s - low_s) / time_s if time_s > 0 else math.inf
+        if width <= _WIDEST_BIN:
+            levels.append(blended)
+            times.append(time_s)
+            errors.append(_OF_ROUNDING * width / math.sqrt(12.0))
+    return tuple(levels), times, errors
+
+
+def _of_percentiles(bins: LatencyBins) -> tuple[tuple[float, ...], list[float], list[float]]:
+    """At Locust's own percentiles: between them the times are not known."""
+    levels, times, errors = [], [], []
+    for level, error in _PERCENTILES.items():
+        time_s = spread_quantile(bins, level * bins.total)
+        if bins.total * (1 - level) >= _BEYOND_PERCENTILE and time_s > 0:
+            levels.append(level)
+            times.append(time_s)
+            errors.append(error)
+    return tuple(levels), times, errors
 
 
 def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Distribution | None:
     """Distribution of the gaps by the Kaplan-Meier estimator, which gives open gaps their due; None without users."""
-    if not (recording.requests["user_id"] >= 0).all():
+    if recording.requests.empty or not (recording.requests["user_id"] >= 0).all():
         return None
     gaps = [recording.gaps(step) for step in steps]
     observed = np.concatenate([item.observed_s for item in gaps])
@@ -224,25 +387,3 @@ def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Dis
     at = np.linspace(0.0, 1.0, EMPIRICAL_QUANTILES)
     middle = share - np.diff(share, prepend=0.0) / 2
     return Empirical(tuple(np.interp(at, middle, estimate.quantiles).tolist()))
-
-
-def _block_bootstrap(rows: WindowRows, values: Floats, rng: np.random.Generator) -> Floats:
-    """Resample blocks of time as long as the recording's own intervals take them, so that correlation is kept.
-
-    The spread is widened for the number of blocks as theirs is.
-    """
-    blocks, interval = blocks_of(rows), rows.interval
-    weights = circular_weights(blocks.intervals, blocks.length, rng)
-    served, residence = rows.served, rows.residence_s
-    good = rows.per_interval(served)
-    draws = np.full((len(weights), len(STATISTICS)), np.nan)
-    with np.errstate(divide="ignore"):
-        draws[:, 0] = np.log(weights @ good / rows.length_s)
-        draws[:, 1] = 1.0 - ratio_draws(weights, good, rows.per_interval())
-        if math.isfinite(values[2]):
-            draws[:, 2] = np.log(quantile_draws(weights, residence[~served], interval[~served], [0.5])[:, 0])
-        draws[:, 3] = np.log(ratio_draws(weights, rows.per_interval(served, residence), good))
-        draws[:, 4:] = np.log(quantile_draws(weights, residence[served], interval[served], LATENCY_POINTS))
-    draws[~np.isfinite(draws)] = np.nan
-    centre = np.nanmean(np.where(np.isfinite(values), draws, 0.0), axis=0)
-    return np.asarray(values + widening(blocks.number, _WIDENING_LEVEL) * (draws - centre))

@@ -1,146 +1,296 @@
-"""The least-squares problem of a calibration: measured statistics against simulated ones."""
+"""The least-squares problem of a calibration: measured statistics against simulated ones.
+
+The distance is the generalised one of the method of simulated moments [1]_: differences are weighted by the
+inverse of their joint covariance, which many windows simulated at a preliminary fit show (sampling noise of the
+measurement and of the simulation), plus what is not asked to be explained (`StepView.floors`) and what rounding
+hides. Weak priors keep what a recording does not tell from running away.
+
+References
+----------
+.. [1] D. McFadden, "A method of simulated moments for estimation of discrete response models without numerical
+   integration", Econometrica 57(5), 1989.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import linalg, optimize
 
-from loadtests.deployment import Deployment
+from loadtests.comparison.rule import RUN_TO_RUN_CV
 from loadtests.foundation.seeds import derive_key
-from simulations.analysis.run_length import cycle_time_s, warm_up_time_s
+from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.simulation import simulate_log
-from simulations.calibration.observations import STATISTICS, Answers, StepObservation, statistics
-from simulations.calibration.result import FAMILIES
+from simulations.calibration.model_form import ModelForm
+from simulations.calibration.observations import StepObservation
+from simulations.calibration.step_view import Answers
 from simulations.engines.inputs import RunLength
 from simulations.engines.request_log import RequestLog
 from simulations.model.server_model import ServerModel
-from simulations.model.workload import ClosedWorkload
 
 Floats = NDArray[np.float64]
 
-PARAMETERS = ("service_mean_s", "service_cv", "network_round_trip_s")
-LOG_BOUNDS = (np.log([1e-6, 0.02, 1e-6]), np.log([1e3, 10.0, 1e2]))
-"""Allowed values of the logarithms of `PARAMETERS`."""
+FINE, COARSE = 8.0, 2.0
+"""A simulated step sees about this many times the measured window; coarse for searches."""
+NOISE_WINDOWS = 60
+"""Windows that the noise of a step's statistics is taken from."""
 
-SIMULATED_WINDOWS = 4.0
-"""A simulated step sees about this many times the measured window."""
-
-_NOT_SHOWN = np.where(np.array(STATISTICS) == "log_shed_latency", 2.0, 100.0)
-"""Standard errors charged for a statistic that the model is too slow, or sheds too little, to show."""
-
-_LEAST_REQUESTS, _MOST_REQUESTS = 20_000, 60_000
-_MOST_WINDOWS = 30.0
-_STEP = 0.02
-
-
-def build_model(deployment: Deployment, family: str, values: Floats) -> ServerModel:
-    """A model from parameter values in the order of `PARAMETERS`."""
-    mean_s, cv, round_trip_s = (float(value) for value in values)
-    return ServerModel(deployment, FAMILIES[family](mean_s, cv), round_trip_s)
+_TRUSTED = 6.0
+"""Standard errors beyond which a residual counts less while a fit is under way: far starts do not blow up."""
+_NOT_SHOWN = 100.0
+"""Standard errors charged for a statistic that the model does not show."""
+_LEAST_REQUESTS, _MOST_REQUESTS = 2_500, 8_000
+"""Of a step's simulation, for each window that it sees."""
+_NOISE_REQUESTS = (20_000, 400_000)
+_FEWEST_NOISE_WINDOWS = 30
+_MOST_WINDOWS = 60.0
+_STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_share": 0.15, "database_share": 0.15,
+          "network_round_trip_s": 0.3}  # fmt: skip
+"""Steps of derivatives: a small time needs a large one, or the change drowns in requests that swap places."""
+_CENTRAL = 1.5
+"""Central differences take wider steps by this factor."""
+_SPEED_STEP = 0.03
+_SHRINKAGE = 0.95
+"""Correlations of the noise are estimated from few windows: they are taken a little smaller."""
+_PRIOR_SPREADS = {"service_mean_s": 3.0, "service_cv": 1.0, "cpu_share": 2.0, "database_share": 2.0,
+                  "network_round_trip_s": 1.5}  # fmt: skip
+"""Standard deviations of the priors: factors of e^3, e, e^1.5; 2 of log odds."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The best times under one deployment and one family."""
+    """The best numbers of one form.
 
-    deployment: Deployment
-    family: str
+    Parameters
+    ----------
+    form : ModelForm
+    theta : array
+        Transformed numbers, in the order of `form.names`.
+    chi_square : float
+        Weighted squared distance, priors included.
+    """
+
+    form: ModelForm
     theta: Floats
     chi_square: float
 
     @property
     def model(self) -> ServerModel:
         """The server model of this fit."""
-        return build_model(self.deployment, self.family, np.exp(self.theta))
-
-
-class Problem:
-    """Measured statistics against simulated ones."""
-
-    def __init__(self, observations: tuple[StepObservation, ...], seed: int) -> None:
-        self.observations = observations
-        self.seed = seed
-        self.measured = np.concatenate([item.values for item in observations])
-        # The simulation sees more time than the measurement did; its own noise adds the rest.
-        self.errors = np.concatenate([item.standard_errors for item in observations]) * math.sqrt(
-            1 + 1 / SIMULATED_WINDOWS
-        )
-        self.used = np.isfinite(self.measured)
+        return self.form.model(self.theta)
 
     @property
-    def degrees_of_freedom(self) -> int:
-        """Statistics used, less the fitted times."""
-        return int(np.count_nonzero(self.used)) - len(PARAMETERS)
+    def numbers(self) -> dict[str, float]:
+        """The fitted numbers by name."""
+        return dict(zip(self.form.names, self.form.values(self.theta).tolist(), strict=True))
 
-    def simulated(self, model: ServerModel) -> Floats:
-        """The model's statistics at every step, in the order of `measured`."""
-        return np.concatenate([simulate_step(model, item, self.seed) for item in self.observations])
 
-    def residuals(self, model: ServerModel) -> Floats:
-        """Standardised differences; one that was measured and that the model does not show costs `_NOT_SHOWN`."""
-        found = self.simulated(model)
-        with np.errstate(invalid="ignore"):
-            difference = (found - self.measured) / self.errors
-        missing = np.tile(_NOT_SHOWN, len(self.observations))
-        return np.asarray(np.where(np.isfinite(difference), difference, missing)[self.used])
+@dataclass(frozen=True)
+class Problem:
+    """Measured statistics against simulated ones.
 
-    def central_jacobian(self, best: Fit, step: float) -> Floats:
-        """Derivatives of the residuals at a fit, by central differences with the same step in every log-parameter."""
-        moves = step * np.eye(best.theta.size)
-        columns = [(self._moved(best, move) - self._moved(best, -move)) / (2 * step) for move in moves]
-        return np.stack(columns, axis=1)
+    Parameters
+    ----------
+    observations : tuple of StepObservation
+    seed : int
+    whitening : tuple of array
+        A matrix a step, from differences to standard ones; places that are not used are left out of its rows.
+    windows : float, default 8
+        That a simulated step sees.
+    """
 
-    def _moved(self, fit: Fit, move: Floats) -> Floats:
-        return self.residuals(build_model(fit.deployment, fit.family, np.exp(fit.theta + move)))
+    observations: tuple[StepObservation, ...]
+    seed: int
+    whitening: tuple[Floats, ...]
+    windows: float = FINE
+    known: dict[ModelForm, Fit] = field(default_factory=dict, repr=False, compare=False)
+    """Fits of forms that a search comes back to."""
 
-    def cost(self, deployment: Deployment, family: str, theta: Floats) -> float:
-        """Chi-square at given times, without fitting."""
-        found = self.residuals(build_model(deployment, family, np.exp(np.clip(theta, *LOG_BOUNDS))))
+    @classmethod
+    def of(cls, observations: tuple[StepObservation, ...], seed: int, windows: float = FINE) -> Problem:
+        """With rough errors, to begin with."""
+        matrices = [_whitening(item, np.diag(item.view.first_errors**2)) for item in observations]
+        return cls(observations, seed, tuple(matrices), windows)
+
+    def with_noise_of(self, best: Fit, windows: float | None = None) -> Problem:
+        """With the noise that windows of a fitted model show, and a server's speed that differs from run to run.
+
+        Parameters
+        ----------
+        best : Fit
+        windows : float, optional
+            That a simulated step sees from now on.
+
+        Returns
+        -------
+        Problem
+        """
+        seen = self.windows if windows is None else windows
+        noises = [
+            _noise(best.model, item, self.seed) * (1 + 1 / seen) + _run_to_run(best, item, self.seed)
+            for item in self.observations
+        ]
+        matrices = [_whitening(item, noise) for item, noise in zip(self.observations, noises, strict=True)]
+        return replace(self, whitening=tuple(matrices), windows=seen, known={})
+
+    @property
+    def used(self) -> int:
+        """Number of statistics."""
+        return sum(len(matrix) for matrix in self.whitening)
+
+    def residual_blocks(self, model: ServerModel) -> list[Floats]:
+        """Standardised differences (simulated less measured), a block a step."""
+        return [
+            _standardised(simulate_step(model, item, self.seed, self.windows) - item.values, matrix)
+            for item, matrix in zip(self.observations, self.whitening, strict=True)
+        ]
+
+    def residuals(self, form: ModelForm, theta: Floats) -> Floats:
+        """All standardised differences, then the priors' rows."""
+        return np.concatenate([*self.residual_blocks(form.model(theta)), self._prior(form, theta)])
+
+    def chi_square(self, form: ModelForm, theta: Floats) -> float:
+        """Squared length of `residuals`."""
+        found = self.residuals(form, theta)
         return float(found @ found)
 
-    def fit(self, deployment: Deployment, family: str, start: Floats, evaluations: int) -> Fit:
-        """The best times under fixed limits, by trust-region least squares on their logarithms."""
+    def fit(self, form: ModelForm, start: Floats, evaluations: int) -> Fit:
+        """The best numbers of a form, by trust-region least squares."""
+        bounds = form.bounds
 
         def residuals(theta: Floats) -> Floats:
-            return self.residuals(build_model(deployment, family, np.exp(theta)))
+            return self.residuals(form, theta)
 
         def jacobian(theta: Floats) -> Floats:
             here = residuals(theta)
-            return np.stack([(residuals(theta + move) - here) / _STEP for move in _STEP * np.eye(theta.size)], axis=1)
+            return np.stack([(residuals(theta + move) - here) / move.sum() for move in np.diag(_steps(form))], axis=1)
 
         solution = optimize.least_squares(
-            residuals,
-            np.clip(start, *LOG_BOUNDS),
-            jac=jacobian,
-            max_nfev=evaluations,
-            xtol=1e-4,
-            ftol=1e-4,
-            bounds=LOG_BOUNDS,
-        )
-        return Fit(deployment, family, solution.x, float(2 * solution.cost))
+            residuals, np.clip(start, *bounds), jac=jacobian, max_nfev=evaluations, xtol=1e-4, ftol=1e-4,
+            bounds=bounds, loss="huber",
+            f_scale=_TRUSTED, x_scale=0.3,
+        )  # fmt: skip
+        return Fit(form, solution.x, self.chi_square(form, solution.x))
+
+    def jacobian(self, best: Fit) -> Floats:
+        """Derivatives of the residuals at a fit, by central differences."""
+        columns = [
+            (self.residuals(best.form, best.theta + move) - self.residuals(best.form, best.theta - move))
+            / (2 * move.sum())
+            for move in np.diag(_CENTRAL * _steps(best.form))
+        ]
+        return np.stack(columns, axis=1)
+
+    def _prior(self, form: ModelForm, theta: Floats) -> Floats:
+        """Rows that pull weakly to what is usual: cv 0.7, a round trip of 2 % of the lightest mean, even shares."""
+        lightest_s = next((item.mean_s for item in self.observations if math.isfinite(item.mean_s)), 0.05)
+        usual = {"service_mean_s": lightest_s, "service_cv": 0.7, "cpu_share": 0.5, "database_share": 0.5,
+                 "network_round_trip_s": 0.02 * lightest_s}  # fmt: skip
+        kinds = [name.partition("[")[0] for name in form.names]
+        centre = form.transformed(np.array([usual[kind] for kind in kinds]))
+        return np.asarray((theta - centre) / np.array([_PRIOR_SPREADS[kind] for kind in kinds]))
 
 
-def simulate_step(model: ServerModel, observation: StepObservation, seed: int) -> Floats:
-    """The statistics that the model shows at a step's load."""
-    workload = ClosedWorkload(observation.users, observation.think_time)
+def _steps(form: ModelForm) -> Floats:
+    return np.array([_STEPS[name.partition("[")[0]] for name in form.names])
+
+
+def simulate_step(model: ServerModel, observation: StepObservation, seed: int, windows: float = FINE) -> Floats:
+    """The statistics that the model shows at a step's load.
+
+    Parameters
+    ----------
+    model : ServerModel
+    observation : StepObservation
+    seed : int
+    windows : float, default 8
+        That the simulation sees.
+
+    Returns
+    -------
+    array, shape (len(observation.view.names),)
+    """
+    requests = (round(windows * _LEAST_REQUESTS), round(windows * _MOST_REQUESTS))
+    log, warm_up_s, window_s = _simulated(model, observation, windows, requests, derive_key(seed, 2, observation.step))
+    return observation.view.vector(_answers(log, warm_up_s, warm_up_s + window_s), window_s)
+
+
+def _simulated(
+    model: ServerModel, observation: StepObservation, windows: float, requests: tuple[int, int], key: int
+) -> tuple[RequestLog, float, float]:
+    """A log, its warm-up and the time after it: so many windows, within so many requests."""
+    workload = observation.workload
     warm_up_s = warm_up_time_s(model, workload)
-    served_rps = min(observation.users / cycle_time_s(model, workload), model.saturation_rps)
-    wanted_s = np.clip(
-        SIMULATED_WINDOWS * observation.window_s, _LEAST_REQUESTS / served_rps, _MOST_REQUESTS / served_rps
-    )
+    rate_rps = max(min(offered_rate_rps(model, workload), 2.0 * model.saturation_rps), 1e-9)
+    wanted_s = np.clip(windows * observation.window_s, requests[0] / rate_rps, requests[1] / rate_rps)
     # A trial with absurdly slow service must not be simulated until it has served thousands.
     window_s = min(float(wanted_s), _MOST_WINDOWS * observation.window_s)
-    length = RunLength(horizon_s=warm_up_s + window_s)
-    log = simulate_log(model, workload, length, seed=derive_key(seed, 2, observation.step) >> 1)
-    return _log_statistics(log, warm_up_s, warm_up_s + window_s)
+    warm_up_s = min(warm_up_s, 10 * _MOST_WINDOWS * observation.window_s)
+    log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=key >> 1)
+    return log, warm_up_s, window_s
 
 
-def _log_statistics(log: RequestLog, from_s: float, until_s: float) -> Floats:
+def _answers(log: RequestLog, from_s: float, until_s: float) -> Answers:
     answered = log.answered_s
     inside = (answered >= from_s) & (answered < until_s)
-    answers = Answers(answered[inside], log.residence_s[inside], log.served[inside])
-    return statistics(answers, until_s - from_s)
+    return Answers(log.residence_s[inside], log.served[inside], log.request_class[inside])
+
+
+def _noise(model: ServerModel, observation: StepObservation, seed: int) -> Floats:
+    """Covariance of a window's statistics."""
+    log, warm_up_s, length_s = _simulated(
+        model, observation, NOISE_WINDOWS, _NOISE_REQUESTS, derive_key(seed, 6, observation.step)
+    )
+    count = max(int(length_s / observation.window_s), _FEWEST_NOISE_WINDOWS)
+    window_s = length_s / count  # shorter than measured where that would cost too much: the noise is scaled
+    everything = _answers(log, warm_up_s, warm_up_s + length_s)
+    answered = log.answered_s
+    place = ((answered - warm_up_s) / window_s)[(answered >= warm_up_s) & (answered < warm_up_s + length_s)]
+    order = np.argsort(place.astype(np.int64), kind="stable")
+    ends = np.searchsorted(place[order].astype(np.int64), np.arange(1, count))
+    rows = [
+        observation.view.vector(
+            Answers(everything.residence_s[part], everything.served[part], everything.group[part]), window_s
+        )
+        for part in np.split(order, ends)
+    ]
+    found = np.array(rows)
+    known = np.isfinite(found).mean(axis=0) > 0.5
+    found = np.where(np.isfinite(found), found, np.nanmean(np.where(known, found, 0.0), axis=0))
+    covariance = np.atleast_2d(np.cov(found.T)) * (window_s / observation.window_s)
+    rough = observation.view.first_errors
+    covariance = np.where(known[:, None] & known, covariance, 0.0) + np.diag(np.where(known, 0.0, rough**2))
+    return np.asarray(covariance)
+
+
+def _run_to_run(best: Fit, observation: StepObservation, seed: int) -> Floats:
+    """Covariance of a step's statistics when all times at the server are a little longer or shorter in each run."""
+    slow, fast = (
+        simulate_step(best.form.model_of(best.numbers, speed), observation, seed)
+        for speed in (1 + _SPEED_STEP, 1 - _SPEED_STEP)
+    )
+    slope = np.where(np.isfinite(slow - fast), (slow - fast) / (2 * _SPEED_STEP), 0.0)
+    return np.asarray(RUN_TO_RUN_CV**2 * np.outer(slope, slope))
+
+
+def _whitening(observation: StepObservation, noise: Floats) -> Floats:
+    """What makes differences of the used places standard: the inverse Cholesky factor of their covariance."""
+    used = np.flatnonzero(np.isfinite(observation.values))
+    shrunk = _SHRINKAGE * noise + (1 - _SHRINKAGE) * np.diag(np.diag(noise))
+    covariance = shrunk + np.diag(observation.view.floors**2 + observation.rounding**2)
+    factor = linalg.cholesky(covariance[np.ix_(used, used)], lower=True)
+    matrix = np.zeros((used.size, len(observation.values)))
+    matrix[:, used] = linalg.solve_triangular(factor, np.eye(used.size), lower=True)
+    return matrix
+
+
+def _standardised(difference: Floats, matrix: Floats) -> Floats:
+    missing = ~np.isfinite(difference)
+    found = matrix @ np.where(missing, 0.0, difference)
+    hidden = missing & (np.abs(matrix).sum(axis=0) > 0)
+    if hidden.any():
+        found = found + _NOT_SHOWN / math.sqrt(len(found))
+    return np.asarray(found)

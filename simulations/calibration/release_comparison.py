@@ -19,10 +19,10 @@ from loadtests.comparison.judging import Shift, judge_together
 from loadtests.comparison.noise import Estimate
 from loadtests.comparison.pairing import pair_steps
 from loadtests.comparison.result import ModelComparison, RecordingComparison, Scope
-from loadtests.comparison.rule import SHARES, ComparisonRule
+from loadtests.comparison.rule import RUN_TO_RUN_CV, SHARES, ComparisonRule
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
-from loadtests.foundation.seeds import derive_key
+from loadtests.foundation.seeds import derive_key, generator
 from loadtests.recording import LoadStep, Recording
 from simulations.analysis.metrics import Window, window_metrics
 from simulations.analysis.run_length import warm_up_time_s
@@ -39,7 +39,6 @@ Progress = Callable[[float, str], None]
 
 _DRAWS, _PREDICTED_DRAWS = 200, 40
 _PREDICTED = ("goodput_rps", "mean_s", "p95_s", "shed_rate")
-_LIMITS = ("workers", "gate_limit")
 _JUDGED_PARAMETER = "service_mean_s"
 _WINDOW_S = 60.0
 
@@ -147,34 +146,32 @@ def _parameters(a: CalibrationResult, b: CalibrationResult, seed: int) -> tuple[
     names = [name for name in a_draws if name in b_draws]
     told = [name for name in names if a.identified.get(name, True) and b.identified.get(name, True)]
     shifts = [
-        _shift_of_draws(name, "parameter", None, a_draws[name], b_draws[name], is_judged=name == _JUDGED_PARAMETER)
+        _shift_of_draws(name, "parameter", None, a_draws[name], b_draws[name], is_judged=_is_judged(name))
         for name in told
     ]
     return shifts, [*_not_told([name for name in names if name not in told]), *_poor_fits(a, b)]
 
 
 def _parameter_draws(fit: CalibrationResult, seed: int) -> dict[str, Floats]:
-    """Joint draws by parameter, limits only where they were fitted; around the estimates."""
-    models = model_draws(fit, _DRAWS, seed)
-    found = {
-        "service_mean_s": [model.mean_service_s for model in models],
-        "service_cv": [_cv(model) for model in models],
-        "network_round_trip_s": [model.network_round_trip_s for model in models],
-    }
-    for name in _LIMITS:
-        if name in fit.parameters:
-            found[name] = [float(getattr(model.deployment, name)) for model in models]
-    return {name: _around(values, fit.parameters[name].mid) for name, values in found.items()}
+    """Joint draws by parameter, times with a run-to-run speed of their own, around the estimates."""
+    rng = generator(seed, 13)
+    rows = rng.integers(0, len(fit.draws.values), _DRAWS)
+    speed = np.exp(RUN_TO_RUN_CV * rng.standard_normal(_DRAWS))
+    found = {}
+    for place, name in enumerate(fit.draws.names):
+        factor = speed if name.startswith("service_mean_s") else 1.0
+        found[name] = _around(fit.draws.values[rows, place] * factor, fit.parameters[name].mid)
+    return found
+
+
+def _is_judged(name: str) -> bool:
+    return name.startswith(_JUDGED_PARAMETER)
 
 
 def _around(values: ArrayLike, estimate: float) -> Floats:
     """The draws moved so that their median is the estimate, on the scale of logarithms."""
     logs = np.log(np.asarray(values, dtype=float))
     return np.asarray(np.exp(logs - np.median(logs) + math.log(estimate)))
-
-
-def _cv(model: ServerModel) -> float:
-    return float(model.service_time.cv)
 
 
 def _shift_of_draws(metric: str, scope: Scope, users: int | None, a: Floats, b: Floats, *, is_judged: bool) -> Shift:
@@ -240,7 +237,7 @@ def _changed_limits(a: CalibrationResult, b: CalibrationResult) -> Iterator[Find
 def _not_told(names: Sequence[str]) -> Iterator[Finding]:
     if names:
         yield Finding(
-            "parameters-not-told", "warning" if _JUDGED_PARAMETER in names else "info",
+            "parameters-not-told", "warning" if any(_is_judged(name) for name in names) else "info",
             f"Not compared, because a recording does not tell it: {', '.join(names)}.",
             "Record a lighter and a heavier step on both sides.", {"parameters": list(names)},
         )  # fmt: skip

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.foundation.distributions import (
-    Distribution,
-    Gamma,
-    LogNormal,
-    distribution_from_dict,
-    distribution_to_dict,
-)
+from loadtests.foundation.distributions import Distribution, distribution_from_dict, distribution_to_dict
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, write_json
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import LoadStep
+from simulations.calibration.further_step import NextStep
+from simulations.calibration.model_form import ModelForm
+from simulations.calibration.scoring import FormScore
 from simulations.model.server_model import ServerModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _KIND = "calibrated-model"
-
-FAMILIES: dict[str, Callable[[float, float], Distribution]] = {"lognormal": LogNormal, "gamma": Gamma}
-"""Families of service times that a calibration compares, by mean and cv."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +42,6 @@ class ParameterDraws:
     values: NDArray[np.float64] = field(repr=False)
 
 
-@dataclass(frozen=True)
-class FamilyScore:
-    """How well one family of service times fits: chi-square over its degrees of freedom (1 is perfect)."""
-
-    family: str
-    chi_square: float
-    degrees_of_freedom: int
-
-    @property
-    def ratio(self) -> float:
-        """Chi-square per degree of freedom."""
-        return self.chi_square / max(self.degrees_of_freedom, 1)
-
-
 @dataclass(frozen=True, repr=False)
 class CalibrationResult:
     """A fitted model with its uncertainty and the evidence behind it.
@@ -71,21 +50,23 @@ class CalibrationResult:
     ----------
     model : ServerModel
         The best fit.
-    family : str
-        Family of the service times.
+    form : ModelForm
+        Which limits, shape of service times, stages and classes it has.
     parameters : dict of str to Interval
         Parameter intervals (seconds; cv without unit; limits as counts).
     identified : dict of str to bool
         Whether the recording tells the parameter.
     draws : ParameterDraws
         Joint draws for predictions and plans.
-    scores : tuple of FamilyScore
-        The families compared.
+    scores : tuple of FormScore
+        The forms compared, the chosen one first.
     think_time : Distribution
         Pooled measured gaps: what predictions use unless told otherwise.
     steps : tuple of LoadStep
         The steps that it was calibrated on.
     findings : tuple of Finding
+    next_step : NextStep or None
+        The further load step that would tell the most.
     seed : int
     level : float
     source : str
@@ -93,17 +74,23 @@ class CalibrationResult:
     """
 
     model: ServerModel
-    family: str
+    form: ModelForm
     parameters: dict[str, Interval]
     identified: dict[str, bool]
     draws: ParameterDraws
-    scores: tuple[FamilyScore, ...]
+    scores: tuple[FormScore, ...]
     think_time: Distribution
     steps: tuple[LoadStep, ...]
     findings: tuple[Finding, ...]
+    next_step: NextStep | None
     seed: int
     level: float
     source: str
+
+    @property
+    def family(self) -> str:
+        """Shape of the service times, and the stage if there is one."""
+        return self.form.describe()
 
     @property
     def users_range(self) -> tuple[int, int]:
@@ -128,21 +115,28 @@ class CalibrationResult:
         for name, item in self.parameters.items():
             known = "" if self.identified.get(name, True) else "  NOT IDENTIFIED"
             lines.append(f"  {name:<21} {item}{known}")
-        lines += [f"  {score.family}: chi-square per degree of freedom {score.ratio:.2f}" for score in self.scores]
+        lines += [
+            f"  {score.form}: chi-square per degree of freedom {score.ratio:.2f}, held-out score "
+            f"{score.held_out_score:.2f}"
+            for score in self.scores
+        ]
         lines += [f"  {item.severity}: {item.message}" for item in self.findings]
+        if self.next_step is not None:
+            lines.append(f"  next: {self.next_step.text}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form (`model.json`)."""
         return {
-            "schema_version": SCHEMA_VERSION, "kind": _KIND, "model": self.model.to_dict(), "family": self.family,
+            "schema_version": SCHEMA_VERSION, "kind": _KIND, "model": self.model.to_dict(), "form": self.form.to_dict(),
             "parameters": {name: item.to_dict() for name, item in self.parameters.items()},
             "identified": self.identified,
             "draws": {"names": list(self.draws.names), "values": self.draws.values.tolist()},
-            "scores": [{"family": s.family, "chi_square": s.chi_square, "degrees_of_freedom": s.degrees_of_freedom}
-                       for s in self.scores],
+            "scores": [asdict(score) for score in self.scores],
             "think_time": distribution_to_dict(self.think_time), "steps": [step.to_dict() for step in self.steps],
-            "findings": [item.to_dict() for item in self.findings], "seed": self.seed, "level": self.level,
+            "findings": [item.to_dict() for item in self.findings],
+            "next_step": None if self.next_step is None else self.next_step.to_dict(), "seed": self.seed,
+            "level": self.level,
             "source": self.source, "versions": versions_of("numpy", "numba", "scipy"),
         }  # fmt: skip
 
@@ -161,17 +155,18 @@ class CalibrationResult:
         names = tuple(data["draws"]["names"])
         if draws.ndim != 2 or draws.shape[1] != len(names) or not len(draws) or not np.all(np.isfinite(draws)):
             raise InputError("The model file's draws are not a table of finite numbers; write it anew.")
-        if not data["steps"] or data["family"] not in FAMILIES:
-            raise InputError(f"The model file has no steps, or its family is not one of {', '.join(FAMILIES)}.")
+        if not data["steps"]:
+            raise InputError("The model file has no steps; write it anew with `capacity calibrate`.")
         return cls(
-            model=ServerModel.from_dict(data["model"]), family=data["family"],
+            model=ServerModel.from_dict(data["model"]), form=ModelForm.from_dict(data["form"]),
             parameters={name: Interval.from_dict(item) for name, item in data["parameters"].items()},
             identified=dict(data["identified"]),
             draws=ParameterDraws(names, draws),
-            scores=tuple(FamilyScore(**score) for score in data["scores"]),
+            scores=tuple(FormScore(**score) for score in data["scores"]),
             think_time=distribution_from_dict(data["think_time"]),
             steps=tuple(LoadStep.from_dict(step) for step in data["steps"]),
             findings=tuple(Finding.from_dict(item) for item in data["findings"]),
+            next_step=NextStep(**data["next_step"]) if data.get("next_step") else None,
             seed=int(data["seed"]), level=float(data["level"]), source=str(data["source"]),
         )  # fmt: skip
 
@@ -194,7 +189,7 @@ class CalibrationResult:
 
     def __repr__(self) -> str:
         low, high = self.users_range
-        return f"CalibrationResult({self.family} service times, {len(self.steps)} steps, {low} to {high} users)"
+        return f"CalibrationResult({self.family}, {len(self.steps)} steps, {low} to {high} users)"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.5g}"))

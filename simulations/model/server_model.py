@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from loadtests.deployment import UNLIMITED, Deployment, Limit
@@ -184,7 +185,7 @@ class ServerModel:
         if len(set(names)) != len(names):
             raise InputError(f"The request classes are named {', '.join(names)}; give each a name of its own.")
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """The limits with infinity for what is unlimited or not stated."""
         own = self.deployment
@@ -194,7 +195,7 @@ class ServerModel:
             _as_number(own.db_pool), _as_number(own.cpu_cores),
         )  # fmt: skip
 
-    @property
+    @cached_property
     def classes(self) -> tuple[RequestClass, ...]:
         """The mix with every time filled in (`NO_TIME` for a stage that is skipped)."""
         return tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from loadtests.comparison.rule import ComparisonRule
@@ -13,6 +14,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.recording import Recording
 from simulations import CalibrationResult, ServerModel, calibrate, compare_fits, compare_recordings
+from simulations.calibration.result import ParameterDraws
 from support.synthetic_recordings import record_model
 
 THINK, USERS = Exponential(0.3), (16, 40)
@@ -99,7 +101,10 @@ def test_limits_that_were_searched_are_compared_as_parameters(
 ) -> None:
     def searched(fit: CalibrationResult, workers: float) -> CalibrationResult:
         told = Interval(workers - 1, workers, workers + 1, kind="parameter")
-        return replace(fit, parameters={**fit.parameters, "workers": told})
+        rng = np.random.default_rng(1)
+        column = workers + rng.integers(-1, 2, len(fit.draws.values))
+        draws = ParameterDraws((*fit.draws.names, "workers"), np.column_stack([fit.draws.values, column]))
+        return replace(fit, parameters={**fit.parameters, "workers": told}, draws=draws)
 
     workers = compare_fits(searched(fits[0], 8), searched(fits[1], 12), users=[16]).of("workers")
     assert (workers.a.mid, workers.verdict) == (pytest.approx(8), "not judged")

@@ -1,0 +1,259 @@
+"""Which form of server explains a recording: shapes of service times, open limits, stages, by held-out score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.deployment import UNLIMITED, Deployment
+from loadtests.recording import Recording
+from simulations.calibration.limit_search import (
+    is_open,
+    nudge_limits,
+    open_what_does_not_show,
+    search_limits,
+    searched_limits,
+    with_guessed_limits,
+)
+from simulations.calibration.model_form import Mix, ModelForm, Stage
+from simulations.calibration.observations import StepObservation, light_times
+from simulations.calibration.problem import COARSE, FINE, Fit, Problem
+from simulations.calibration.scoring import FormScore, score
+from simulations.calibration.service_shapes import NAMED, ServiceShape, measured_shape, two_part_shape
+from simulations.calibration.step_view import ALL
+
+Floats = NDArray[np.float64]
+Progress = Callable[[float, str], None]
+
+_EVALUATIONS, _REFINING = 25, 10
+_POOR = 1.6
+"""Chi-square per degree of freedom from which a form without stages is not enough."""
+_SHARES: dict[Stage, tuple[float, ...]] = {"cores": (0.95, 0.6, 0.3), "database": (0.3, 0.6, 0.9)}
+_STARTS = 2
+_HOPELESS = 8.0
+"""Behind by so much of the held-out score, a shape is not refined."""
+_FEWEST_FOR_TEMPLATE = 300
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One form at its best, and its score.
+
+    Parameters
+    ----------
+    fit : Fit
+    score : FormScore
+    unseen : tuple of str
+        Limits that nobody stated and that the recording does not show.
+    """
+
+    fit: Fit
+    score: FormScore
+    unseen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FormSearch:
+    """What is searched: a recording's observations under what its deployment states.
+
+    Parameters
+    ----------
+    recording : Recording
+    observations : tuple of StepObservation
+    mix : Mix
+    seed : int
+    report : callable
+        Told the share done (0..1) and what is being done.
+    """
+
+    recording: Recording
+    observations: tuple[StepObservation, ...]
+    mix: Mix
+    stated: Deployment
+    seed: int
+    report: Progress
+
+    def run(self) -> tuple[Problem, list[Candidate]]:
+        """The problem with its final noise, and the candidates, best first."""
+        problem, first = self._preliminary()
+        candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
+        best = max(candidates, key=_rank)
+        # The noise of a model that explains the data is the one to compare by.
+        problem = problem.with_noise_of(best.fit, COARSE)
+        close = [item for item in candidates if _rank(best) - _rank(item) < _HOPELESS]
+        candidates = [self._refined(problem, item) if any(item is one for one in close) else item for item in candidates]
+        best = max(candidates, key=_rank)
+        for number, stage in enumerate(self._stages(best)):
+            self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
+            found = self._of_stage(problem, best, stage)
+            candidates.append(found)
+            if found.score.held_out_score > best.score.held_out_score:
+                candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
+        return problem, sorted(candidates, key=_rank, reverse=True)
+
+    def _preliminary(self) -> tuple[Problem, Fit]:
+        """A lognormal fit under rough errors, limits searched; then the noise of its windows."""
+        problem = Problem.of(self.observations, self.seed, COARSE)
+        numbers = first_numbers(self.observations, self.mix)
+        mean_s = sum(
+            weight * numbers[f"service_mean_s{label}"]
+            for label, weight in zip(self.mix.labels, self.mix.weights or (1.0,), strict=True)
+        )
+        deployment = with_guessed_limits(self.stated, self.observations, mean_s)
+        form = ModelForm(deployment, ServiceShape("lognormal"), "none", self.mix)
+        self.report(0.05, "a first fit")
+        start = form.transformed(np.array([numbers[name] for name in form.names]))
+        fit = problem.fit(form, start, _EVALUATIONS)
+        fit = search_limits(problem, fit, searched_limits(self.stated, form))
+        return problem.with_noise_of(fit), fit
+
+    def _shapes(self, first: Fit) -> Iterator[ServiceShape]:
+        yield from (ServiceShape(name) for name in NAMED)
+        if self.mix.names:
+            return
+        times = light_times(self.recording, first.model.network_round_trip_s)
+        if times.size >= _FEWEST_FOR_TEMPLATE:
+            yield measured_shape(times)
+            two = two_part_shape(times)
+            if two is not None:
+                yield two
+
+    @staticmethod
+    def _other_shapes(found: Candidate) -> Iterator[ServiceShape]:
+        return (ServiceShape(name) for name in NAMED if name != found.fit.form.shape.name)
+
+    def _of_shape(self, problem: Problem, first: Fit, shape: ServiceShape) -> Candidate:
+        self.report(0.2 + 0.04 * len(shape.name) / 10, f"fitting {shape.name} service times")
+        fit = problem.fit(replace(first.form, shape=shape), first.theta, _EVALUATIONS)
+        return self._candidate(problem, fit)
+
+    def _candidate(self, problem: Problem, fit: Fit) -> Candidate:
+        names = searched_limits(self.stated, fit.form)
+        extra = len(names) + fit.form.shape.parameters
+        return Candidate(fit, score(problem, fit, extra), ())
+
+    def _refined(self, problem: Problem, candidate: Candidate) -> Candidate:
+        fit = problem.fit(candidate.fit.form, candidate.fit.theta, _REFINING)
+        return self._candidate(problem, fit)
+
+    def _stages(self, best: Candidate) -> tuple[Stage, ...]:
+        """Stages worth a try: what the deployment states, and what a poor fit asks for."""
+        stated, is_poor = self.stated, best.score.ratio > _POOR
+        found: list[Stage] = []
+        has_pool = isinstance(stated.db_pool, int)
+        may_have_pool = is_poor and stated.db_pool is None and bool(self.mix.names)
+        if (has_pool and (is_poor or stated.workers is None)) or may_have_pool:
+            found.append("database")
+        if is_poor:
+            found.append("cores")
+        return tuple(found)
+
+    def _of_stage(self, problem: Problem, best: Candidate, stage: Stage) -> Candidate:
+        """From the lightest step's times; a poor fit has bent its numbers to what it cannot explain."""
+        light = first_numbers(self.observations, self.mix)
+        form = replace(best.fit.form, stage=stage, shape=ServiceShape("lognormal"))
+        forms = [replace(form, deployment=item) for item in self._deployments(best.fit, stage)]
+        starts = [(form, _with_shares(light, form, share)) for form in forms for share in _SHARES[stage]]
+        starts.sort(key=lambda item: problem.chi_square(*item))
+        fits = [problem.fit(form, theta, _REFINING) for form, theta in starts[:_STARTS]]
+        fit = min(fits, key=lambda item: item.chi_square)
+        fit = search_limits(problem, fit, searched_limits(self.stated, fit.form))
+        return self._candidate(problem, problem.fit(fit.form, fit.theta, _REFINING))
+
+    def _deployments(self, best: Fit, stage: Stage) -> Iterator[Deployment]:
+        """Where the search of a stage's own limit begins; workers that nobody stated may then be without limit."""
+        own = best.form.deployment
+        if self.stated.workers is None:
+            own = own.with_limits(workers=UNLIMITED)
+        if stage == "database" and self.stated.db_pool is None:
+            busy = max(item.goodput_rps for item in self.observations) * best.model.mean_service_s
+            yield from (own.with_limits(db_pool=max(1, round(share * busy))) for share in (0.3, 0.8))
+        elif stage == "cores" and self.stated.cpu_cores is None:
+            yield from (own.with_limits(cpu_cores=float(count)) for count in (1, 2, 4))
+        else:
+            yield own
+
+
+def settle(problem: Problem, candidate: Candidate, stated: Deployment) -> tuple[Problem, Candidate]:
+    """Open the limits that do not show, then refine everything with longer simulations and their noise.
+
+    Parameters
+    ----------
+    problem : Problem
+    candidate : Candidate
+    stated : Deployment
+
+    Returns
+    -------
+    Problem, Candidate
+        The finer problem too.
+    """
+    fit = candidate.fit
+    if fit.form.stage == "none":
+        fit, unseen = open_what_does_not_show(problem, fit, stated)
+    else:
+        unseen = tuple(
+            name
+            for name in ("workers", "gate_limit")
+            if is_open(stated, name) and getattr(fit.form.deployment, name) in (None, UNLIMITED)
+        )
+    fine = problem.with_noise_of(fit, FINE)
+    fit = fine.fit(fit.form, fit.theta, _EVALUATIONS)
+    names = searched_limits(stated, fit.form)
+    fit = nudge_limits(fine, fit, names)
+    return fine, Candidate(fit, score(fine, fit, len(names) + fit.form.shape.parameters), unseen)
+
+
+def first_numbers(observations: tuple[StepObservation, ...], mix: Mix) -> dict[str, float]:
+    """Lightest step: nearly all of the mean is service, a fiftieth network; the cv from two quantiles.
+
+    Parameters
+    ----------
+    observations : tuple of StepObservation
+    mix : Mix
+
+    Returns
+    -------
+    dict of str to float
+        Numbers by name.
+    """
+    lightest = observations[0]
+    numbers: dict[str, float] = {}
+    for number, label in enumerate(mix.labels):
+        suffix = f"[{number}]" if mix.names else ""
+        mean_s = math.exp(_known(lightest, f"mean{suffix}", "mean"))
+        numbers[f"service_mean_s{label}"] = 0.98 * mean_s
+        numbers[f"service_cv{label}"] = _first_cv(lightest, number if mix.names else ALL)
+    numbers["network_round_trip_s"] = 0.02 * min(value for name, value in numbers.items() if "mean" in name)
+    return numbers
+
+
+def _known(observation: StepObservation, *names: str) -> float:
+    found = (observation.value(name) for name in (*names, *observation.view.names[2:]))
+    return next(value for value in found if math.isfinite(value))
+
+
+def _first_cv(observation: StepObservation, number: int) -> float:
+    """Of a lognormal with the spread between the first and the last quantile that the step shows."""
+    group = next((item for item in observation.view.groups if item.number == number), None)
+    if group is None or len(group.levels) < 2:
+        return 0.7
+    suffix = "" if number == ALL else f"[{number}]"
+    levels = (group.levels[0], group.levels[-1])
+    low, high = (observation.value(f"q{level:.4f}{suffix}") for level in levels)
+    from scipy import special
+
+    sigma = (high - low) / float(special.ndtri(levels[1]) - special.ndtri(levels[0]))
+    return float(np.clip(math.sqrt(math.expm1(min(sigma, 1.5) ** 2)), 0.05, 3.0))
+
+
+def _with_shares(numbers: dict[str, float], form: ModelForm, share: float) -> Floats:
+    return form.transformed(np.array([numbers.get(name, share) for name in form.names]))
+
+
+def _rank(candidate: Candidate) -> float:
+    return candidate.score.held_out_score

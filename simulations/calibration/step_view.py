@@ -1,0 +1,148 @@
+"""How requests become a vector of statistics: the same for measured and for simulated ones.
+
+So a difference between two vectors is a difference of the systems, not of the definitions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
+"""Quantiles of the residence time that a fit looks at."""
+ALL = -1
+
+FEWEST_SERVED = 50
+_PER_TAIL = 8
+"""So many requests lie beyond a quantile that is looked at."""
+_FLOORS = {"goodput": 0.004, "bad_share": 0.002, "mean": 0.006}
+_QUANTILE_FLOOR, _LAST_QUANTILE_FLOOR = 0.008, 0.015
+_FIRST_ERRORS = {"goodput": 0.02, "bad_share": 0.01, "mean": 0.04}
+_FIRST_QUANTILE_ERROR, _FIRST_LAST_QUANTILE_ERROR = 0.05, 0.08
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers inside a window, in any order.
+
+    Parameters
+    ----------
+    residence_s : array
+    served : array of bool
+        The others are bad: shed, or given up on by the server.
+    group : array of int
+        Class of each request.
+    """
+
+    residence_s: Floats
+    served: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """What is looked at of one class of requests.
+
+    Parameters
+    ----------
+    number : int
+        Of the class; `ALL` for every request.
+    levels : tuple of float
+        Of the quantiles.
+    has_mean : bool
+    """
+
+    number: int
+    levels: tuple[float, ...]
+    has_mean: bool = True
+
+
+@dataclass(frozen=True)
+class StepView:
+    """What is looked at of one step.
+
+    Parameters
+    ----------
+    groups : tuple of GroupView
+    is_blended : bool
+        Quantiles are of all requests together, as Locust reports them; else of served ones. Means are of served
+        requests in any case.
+    """
+
+    groups: tuple[GroupView, ...]
+    is_blended: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each place of the vector is."""
+        found = ["goodput", "bad_share"]
+        for group in self.groups:
+            label = "" if group.number == ALL else f"[{group.number}]"
+            found += [f"mean{label}"] if group.has_mean else []
+            found += [f"q{level:.4f}{label}" for level in group.levels]
+        return tuple(found)
+
+    @property
+    def floors(self) -> Floats:
+        """Agreement that is good enough, by place: a model is not asked to explain less than this."""
+        return np.array([_by_name(name, _FLOORS, _QUANTILE_FLOOR, _LAST_QUANTILE_FLOOR) for name in self.names])
+
+    @property
+    def first_errors(self) -> Floats:
+        """Rough errors to begin with, before a model says how noisy such a window is."""
+        return np.array(
+            [_by_name(name, _FIRST_ERRORS, _FIRST_QUANTILE_ERROR, _FIRST_LAST_QUANTILE_ERROR) for name in self.names]
+        )
+
+    def vector(self, answers: Answers, window_s: float) -> Floats:
+        """The statistics; NaN for what too few requests show.
+
+        Parameters
+        ----------
+        answers : Answers
+        window_s : float
+
+        Returns
+        -------
+        array, shape (len(names),)
+            Logarithms, but for the share of bad answers.
+        """
+        count, good = answers.served.size, int(np.count_nonzero(answers.served))
+        if not count:
+            return np.full(len(self.names), np.nan)
+        found = [math.log(good / window_s) if good else math.nan, 1.0 - good / count]
+        for group in self.groups:
+            found += self._of_group(answers, group)
+        return np.array(found)
+
+    def _of_group(self, answers: Answers, group: GroupView) -> list[float]:
+        mine = slice(None) if group.number == ALL else answers.group == group.number
+        times, served = answers.residence_s[mine], answers.served[mine]
+        good = np.maximum(times[served], 1e-6)
+        if good.size < FEWEST_SERVED / 4:
+            return [math.nan] * (int(group.has_mean) + len(group.levels))
+        looked_at = np.maximum(times, 1e-6) if self.is_blended else good
+        found = [math.log(float(good.mean()))] if group.has_mean else []
+        return [*found, *np.log(quantiles(looked_at, group.levels)).tolist()]
+
+
+def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
+    """Sample quantiles, linear between order statistics."""
+    return np.asarray(np.quantile(values, levels), dtype=float)
+
+
+def levels_for(count: float) -> tuple[float, ...]:
+    """The `LEVELS` that so many requests show."""
+    return tuple(level for level in LEVELS if count * min(level, 1.0 - level) >= _PER_TAIL)
+
+
+def _by_name(name: str, table: dict[str, float], quantile: float, last_quantile: float) -> float:
+    kind = name.partition("[")[0]
+    if kind in table:
+        return table[kind]
+    return last_quantile if float(kind[1:]) > 0.98 else quantile

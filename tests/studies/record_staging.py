@@ -12,21 +12,38 @@ import argparse
 import csv
 import json
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from studies.server_recordings.machine import run_with_priority, share_of_machine, take_priority
+from studies.server_recordings.processes import free_ports, running, wait_until_up
+
 _STEP_TIME = "30s"
 _BIN = Path(sys.executable).parent
+_BALANCER = """
+global
+  maxconn 8000
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 600s
+  timeout server 60s
+  http-reuse always
+frontend entry
+  bind 127.0.0.1:{port}
+  default_backend instances
+backend instances
+  balance roundrobin
+{servers}
+"""
 _TIMES = ("wait_s", "planned_s", "realised_s", "db_wait_s", "planned_cpu_s", "cpu_s")
 
 
@@ -34,7 +51,8 @@ _TIMES = ("wait_s", "planned_s", "realised_s", "db_wait_s", "planned_cpu_s", "cp
 class StagingCase:
     """One server and one load test.
 
-    `after` names the recording that this one is the changed server (or load) of; `cores` pins the server.
+    `after` names the recording that this one is the changed server (or load) of; `cores` pins the server; several
+    `instances` stand behind an HAProxy that sends them requests in turn, and the deployment is that of each.
     """
 
     name: str
@@ -49,6 +67,7 @@ class StagingCase:
     after: str = ""
     tests: tuple[int, ...] = (3, 5)
     cores: str = ""
+    instances: int = 1
     options: tuple[str, ...] = field(default=())
 
 
@@ -64,10 +83,15 @@ _MIXED = StagingCase(
     "mixed", {"workers": 12, "queue_capacity": 30, "db_pool": "unlimited"}, "lognormal:30ms:0.6",
     (30, 60, 85, 95, 120, 170), requests=("GET /api/users 1", "GET /api/echo 1"), db_time="lognormal:70ms:0.7",
 )  # fmt: skip
+_SMALL = StagingCase(
+    "small", {"workers": 6, "queue_capacity": 10}, "lognormal:80ms:0.8", (14, 26, 38, 44, 56, 75)
+)  # fmt: skip
 
 CASES = (
     _FIFO,
-    StagingCase("loss", {"workers": "unlimited", "gate_limit": 20}, "lognormal:100ms:0.8", (40, 80, 110, 130, 170, 230)),
+    StagingCase(
+        "loss", {"workers": "unlimited", "gate_limit": 20}, "lognormal:100ms:0.8", (40, 80, 110, 130, 170, 230)
+    ),
     _DATABASE,
     _MIXED,
     StagingCase(
@@ -93,42 +117,63 @@ CASES = (
         requests=("GET /api/users 1", "GET /api/echo 4"), db_time=_MIXED.db_time, after="mixed",
         tests=(1, 2, 3, 4, 5, 6),
     ),
+    StagingCase(
+        "fifo_open", _FIFO.deployment, _FIFO.service_time, (270, 530, 740, 845, 965, 1155), pacing="poisson:0.3",
+        after="fifo", tests=(1, 2, 3, 4, 5, 6),
+    ),
+    _SMALL,
+    StagingCase(
+        "three_instances", _SMALL.deployment, _SMALL.service_time, (42, 78, 114, 132, 168, 225), instances=3,
+        after="small", tests=(1, 2, 3, 4, 5, 6),
+    ),
 )  # fmt: skip
 
 
 def record_case(case: StagingCase, folder: Path) -> None:
     """Start the server, load it, and write the truth beside the recording."""
-    with tempfile.TemporaryDirectory() as scratch_name:
+    with tempfile.TemporaryDirectory() as scratch_name, share_of_machine(alone=bool(case.cores)):
         scratch = Path(scratch_name)
-        deployment, log = scratch / "deployment.json", scratch / "service.csv"
+        deployment = scratch / "deployment.json"
         deployment.write_text(json.dumps(case.deployment), encoding="utf-8")
-        port = _free_port()
-        server = subprocess.Popen(_server_command(case, deployment, log, port), stdout=subprocess.DEVNULL)
-        try:
-            _wait_until_up(port)
-            subprocess.run(_record_command(case, deployment, folder, port), check=True)
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
+        with ExitStack() as stack:
+            port = _serve(case, deployment, scratch, stack)
+            run_with_priority(_record_command(case, deployment, folder, port))
+        logs = sorted(scratch.glob("service*.csv"))
         truth = {
             **asdict(case),
-            "realised": _realised(log),
+            "realised": _realised(logs),
             "train_steps": _train(case),
             "test_steps": list(case.tests),
         }
         (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 
+def _serve(case: StagingCase, deployment: Path, scratch: Path, stack: ExitStack) -> int:
+    """Start the instances, and the balancer before several; the port to send to."""
+    ports = free_ports(case.instances + 1)
+    for number, port in enumerate(ports[: case.instances]):
+        command = _server_command(case, deployment, scratch / f"service{number}.csv", port, seed=1 + number)
+        wait_until_up(stack.enter_context(running(command, scratch / f"server{number}.log")), port)
+    if case.instances == 1:
+        return ports[0]
+    servers = "\n".join(f"  server s{port} 127.0.0.1:{port}" for port in ports[: case.instances])
+    settings = scratch / "haproxy.cfg"
+    settings.write_text(_BALANCER.format(port=ports[-1], servers=servers), encoding="ascii")
+    command = ["haproxy", "-db", "-f", str(settings)]
+    wait_until_up(stack.enter_context(running(command, scratch / "haproxy.log")), ports[-1])
+    return ports[-1]
+
+
 def _train(case: StagingCase) -> list[int]:
     return [step for step in range(1, len(case.users) + 1) if step not in case.tests]
 
 
-def _server_command(case: StagingCase, deployment: Path, log: Path, port: int) -> list[str]:
+def _server_command(case: StagingCase, deployment: Path, log: Path, port: int, seed: int) -> list[str]:
     pinned = ["taskset", "-c", case.cores] if case.cores and shutil.which("taskset") else []
     return [
         *pinned, str(_BIN / "capacity"), "staging", "--port", str(port), "--deployment", str(deployment),
         "--service-time", case.service_time, "--db-time", case.db_time, "--cpu-time", case.cpu_time,
-        "--service-log", str(log),
+        "--service-log", str(log), "--seed", str(seed),
     ]  # fmt: skip
 
 
@@ -142,33 +187,18 @@ def _record_command(case: StagingCase, deployment: Path, folder: Path, port: int
     ]  # fmt: skip
 
 
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_until_up(port: int) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).read()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    raise SystemExit("The staging server did not come up.")
-
-
-def _realised(log: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Count, mean and cv of the times in the server's log, by endpoint."""
-    with log.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["outcome"] == "served"]
+def _realised(logs: list[Path]) -> dict[str, dict[str, dict[str, float]]]:
+    """Count, mean and cv of the times in the servers' logs, by endpoint."""
+    rows = [row for log in logs for row in _served(log)]
     return {
         endpoint: {name: _moments([float(row[name]) for row in rows if row["endpoint"] == endpoint]) for name in _TIMES}
         for endpoint in sorted({row["endpoint"] for row in rows})
     }
+
+
+def _served(log: Path) -> list[dict[str, str]]:
+    with log.open(newline="", encoding="utf-8") as stream:
+        return [row for row in csv.DictReader(stream) if row["outcome"] == "served"]
 
 
 def _moments(values: list[float]) -> dict[str, float]:
@@ -186,7 +216,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="recordings to make; none: all")
     parser.add_argument("--out", type=Path, default=Path("data/recordings/staging"))
+    parser.add_argument("--priority", type=int, help="niceness of servers and load generators, such as -15")
     given = parser.parse_args()
+    if given.priority is not None:
+        take_priority(given.priority)
     by_name = {case.name: case for case in CASES}
     for name in given.names or by_name:
         folder = given.out / name

@@ -9,7 +9,7 @@ from loadtests.trust.judge import check_recording
 
 locust_files = pytest.importorskip("loadtests.importing.locust_files", reason="stock Locust's files are not read yet")
 
-RECORDINGS = Path(__file__).parents[3] / "data" / "recordings"
+RECORDINGS = Path(__file__).parents[3] / "data" / "recordings" / "third_party"
 THINK = {"haproxy_gate": "exponential:1.0", "gunicorn_sync": "exponential:0.6"}
 
 

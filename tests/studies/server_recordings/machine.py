@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +26,24 @@ def take_priority(niceness: int) -> None:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
         Path("/proc/self/autogroup").write_text(f"{niceness}\n", encoding="ascii")
+
+
+def run_with_priority(command: list[str]) -> None:
+    """Run a command whose children may start sessions of their own, and give these our session's priority too."""
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            _lend_priority(psutil.Process(process.pid))
+            time.sleep(0.5)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}.")
+
+
+def _lend_priority(process: psutil.Process) -> None:
+    with suppress(OSError, psutil.Error):
+        niceness = Path("/proc/self/autogroup").read_text(encoding="ascii").split()[-1]
+        for member in process.children(recursive=True):
+            if os.getsid(member.pid) != os.getsid(0):
+                Path(f"/proc/{member.pid}/autogroup").write_text(f"{niceness}\n", encoding="ascii")
 
 
 @contextmanager

@@ -38,6 +38,16 @@ class Tools:
         return [str(own) if own.exists() else program, *rest]
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of Locust."""
+
+    users: int
+    port: int
+    seconds: int
+    seed: int
+
+
 def record_third_party(server: ThirdPartyServer, folder: Path, tools: Tools, *, seconds: int | None = None,
                        repeats: bool = True) -> None:  # fmt: skip
     """Record what is missing of a server's levels into `folder`, then its summary."""
@@ -57,18 +67,20 @@ def record_third_party(server: ThirdPartyServer, folder: Path, tools: Tools, *, 
 def _record_level(server: ThirdPartyServer, level: Level, folder: Path, tools: Tools, rounds: float,
                   seconds: int) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, _serving(server, level, Path(scratch), tools, rounds) as (port, pids):
-        busyness = Busyness(pids)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        scratch = Path(name)
+        port, processes = stack.enter_context(_serving(server, level, scratch, tools, rounds))
+        busyness = Busyness(processes)
         start = time.time()
         seed = 1000 * level.repeat + level.users
-        _run_locust(server, level, folder, port, seconds, seed)
+        _run_locust(server, folder, Run(level.users, port, seconds, seed))
         meta = {
             "case": server.name, "users": level.users, "think": f"exp:{server.think_s}", "seconds": seconds,
             "shape": None, "seed": seed, "t_start": start, "t_end": time.time(), **busyness.since(),
             "rounds_per_s": rounds or None,
         }  # fmt: skip
         time.sleep(1.2)  # the statistics are written once a second
-        meta["server_stats"] = json.loads((Path(scratch) / "statistics.json").read_text(encoding="utf-8"))
+        meta["server_stats"] = json.loads((scratch / "statistics.json").read_text(encoding="utf-8"))
     meta["locust_cpu_warning"] = "CPU usage" in (folder / "locust.log").read_text(encoding="utf-8")
     (folder / "locust.log").unlink()
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
@@ -88,7 +100,7 @@ def _serving(server: ThirdPartyServer, level: Level, scratch: Path, tools: Tools
     with ExitStack() as stack:
         commands = [(server.command, port)]
         if server.haproxy is not None:
-            settings = {**values, "queue_timeout_ms": server.truth["queue_timeout_ms"], "workers": server.truth["workers"]}
+            settings = {**values, **{name: server.truth[name] for name in ("queue_timeout_ms", "workers")}}
             (scratch / "haproxy.cfg").write_text(server.haproxy.format(**settings), encoding="ascii")
         if server.backend is not None:
             commands.insert(0, (server.backend, backend_port))
@@ -102,15 +114,15 @@ def _serving(server: ThirdPartyServer, level: Level, scratch: Path, tools: Tools
         yield port, processes
 
 
-def _run_locust(server: ThirdPartyServer, level: Level, folder: Path, port: int, seconds: int, seed: int) -> None:
+def _run_locust(server: ThirdPartyServer, folder: Path, run: Run) -> None:
     environment = {
-        **os.environ, "THINK_S": str(server.think_s), "MIX": json.dumps(server.mix), "USER_SEED": str(seed),
+        **os.environ, "THINK_S": str(server.think_s), "MIX": json.dumps(server.mix), "USER_SEED": str(run.seed),
         "REQUEST_LOG": str(folder / "requests.csv.gz"),
     }  # fmt: skip
     command = [
         str(Path(sys.executable).parent / "locust"), "-f", str(_SERVING / "stock_users.py"), "--headless",
-        "-H", f"http://127.0.0.1:{port}", "-u", str(level.users), "-r", f"{level.users / _SPAWNED_WITHIN_S:g}",
-        "-t", f"{seconds}s", "--csv", str(folder / "locust"), "--csv-full-history", "--reset-stats",
+        "-H", f"http://127.0.0.1:{run.port}", "-u", str(run.users), "-r", f"{run.users / _SPAWNED_WITHIN_S:g}",
+        "-t", f"{run.seconds}s", "--csv", str(folder / "locust"), "--csv-full-history", "--reset-stats",
         "--json-file", str(folder / "locust_report"), "--logfile", str(folder / "locust.log"), "--only-summary",
     ]  # fmt: skip
     if server.is_cpu_bound:
@@ -159,8 +171,8 @@ def _truth(server: ThirdPartyServer, tools: Tools) -> dict[str, Any]:
         "train_levels": of("train"), "test_interpolation": of("interpolation"),
         "test_extrapolation": of("extrapolation"), "hard_split_train_levels": of("train")[:3],
         "versions": _versions(server, tools),
-        "notes": "service spec = kind:mean_ms:cv, one after the other (cpu: processor time); think spec = kind:seconds; "
-        "user thinks after every response incl. 503; realised times are in each level's meta.json",
+        "notes": "service spec = kind:mean_ms:cv, lognormal, the parts one after the other (cpu: processor time); "
+        "think spec = kind:seconds; user thinks after every response incl. 503; realised times: each level's meta.json",
     }  # fmt: skip
 
 

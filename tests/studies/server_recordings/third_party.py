@@ -69,8 +69,8 @@ class ThirdPartyServer:
 
 def _levels(train: tuple[int, ...], interpolation: tuple[int, ...], extrapolation: tuple[int, ...],
             repeats: tuple[int, ...] = ()) -> tuple[Level, ...]:  # fmt: skip
-    of = {users: "train" for users in train}
-    of |= {users: "interpolation" for users in interpolation} | {users: "extrapolation" for users in extrapolation}
+    of = dict.fromkeys(train, "train")
+    of |= dict.fromkeys(interpolation, "interpolation") | dict.fromkeys(extrapolation, "extrapolation")
     return (
         *(Level(users, of[users]) for users in sorted(of)),
         *(Level(users, "repeat", number) for users in repeats for number in (2, 3)),

@@ -59,7 +59,7 @@ class ThirdPartyServer:
     levels: tuple[Level, ...]
     mix: dict[str, float] = field(default_factory=lambda: {"/work": 1.0})
     think_s: float = 1.0
-    seconds: int = 50
+    seconds: int = 60
     environment: dict[str, str] = field(default_factory=dict)
     haproxy: str | None = None
     backend: tuple[str, ...] | None = None

@@ -158,6 +158,7 @@ SERVERS = (
                "order": "FIFO for threads, then the system's scheduler"},
         levels=_levels((15, 30, 52, 65), (43,), (78, 92), repeats=(52,)),
         is_cpu_bound=True,
+        seconds=50,
         packages=("gunicorn",),
     ),
 )  # fmt: skip

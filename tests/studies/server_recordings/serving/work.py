@@ -2,7 +2,7 @@
 
 The environment variable `SERVED_WORK` holds the endpoints as JSON: path -> {"sleep": [mean s, cv], "cpu": [mean s, cv],
 "query": [mean s, cv]}; `WORK_SEED` the seed; `WORK_STATISTICS` the file that gets the counts once a second;
-`ROUNDS_PER_S` how many rounds of hashing a second of CPU time does.
+`ROUNDS_PER_S` how many rounds of hashing a second of CPU time does, about.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pathlib import Path
 ENDPOINTS: dict[str, dict[str, list[float]]] = json.loads(os.environ.get("SERVED_WORK", "{}"))
 _ROUNDS_PER_S = float(os.environ.get("ROUNDS_PER_S", "0"))
 _CALIBRATION_ROUNDS = 20_000
+_FIRST_SHARE = 0.5  # so that a core slower than when it was measured does not overdo it
+_CLOSE_ENOUGH = 0.01
+_FEWEST_ROUNDS = 16
 _random = random.Random(int(os.environ.get("WORK_SEED", "1")))
 _lock = threading.Lock()
 _sums: dict[str, dict[str, list[float]]] = {}
@@ -32,8 +35,14 @@ def draw_s(spec: list[float]) -> float:
 
 
 def burn(cpu_s: float) -> None:
-    """Hash without Python's lock for about so much CPU time."""
-    hash_rounds(max(int(cpu_s * _ROUNDS_PER_S), 1))
+    """Hash without Python's lock until so much CPU time is used, in few calls, at whatever speed the core has now."""
+    begun, used_s, done = time.thread_time(), 0.0, 0
+    rate, share = _ROUNDS_PER_S, _FIRST_SHARE
+    while cpu_s - used_s > _CLOSE_ENOUGH * cpu_s:
+        rounds = max(int(share * (cpu_s - used_s) * rate), _FEWEST_ROUNDS)
+        hash_rounds(rounds)
+        used_s, done = time.thread_time() - begun, done + rounds
+        rate, share = done / used_s, 1.0
 
 
 def hash_rounds(rounds: int) -> None:

@@ -24,7 +24,6 @@ from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
 from simulations.calibration.limit_search import profile_limit, searched_limits
-from simulations.calibration.model_form import ModelForm
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -32,7 +31,7 @@ from simulations.calibration.observations import (
     pooled_think_time,
     trust_findings,
 )
-from simulations.calibration.problem import Problem
+from simulations.calibration.problem import Fit, Problem
 from simulations.calibration.rejections import Rejections, rejections_of
 from simulations.calibration.resources import resource_parameters
 from simulations.calibration.result import CalibrationResult, ParameterDraws
@@ -132,8 +131,8 @@ class _Found:
 
 def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float) -> CalibrationResult:
     recording, best = found.recording, found.best
-    form, draws = best.fit.form, _with_stage_times(best.fit.form, found.draws)
-    parameters = {**_times(form, best.fit.theta, draws, level), **limits}
+    form = best.fit.form
+    parameters = {**_times(best.fit, found.draws, level), **limits}
     identified = identified_of(parameters, best.unseen)
     parameters |= _measured_apart(found, level)
     deployment = form.deployment
@@ -151,37 +150,12 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
     )  # fmt: skip
 
 
-def _times(form: ModelForm, theta: Floats, draws: ParameterDraws, level: float) -> dict[str, Interval]:
-    """Intervals of the fitted numbers, and of the stages' mean times that follow from them."""
-    values = dict(zip(form.names, form.values(theta).tolist(), strict=True))
-    mids = _stage_means(values)
-    found = {}
-    for place, name in enumerate(draws.names):
-        mid = {**values, **mids}.get(name)
-        if mid is not None:
-            column = draws.values[:, place]
-            found[name] = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
-    return found
-
-
-def _with_stage_times(form: ModelForm, draws: ParameterDraws) -> ParameterDraws:
-    """The draws with columns for the mean time in each stage."""
-    if form.stage == "none":
-        return draws
-    columns = {name: draws.values[:, place] for place, name in enumerate(draws.names)}
-    more = _stage_means(columns)
-    return ParameterDraws((*draws.names, *more), np.column_stack([draws.values, *more.values()]))
-
-
-def _stage_means(values: dict[str, Floats] | dict[str, float]) -> dict[str, Floats]:
-    """Mean CPU or database time by class: the stage's share of the mean time that holds a worker."""
-    found = {}
-    for name, share in values.items():
-        kind, bracket, label = name.partition("[")
-        if kind in ("cpu_share", "database_share"):
-            mean_s = values[f"service_mean_s{bracket}{label}"]
-            found[f"{kind.removesuffix('_share')}_mean_s{bracket}{label}"] = np.asarray(share) * np.asarray(mean_s)
-    return found
+def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
+    """Intervals of the fitted numbers."""
+    return {
+        name: Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
+        for place, (name, mid) in enumerate(best.numbers.items())
+    }
 
 
 def _measured_apart(found: _Found, level: float) -> dict[str, Interval]:

@@ -19,7 +19,7 @@ from simulations.calibration.limit_search import (
     searched_limits,
     with_guessed_limits,
 )
-from simulations.calibration.model_form import Mix, ModelForm, Stage
+from simulations.calibration.model_form import STAGE_NAMES, Mix, ModelForm, Stage
 from simulations.calibration.observations import StepObservation, light_times
 from simulations.calibration.problem import COARSE, FINE, Fit, Problem
 from simulations.calibration.scoring import FormScore, score
@@ -85,7 +85,9 @@ class FormSearch:
         # The noise of a model that explains the data is the one to compare by.
         problem = problem.with_noise_of(best.fit, COARSE)
         close = [item for item in candidates if _rank(best) - _rank(item) < _HOPELESS]
-        candidates = [self._refined(problem, item) if any(item is one for one in close) else item for item in candidates]
+        candidates = [
+            self._refined(problem, item) if any(item is one for one in close) else item for item in candidates
+        ]
         best = max(candidates, key=_rank)
         for number, stage in enumerate(self._stages(best)):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
@@ -252,7 +254,13 @@ def _first_cv(observation: StepObservation, number: int) -> float:
 
 
 def _with_shares(numbers: dict[str, float], form: ModelForm, share: float) -> Floats:
-    return form.transformed(np.array([numbers.get(name, share) for name in form.names]))
+    """So much of the time spent in the form's stage, the rest beside it."""
+    found = dict(numbers)
+    for label in form.mix.labels:
+        total_s = numbers[f"service_mean_s{label}"]
+        found[f"service_mean_s{label}"] = (1 - share) * total_s
+        found[f"{STAGE_NAMES[form.stage]}{label}"] = share * total_s
+    return form.transformed(np.array([found[name] for name in form.names]))
 
 
 def _rank(candidate: Candidate) -> float:

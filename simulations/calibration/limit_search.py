@@ -12,7 +12,7 @@ from scipy import special
 
 from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.intervals import Interval
-from simulations.calibration.model_form import LIMITS, ModelForm
+from simulations.calibration.model_form import LIMITS, STAGE_NAMES, ModelForm
 from simulations.calibration.observations import StepObservation
 from simulations.calibration.problem import Fit, Problem
 
@@ -122,9 +122,11 @@ def _along_ridge(best: Fit, name: str, factor: float) -> Floats | None:
         moved_s = by_name[first] * (1 - 1 / factor)
         by_name["network_round_trip_s"] = max(by_name["network_round_trip_s"] - moved_s, 0.01 * by_name[first])
     elif name in ("db_pool", "cpu_cores"):
-        for key in by_name:
-            if "_share" in key:
-                by_name[key] = min(by_name[key] * factor, 0.99)
+        for label in form.mix.labels:
+            stage, rest = f"{STAGE_NAMES[form.stage]}{label}", f"service_mean_s{label}"
+            moved_s = by_name[stage] * (factor - 1)
+            by_name[stage] += moved_s
+            by_name[rest] = max(by_name[rest] - moved_s, 0.02 * by_name[rest])
     else:
         return None
     return np.clip(form.transformed(np.array([by_name[key] for key in form.names])), *form.bounds)

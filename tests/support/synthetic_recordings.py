@@ -33,7 +33,7 @@ def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: 
 
 
 def record_model(
-    model: ServerModel,
+    model: ServerModel | Sequence[ServerModel],
     users: Sequence[int],
     think: Distribution,
     window_s: float = 20.0,
@@ -43,21 +43,23 @@ def record_model(
 ) -> Recording:
     """Each level is an independent run, as long as a real step, with the warm-up cut.
 
+    Several models: one for each level, such as one server that is a little faster or slower in each run.
     Not `summarised`, its steps have no metrics: for studies of what is computed from the requests alone.
     """
     frames, windows, offset_s = [], [], 0.0
-    for step, count in enumerate(users, start=1):
+    models = [model] * len(users) if isinstance(model, ServerModel) else list(model)
+    for step, (served_by, count) in enumerate(zip(models, users, strict=True), start=1):
         workload = ClosedWorkload(count, think)
-        warm_up_s = warm_up_time_s(model, workload)
-        log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
+        warm_up_s = warm_up_time_s(served_by, workload)
+        log = simulate_log(served_by, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
         frames.append(step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
         windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
         offset_s += warm_up_s + window_s + 60.0
     requests = pd.concat(frames, ignore_index=True)
     if summarised:
-        return Recording(model.deployment, summarise_steps(requests, windows, think=think.text()), requests)
+        return Recording(models[0].deployment, summarise_steps(requests, windows, think=think.text()), requests)
     steps = tuple(_bare_step(requests, window, think.text()) for window in windows)
-    return Recording(model.deployment, steps, requests)
+    return Recording(models[0].deployment, steps, requests)
 
 
 def _bare_step(requests: pd.DataFrame, window: Window, think: str) -> LoadStep:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
@@ -16,9 +15,10 @@ from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
 from simulations.calibration.baselines import baseline_predictions
-from simulations.calibration.load_prediction import predict_load
+from simulations.calibration.load_prediction import LoadPrediction, predict_load
 from simulations.calibration.observations import workload_of
 from simulations.calibration.result import CalibrationResult
+from simulations.model.fleet import Fleet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,7 +201,7 @@ class ValidationReport:
 
 
 def validate_model(
-    fit: CalibrationResult, held_out: Recording, *, seed: int = 2, level: float = 0.9
+    fit: CalibrationResult, held_out: Recording, *, fleet: Fleet | None = None, seed: int = 2, level: float = 0.9
 ) -> ValidationReport:
     """Predict each step of `held_out` and compare with what was measured.
 
@@ -209,7 +209,10 @@ def validate_model(
     ----------
     fit : CalibrationResult
     held_out : Recording
-        Steps that the calibration has not seen (`recording.only([...])`).
+        Steps that the calibration has not seen (`recording.only([...])`). Its own limits, think times and mix count
+        where they differ from the calibrated ones: then the question is whether the model transfers.
+    fleet : Fleet, optional
+        Instances behind a balancer that `held_out` was measured on. Default: one.
     seed : int, default 2
     level : float, default 0.9
         Of the prediction intervals.
@@ -225,7 +228,7 @@ def validate_model(
     seen = [step.step for step in held_out.steps if step.step not in unseen]
     if seen:
         raise InputError(f"Steps {seen} were part of the calibration; validate on steps that it has not seen.")
-    steps = tuple(_validate_step(fit, held_out, step, seed, level) for step in held_out.steps)
+    steps = tuple(_validate_step(fit, held_out, step, _Run(fleet or Fleet(), seed, level)) for step in held_out.steps)
     compared = [c for item in steps for c in item.comparisons.values()]
     inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
     coverage = float(np.mean(inside)) if inside else math.nan
@@ -267,14 +270,21 @@ def unseen_steps(fit: CalibrationResult, recording: Recording) -> list[int]:
     ]
 
 
-def _validate_step(
-    fit: CalibrationResult, held_out: Recording, step: LoadStep, seed: int, level: float
-) -> StepValidation:
+@dataclass(frozen=True)
+class _Run:
+    """How each step is predicted."""
+
+    fleet: Fleet
+    seed: int
+    level: float
+
+
+def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, run: _Run) -> StepValidation:
     """Under the load, the limits and the mix of the held-out recording, which may differ from the calibrated ones."""
     workload = workload_of(held_out, step)
     predicted = predict_load(
         fit, workload, step.window_s, deployment=held_out.deployment, mix=_mix_of_step(fit, held_out, step),
-        seed=seed, level=level,
+        fleet=run.fleet, seed=run.seed, level=run.level,
     )  # fmt: skip
     limits = limits_for(fit)
     comparisons = {
@@ -282,7 +292,7 @@ def _validate_step(
         for name in STEP_METRICS
     }
     low, high = fit.users_range
-    region = _region(fit, workload, predicted.deployment)
+    region = _region(fit, workload, predicted)
     return StepValidation(step.step, step.users, region, low <= step.users <= high, comparisons)
 
 
@@ -333,10 +343,10 @@ def _noise(name: str, measured: Interval) -> float:
     return half_width / measured.mid if measured.mid else math.nan
 
 
-def _region(fit: CalibrationResult, workload: SteadyWorkload, deployment: Deployment) -> Region:
+def _region(fit: CalibrationResult, workload: SteadyWorkload, predicted: LoadPrediction) -> Region:
     """Place on the way to saturation: what would come if nothing had to wait, over what can be served."""
-    model = fit.model.with_deployment(deployment)
-    load = offered_rate_rps(model, workload) / model.saturation_rps
+    model = fit.model.with_deployment(predicted.deployment)
+    load = offered_rate_rps(model, workload) / (predicted.fleet.instances * model.saturation_rps)
     return "below" if load < KNEE[0] else "knee" if load <= KNEE[1] else "beyond"
 
 

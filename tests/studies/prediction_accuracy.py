@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from simulations.calibration.baselines import baseline_predictions
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.validation import ValidationReport, validate_model
+from simulations.model.fleet import Fleet
 
 Source = Literal["log", "json", "csv"]
 
@@ -53,6 +54,7 @@ class Trial:
     source: Source
     calibrated_on: tuple[int, ...]
     tested_on: tuple[int, ...]
+    instances: int = 1
 
     @property
     def key(self) -> tuple[str, str]:
@@ -71,7 +73,10 @@ def trials(root: Path = RECORDINGS) -> Iterator[Trial]:
         if (folder / "truth.json").exists():
             truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
             before = folder.parent / truth["after"] if truth.get("after") else folder
-            yield Trial(folder.name, folder, before, "log", tuple(truth["train_steps"]), tuple(truth["test_steps"]))
+            yield Trial(
+                folder.name, folder, before, "log", tuple(truth["train_steps"]), tuple(truth["test_steps"]),
+                int(truth.get("instances", 1)),
+            )  # fmt: skip
 
 
 def _steps_of_levels(folder: Path, truth: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -91,7 +96,9 @@ def load(folder: Path, source: Source) -> Recording:
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT[source]))
         if source != "log":
             _forget_logs(copy / "steps.csv")
-        return import_locust(copy / "steps.csv", deployment=read_deployment(folder / "deployment.json"))
+        deployment = read_deployment(folder / "deployment.json")
+        found = import_locust(copy / "steps.csv", Path(scratch) / "recording", deployment=deployment)
+        return replace(found, path=None)
 
 
 _LEFT_OUT: dict[str, tuple[str, ...]] = {
@@ -116,7 +123,7 @@ def run_trial(trial: Trial) -> list[dict[str, object]]:
     fit = calibrate(chosen, seed=SEED)
     cpu_s = time.process_time() - began
     measured = load(trial.folder, "log").only(trial.tested_on)
-    report = validate_model(fit, measured, seed=SEED + 1)
+    report = validate_model(fit, measured, fleet=Fleet(trial.instances), seed=SEED + 1)
     return list(_rows(trial, fit, report, cpu_s))
 
 

@@ -163,7 +163,7 @@ def _partly_shared(a: Recording, b: Recording, pairs: Sequence[StepPair]) -> Ite
 
 def _shared_steps(a: Recording, b: Recording, pairs: Sequence[StepPair]) -> list[tuple[LoadStep, LoadStep]]:
     """Each step of A that B has, too, under whatever number."""
-    found = []
+    found: list[tuple[LoadStep, LoadStep]] = []
     for pair in pairs:
         twins = ((of_a, of_b) for of_a in pair.a for of_b in pair.b if _are_one(a, of_a, b, of_b))
         found += {of_a.step: (of_a, of_b) for of_a, of_b in twins}.values()

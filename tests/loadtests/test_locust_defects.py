@@ -1,4 +1,26 @@
-"""Defects of Locust's own outputs, each beside a recording of the same run that is right."""
+"""Defects of Locust's own outputs and ways, each beside a recording of the same run that is right.
+
+| Defect | Test, here where no file is named |
+|---|---|
+| Locust holds all users up before it says that it stops | test_step_marks |
+| importing Locust patches the whole process | foundation/test_lazy_packages: ..never_loads_locust |
+| failures are mixed into its percentiles | test_percentiles_of_the_csv_mix_503s.. |
+| its CSV lacks the last second | test_the_csv_lacks_the_last_second |
+| percentiles of its history are cumulative | test_percentiles_of_the_history_are_cumulative.. |
+| .. except with full history | importing/test_locust_versions: cumulative_percentiles_are_told_from_recent_ones |
+| its requests a second are smoothed, seconds are skipped | test_requests_a_second_of_the_history.. |
+| .. in files of other people | importing/test_stock_locust: each_source_counts_what_the_log_counts.. |
+| its user count is not the number in flight | test_the_user_count_is_not.. |
+| times are rounded to two digits | test_times_above_100_ms_are_rounded.. |
+| .. so that a percentile is off | importing/test_locust_versions: bounds_from_locusts_percentiles.. |
+| its request logger corrupts its file under several processes | test_the_request_logger_corrupts.. |
+| counts at quitting are short | test_a_count_at_quitting.., test_the_master_s_total_lacks.. |
+| no open arrivals | test_recording_other_loads: a_schedule_with_too_few_users.. |
+| a healthy gate's 503s fail the run | test_a_503_of_a_healthy_gate.. |
+| --run-time counts from the start of spawning | test_the_run_time_counts_from_the_start_of_spawning.. |
+| users come in bursts once a second | test_users_come_in_bursts.. |
+| its JSON report blends 503s with served requests | importing/test_third_party_recordings: blended_percentiles.. |
+"""
 
 import csv
 import json
@@ -155,12 +177,12 @@ def test_the_user_count_is_not_the_number_of_requests_in_flight(staged):
 
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory):
-    """Two processes with Locust's request logger."""
+    """Two processes with Locust's request logger; users come over two seconds of the four."""
     folder = tmp_path_factory.mktemp("parallel")
     (folder / "extra.py").write_text(NATIVE_LOGGER)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         return Run(
-            folder, server.host, "--users", "10", "--spawn-rate", "10", "--run-time", "4s",
+            folder, server.host, "--users", "10", "--spawn-rate", "4", "--run-time", "4s",
             "--think", "constant:30ms", *two_processes(),
         )  # fmt: skip
 
@@ -172,6 +194,19 @@ def test_the_request_logger_corrupts_its_file_under_several_processes(parallel):
     assert len(whole) < parallel.total
     assert len(parallel.requests) == parallel.total
     assert parallel.recording.manifest["findings"] == []
+
+
+def test_the_run_time_counts_from_the_start_of_spawning_and_a_step_from_when_all_users_run(parallel):
+    """So its own rate is that of fewer users than were asked for."""
+    (step,), (ramp,) = parallel.recording.steps, parallel.recording.manifest["ramps"]
+    assert ramp["seconds"] > 1.5
+    assert step.start_s > ramp["seconds"]
+    assert step.end_s < 4.0 + ramp["seconds"]
+    last_user_after_s = parallel.requests.groupby("user_id")["start_s"].min().max()
+    assert 1.5 < last_user_after_s < step.start_s
+    assert (parallel.recording.requests_in(step)["users"] == 10).all()
+    its_own_rate_rps = parallel.native("stats").set_index("Name").loc["Aggregated", "Requests/s"]
+    assert its_own_rate_rps < 0.95 * step.metrics["throughput_rps"].mid
 
 
 def test_a_count_at_quitting_lacks_the_requests_that_finish_while_locust_stops(tmp_path):

@@ -1,4 +1,4 @@
-"""Posterior predictive checks [1]_: does the fitted model show what was measured, in all that matters to a plan?
+"""Posterior predictive checks [1]_: whether the fitted model shows what was measured, in all that matters to a plan.
 
 Every check compares a statistic of a measured window with its values in windows that are simulated from draws of the
 fit. It speaks where the measured value lies outside all of them, farther than a Student quantile allows, and by a
@@ -23,7 +23,7 @@ from scipy import special
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.recording import Recording
 from simulations.calibration.check_rules import DISTANCE, DRIFT, RULES, Rule
-from simulations.calibration.goodness_of_fit import distances
+from simulations.calibration.fit_quality import distances
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.window_comparison import ComparedStep, compare_windows
 from simulations.calibration.window_rows import Floats
@@ -127,10 +127,12 @@ def _at_step(rule: Rule, item: ComparedStep, steps: int) -> Discrepancy | None:
 
 
 def _distance(item: ComparedStep, steps: int) -> Discrepancy | None:
-    if item.measured is None:
+    if item.measured is None or not np.all(np.isfinite(item.measured.quantiles_s)):
         return None
-    measured, simulated = distances(item)
-    return _judge(DISTANCE, (item.step.step, item.step.users), measured, simulated, steps)
+    measured, simulated = distances(item, item.measured)
+    found = _judge(DISTANCE, (item.step.step, item.step.users), measured, simulated, steps)
+    # Distances are positive and skewed, much so at the knee: their logarithms must be unusual too.
+    return found if found and _is_unusual(DISTANCE, math.log(measured), np.log(simulated), steps) else None
 
 
 def _drift(compared: Sequence[ComparedStep]) -> Discrepancy | None:
@@ -145,19 +147,20 @@ def _drift(compared: Sequence[ComparedStep]) -> Discrepancy | None:
     return _judge(DRIFT, (0, 0), measured, weights @ slopes, 1)
 
 
-def _judge(
-    rule: Rule, place: tuple[int, int], measured: float, simulated: Floats, steps: int
-) -> Discrepancy | None:
+def _judge(rule: Rule, place: tuple[int, int], measured: float, simulated: Floats, steps: int) -> Discrepancy | None:
     """The discrepancy if it is outside the simulated range, beyond the quantile, and large enough to matter."""
     known = simulated[np.isfinite(simulated)]
     if not math.isfinite(measured) or known.size < _LEAST_WINDOWS:
         return None
     found = Discrepancy(rule, *place, measured, float(known.mean()), float(known.std(ddof=1)))
-    off = measured - found.simulated
-    is_outside = measured > known.max() if off > 0 else measured < known.min()
-    is_on_side = rule.side == "both" or (off > 0) == (rule.side == "high")
-    is_sure = abs(off) > _quantile(rule, steps, known.size) * found.spread
-    return found if is_outside and is_on_side and is_sure and found.size >= 1.0 else None
+    is_on_side = rule.side == "both" or (measured > found.simulated) == (rule.side == "high")
+    return found if is_on_side and found.size >= 1.0 and _is_unusual(rule, measured, known, steps) else None
+
+
+def _is_unusual(rule: Rule, measured: float, simulated: Floats, steps: int) -> bool:
+    is_outside = not simulated.min() <= measured <= simulated.max()
+    limit = _quantile(rule, steps, simulated.size) * float(simulated.std(ddof=1))
+    return bool(is_outside and abs(measured - simulated.mean()) > limit)
 
 
 def _quantile(rule: Rule, steps: int, windows: int) -> float:

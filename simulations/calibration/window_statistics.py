@@ -12,7 +12,7 @@ import numpy as np
 
 from simulations.calibration.window_rows import Floats, WindowRows
 
-QUANTILES: Floats = (np.arange(200) + 0.5) / 200.0
+QUANTILES: Floats = np.asarray((np.arange(200) + 0.5) / 200.0, dtype=np.float64)
 """Probabilities at which windows are compared."""
 _LEAST_REQUESTS = 50
 _LEAST_USERS = 5

@@ -21,8 +21,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from loadtests import Deployment, Exponential, LogNormal
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.findings import Finding
+from loadtests.recording import Recording
+from simulations import ServerModel, calibrate
+from simulations.calibration.model_checks import check_model, findings_of
+from simulations.calibration.window_comparison import WINDOWS, compare_draws
 from support.strange_servers import (
     LastComeFirstServed,
     LimitedClients,
@@ -33,14 +40,6 @@ from support.strange_servers import (
     record_server,
 )
 from support.synthetic_recordings import record_model
-
-from loadtests import Deployment, Exponential, LogNormal
-from loadtests.foundation.errors import InputError
-from loadtests.foundation.findings import Finding
-from loadtests.recording import Recording
-from simulations import ServerModel, calibrate
-from simulations.calibration.model_checks import check_model, findings_of
-from simulations.calibration.window_comparison import WINDOWS, compare_draws
 
 RESULTS = Path(__file__).parent / "results" / "model_check_power.csv"
 _OFF = 0.01
@@ -77,7 +76,7 @@ def strange_cases() -> dict[str, Build]:
 def clean_server(seed: int) -> tuple[ServerModel, Exponential, list[int], float]:
     """A random server of the family, with its think time, load levels and window."""
     rng = np.random.default_rng([seed, 77])
-    workers, mean_s = int(rng.integers(2, 25)), float(np.exp(rng.uniform(np.log(0.02), np.log(0.2))))
+    workers, mean_s = int(rng.integers(2, 17)), float(np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
     gate = int(workers * rng.uniform(1.2, 6.0)) if rng.random() < 0.6 else None
     deployment = Deployment(
         gate_limit=gate or "unlimited", workers=workers, queue_capacity="unlimited",
@@ -90,7 +89,7 @@ def clean_server(seed: int) -> tuple[ServerModel, Exponential, list[int], float]
     think = Exponential(float(rng.uniform(0.2, 2.0)))
     most = model.saturation_rps * (model.mean_held_s + think.mean_s)
     loads = np.linspace(0.25, float(rng.uniform(1.1, 1.7)), int(rng.integers(4, 8))) * most
-    return model, think, [max(2, round(load)) for load in loads], float(rng.uniform(20.0, 60.0))
+    return model, think, [max(2, round(load)) for load in loads], float(rng.uniform(20.0, 40.0))
 
 
 def check_known(seed: int) -> tuple[Finding, ...]:
@@ -136,7 +135,7 @@ def rows_of(case: str, check: Callable[[int], tuple[Finding, ...]], count: int) 
         noticed.update({item.code for item in found} | ({"any"} if found else set()))
         critical = {item.code for item in found if item.severity == "critical"}
         refused.update(critical | ({"any"} if critical else set()))
-        print(f"{case} {seed}/{count}: {sorted(item.code for item in found)}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{case} {seed}/{count}: {sorted(item.code for item in found)}\n")
     for code in sorted({"any", *noticed}):
         yield {"case": case, "code": code, "recordings": count, "noticed": round(noticed[code] / count, 4),
                "refused": round(refused[code] / count, 4)}  # fmt: skip
@@ -147,14 +146,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("clean", 600), ("calibrated", 40), ("strange", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     rows = [] if not given.clean else list(rows_of("clean-known", check_known, given.clean))
     rows += [] if not given.calibrated else list(rows_of("clean-calibrated", calibrated_clean, given.calibrated))
     for case, build in strange_cases().items() if given.strange else ():
         rows += rows_of(case, lambda seed, build=build: check_calibrated(build(seed), seed), given.strange)
     table = pd.DataFrame(rows)
-    print(table.to_string(index=False))
-    table.to_csv(RESULTS, index=False)
+    sys.stdout.write(f"{table.to_string(index=False)}\n")
+    table.to_csv(given.out, index=False)
 
 
 if __name__ == "__main__":

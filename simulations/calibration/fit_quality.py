@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from loadtests.recording import Recording
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.window_comparison import ComparedStep, compare_windows
 from simulations.calibration.window_rows import Floats
-from simulations.calibration.window_statistics import QUANTILES, wasserstein
+from simulations.calibration.window_statistics import QUANTILES, WindowSummary, wasserstein
 
 PAIRS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 """Probabilities of the quantile pairs."""
@@ -129,25 +129,24 @@ def residuals_over_time(fit: CalibrationResult, recording: Recording, *, seed: i
 
 def fits_of(compared: Sequence[ComparedStep]) -> tuple[StepFit, ...]:
     """As `goodness_of_fit`, for windows that are already simulated."""
-    return tuple(_fit_of(item) for item in _with_served(compared))
+    return tuple(_fit_of(item, measured) for item, measured in _with_served(compared))
 
 
 def residuals_of(compared: Sequence[ComparedStep]) -> tuple[StepResiduals, ...]:
     """As `residuals_over_time`, for windows that are already simulated."""
-    return tuple(_residuals(item) for item in compared if item.measured is not None)
+    return tuple(_residuals(item, item.measured) for item in compared if item.measured is not None)
 
 
-def distances(item: ComparedStep) -> tuple[float, Floats]:
+def distances(item: ComparedStep, measured: WindowSummary) -> tuple[float, Floats]:
     """The measured window's distance from the simulated mean quantiles, and those of the simulated windows.
 
     Each simulated window is compared with the mean of the others, as the measured one is with all.
     """
-    assert item.measured is not None
     windows = _quantiles(item)
     total, count = windows.sum(axis=0), len(windows)
     scale = float(total.mean()) / count
     others = [wasserstein(one, (total - one) / (count - 1)) / scale for one in windows]
-    return wasserstein(item.measured.quantiles_s, total / count) / scale, np.array(others)
+    return wasserstein(measured.quantiles_s, total / count) / scale, np.array(others)
 
 
 def _quantiles(item: ComparedStep) -> Floats:
@@ -155,45 +154,46 @@ def _quantiles(item: ComparedStep) -> Floats:
     return np.asarray(windows[np.all(np.isfinite(windows), axis=1)])
 
 
-def _with_served(compared: Sequence[ComparedStep]) -> list[ComparedStep]:
-    return [
-        item for item in compared
-        if item.measured is not None and np.all(np.isfinite(item.measured.quantiles_s)) and len(_quantiles(item)) > 1
-    ]  # fmt: skip
+def _with_served(compared: Sequence[ComparedStep]) -> Iterator[tuple[ComparedStep, WindowSummary]]:
+    """Steps in which requests were served, as measured and in the model."""
+    for item in compared:
+        if item.measured is not None and np.all(np.isfinite(item.measured.quantiles_s)) and len(_quantiles(item)) > 1:
+            yield item, item.measured
 
 
-def _fit_of(item: ComparedStep) -> StepFit:
-    distance, noise = distances(item)
-    return StepFit(item.step.step, item.step.users, distance, float(np.quantile(noise, _BAND[1])), _pairs(item))
+def _fit_of(item: ComparedStep, measured: WindowSummary) -> StepFit:
+    distance, noise = distances(item, measured)
+    return StepFit(
+        item.step.step, item.step.users, distance, float(np.quantile(noise, _BAND[1])), _pairs(item, measured)
+    )
 
 
-def _pairs(item: ComparedStep) -> tuple[QuantilePair, ...]:
-    assert item.measured is not None
+def _pairs(item: ComparedStep, measured: WindowSummary) -> tuple[QuantilePair, ...]:
     windows = _quantiles(item)
     middle = windows.mean(axis=0)
     low, high = np.quantile(windows, _BAND, axis=0)
-    curves = (item.measured.quantiles_s, middle, low, high)
+    curves = (measured.quantiles_s, middle, low, high)
     rows = np.array([[np.interp(p, QUANTILES, curve) for curve in curves] for p in PAIRS]).tolist()
     return tuple(QuantilePair(p, *row) for p, row in zip(PAIRS, rows, strict=True))
 
 
-def _residuals(item: ComparedStep) -> StepResiduals:
-    assert item.measured is not None
-    names = tuple(item.measured.series)
-    count = len(item.measured.series[names[0]])
+def _residuals(item: ComparedStep, measured: WindowSummary) -> StepResiduals:
+    names = tuple(measured.series)
+    count = len(measured.series[names[0]])
     length_s = item.compared_s / count
     times = tuple(float(item.step.start_s + (place + 0.5) * length_s) for place in range(count))
-    found = {name: _standardised(item.measured.series[name], [one.series[name] for one in item.simulated])
-             for name in names}  # fmt: skip
+    least = {name: 1.0 / length_s if name.endswith("_rps") else 1e-9 for name in names}
+    found = {
+        name: _standardised(measured.series[name], [one.series[name] for one in item.simulated], least[name])
+        for name in names
+    }
     return StepResiduals(item.step.step, item.step.users, times, found)
 
 
-def _standardised(measured: Floats, simulated: Sequence[Floats]) -> tuple[float, ...]:
-    """Over the spread of intervals in all windows; where the model shows none, over the measured one."""
+def _standardised(measured: Floats, simulated: Sequence[Floats], least: float) -> tuple[float, ...]:
+    """Over the spread of intervals in all windows; of a rate at least that of one request an interval."""
     values = np.concatenate(list(simulated))
     values = values[np.isfinite(values)]
-    spread = float(values.std()) if values.size else 0.0
-    if not values.size or spread == 0.0:
-        spread = float(np.nanstd(measured)) or math.nan
-    middle = float(values.mean()) if values.size else 0.0
-    return tuple(((measured - middle) / spread).tolist())
+    if not values.size:
+        return (math.nan,) * measured.size
+    return tuple(((measured - values.mean()) / max(float(values.std()), least)).tolist())

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from simulations.calibration.window_statistics import FEW_INSIDE
+
 Side = Literal["high", "low", "both"]
 
 
@@ -27,6 +29,8 @@ class Rule:
     says : str
         What is seen: ``{measured}`` and ``{simulated}`` are filled in.
     remedy : str
+    offset : float, default 0
+        What the statistic adds before it takes the logarithm.
     """
 
     code: str
@@ -36,6 +40,11 @@ class Rule:
     refuse_from: float
     says: str
     remedy: str
+    offset: float = 0.0
+
+    def value_of(self, statistic: float) -> float:
+        """The statistic as it is told to people."""
+        return math.exp(statistic) - self.offset if self.is_logarithm else statistic
 
     @property
     def is_logarithm(self) -> bool:
@@ -76,9 +85,10 @@ RULES = (
     Rule(
         "more-inside-than-modelled", "most_inside", "high", math.log(1.4), math.log(1.6),
         "Up to {measured:.4g} requests were inside at a time; the model shows at most about {simulated:.4g}.", _GATE,
+        FEW_INSIDE,
     ),
     Rule(
-        "sheds-come-in-waves", "shed_waves", "high", math.log(2.5), math.log(5.0),
+        "sheds-come-in-waves", "shed_waves", "high", math.log(4.0), math.log(8.0),
         "The requests turned away in a second have variance over mean {measured:.3g}; the model shows "
         "{simulated:.3g}. They come in waves, as behind a gate that forgets who is inside.", _GATE,
     ),

@@ -14,6 +14,8 @@ from simulations.calibration.window_rows import Floats, WindowRows
 
 QUANTILES: Floats = np.asarray((np.arange(200) + 0.5) / 200.0, dtype=np.float64)
 """Probabilities at which windows are compared."""
+FEW_INSIDE = 10.0
+"""Added to the largest number inside before its logarithm is taken."""
 _LEAST_REQUESTS = 50
 _LEAST_USERS = 5
 _LEAST_SHED = 20
@@ -71,9 +73,12 @@ def low_quantile(rows: WindowRows) -> float:
 
 
 def most_inside(rows: WindowRows) -> float:
-    """Logarithm of the largest number of requests inside: what a gate bounds."""
+    """Logarithm of the largest number of requests inside, which a gate bounds, and `FEW_INSIDE` more.
+
+    Those make one more of a few, which chance makes, a small difference.
+    """
     inside = rows.inside_at_sending[rows.sent]
-    return _log(float(inside.max()) + 1.0) if inside.size >= _LEAST_REQUESTS else math.nan
+    return _log(float(inside.max()) + 1.0 + FEW_INSIDE) if inside.size >= _LEAST_REQUESTS else math.nan
 
 
 def disorder(rows: WindowRows) -> float:

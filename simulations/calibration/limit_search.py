@@ -126,7 +126,7 @@ def _along_ridge(best: Fit, name: str, factor: float) -> Floats | None:
         moved_s = by_name[first] * (1 - 1 / factor)
         by_name["network_round_trip_s"] = max(by_name["network_round_trip_s"] - moved_s, 0.01 * by_name[first])
     elif name in ("db_pool", "cpu_cores"):
-        for label in form.mix.labels:
+        for label in form.staged:
             stage, rest = f"{STAGE_NAMES[form.stage]}{label}", f"service_mean_s{label}"
             moved_s = by_name[stage] * (factor - 1)
             by_name[stage] += moved_s

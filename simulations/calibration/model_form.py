@@ -70,6 +70,8 @@ class ModelForm:
     mix : Mix
     rejection_time_s : float, optional
         As measured; default: a rejection takes the network round trip.
+    without_stage : tuple of str
+        Labels of classes that skip the stage: a request that needs no connection waits for none.
     """
 
     deployment: Deployment
@@ -77,12 +79,20 @@ class ModelForm:
     stage: Stage = "none"
     mix: Mix = field(default_factory=Mix)
     rejection_time_s: float | None = None
+    without_stage: tuple[str, ...] = ()
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """Labels of the classes that go through the stage."""
+        if self.stage == "none":
+            return ()
+        return tuple(label for label in self.mix.labels if label not in self.without_stage)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the numbers, in their order."""
         times = [f"{kind}{label}" for label in self.mix.labels for kind in ("service_mean_s", "service_cv")]
-        stages = [f"{STAGE_NAMES[self.stage]}{label}" for label in self.mix.labels] if self.stage != "none" else []
+        stages = [f"{STAGE_NAMES[self.stage]}{label}" for label in self.staged]
         return (*times, *stages, "network_round_trip_s")
 
     @property
@@ -139,7 +149,7 @@ class ModelForm:
     def _stages(self, numbers: Mapping[str, float], label: str, speed: float) -> dict[str, Any]:
         mean_s, cv = speed * float(numbers[f"service_mean_s{label}"]), float(numbers[f"service_cv{label}"])
         found = {"service_time": self._time(mean_s, cv)}
-        if self.stage != "none":
+        if label in self.staged:
             part = "cpu_time" if self.stage == "cores" else "database_time"
             found[part] = self._time(speed * float(numbers[f"{STAGE_NAMES[self.stage]}{label}"]), cv)
         return found
@@ -162,7 +172,7 @@ class ModelForm:
             "deployment": self.deployment.to_dict(), "shape": self.shape.name,
             **({"template": list(self.shape.template)} if self.shape.template else {}),
             "stage": self.stage, "classes": list(self.mix.names), "weights": list(self.mix.weights),
-            "rejection_time_s": self.rejection_time_s,
+            "rejection_time_s": self.rejection_time_s, "without_stage": list(self.without_stage),
         }  # fmt: skip
 
     @classmethod
@@ -183,7 +193,7 @@ class ModelForm:
         rejection_s = data.get("rejection_time_s")
         return cls(
             Deployment.from_dict(data["deployment"]), ServiceShape(data["shape"], template), data["stage"], mix,
-            None if rejection_s is None else float(rejection_s),
+            None if rejection_s is None else float(rejection_s), tuple(data.get("without_stage", ())),
         )  # fmt: skip
 
 

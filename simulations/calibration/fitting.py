@@ -24,6 +24,7 @@ from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
 from simulations.calibration.limit_search import LimitProfile, profile_limit, searched_limits
+from simulations.calibration.model_checks import check_model
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -91,7 +92,9 @@ def calibrate(
     draws = draws_of(known, generator(seed, 3))
     found = _Found(recording, problem, best, candidates, draws, rejected)
     limits = _limit_intervals(profiles, best.fit, draws, level)
-    return _result(found, limits, seed, level)
+    result = _result(found, limits, seed, level)
+    report(0.97, "checking the model against the recording")
+    return replace(result, findings=(*result.findings, *check_model(result, recording, seed=seed)))
 
 
 def _say_nothing(share: float, what: str) -> None:
@@ -228,20 +231,3 @@ def _worst(found: _Found) -> str:
     place = int(np.argmax([float(block @ block) / len(block) for block in blocks]))
     item = found.problem.observations[place]
     return f"step {item.step} ({item.load:g} users)"
-
-
-def with_limits_replaced(fit: CalibrationResult, **limits: object) -> CalibrationResult:
-    """The same calibration under other limits: what `predict_load` does with a deployment of choice.
-
-    Parameters
-    ----------
-    fit : CalibrationResult
-    **limits
-        Fields of `Deployment`.
-
-    Returns
-    -------
-    CalibrationResult
-    """
-    form = fit.form.with_limits(**limits)
-    return replace(fit, form=form, model=fit.model.with_deployment(form.deployment))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
@@ -145,8 +146,12 @@ class ValidationReport:
     interval_coverage : float
         Share of measured values inside their prediction intervals.
     verdict : {"pass", "fail", "refused"}
-        `refused`: a step shows nothing to compare with, so nothing can be said.
+        `refused`: a step shows nothing to compare with, or the calibration itself has a critical finding.
     seed : int
+    limits : dict of str to float
+        Of the medians.
+    findings : tuple of Finding
+        The critical ones of the calibration.
     """
 
     steps: tuple[StepValidation, ...]
@@ -156,6 +161,7 @@ class ValidationReport:
     verdict: Verdict
     seed: int
     limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -164,6 +170,7 @@ class ValidationReport:
             "median_relative_error": self.median_errors, "baselines": self.baselines,
             "interval_coverage": self.interval_coverage, "verdict": self.verdict,
             "limits": {**self.limits, "single_step_factor": SINGLE_STEP_FACTOR, "noise_factor": NOISE_FACTOR},
+            "findings": [item.to_dict() for item in self.findings],
             "seed": self.seed, "versions": versions_of("numpy", "numba", "scipy"),
         }  # fmt: skip
 
@@ -189,6 +196,7 @@ class ValidationReport:
         for name, errors_of in self.baselines.items():
             said = ", ".join(f"{metric} {value:.1%}" for metric, value in errors_of.items() if not math.isnan(value))
             lines.append(f"  baseline {name}: {said}")
+        lines += [f"  {item.severity}: {item.message}" for item in self.findings]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -232,14 +240,16 @@ def validate_model(
     compared = [c for item in steps for c in item.comparisons.values()]
     inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
     coverage = float(np.mean(inside)) if inside else math.nan
+    critical = tuple(item for item in fit.findings if item.severity == "critical")
     return ValidationReport(
         steps=steps,
         median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
         baselines=_baseline_errors(fit, held_out.steps),
         interval_coverage=coverage,
-        verdict=_verdict(steps, coverage, limits_for(fit)),
+        verdict="refused" if critical else _verdict(steps, coverage, limits_for(fit)),
         seed=seed,
         limits=limits_for(fit),
+        findings=critical,
     )
 
 

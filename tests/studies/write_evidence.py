@@ -53,8 +53,8 @@ def page_text() -> str:
         "",
     ]
     parts = (
-        _accuracy(), _calibration(), _steps(), _trust(), _knees(), _comparison(), _simulation(), _none_seen(), _capacity(),
-        _not_measured(),
+        _accuracy(), _calibration(), _steps(), _trust(), _knees(), _comparison(), _simulation(), _none_seen(),
+        _capacity(), _not_measured(),
     )  # fmt: skip
     return "\n".join([*opening, *(line for part in parts for line in part)])
 
@@ -67,7 +67,8 @@ def _calibration() -> list[str]:
     return [
         "## Calibration and prediction intervals",
         "",
-        f"{len(rows)} synthetic servers and load tests drawn from a stated range ({numbers};",
+        f"{len(rows)} synthetic servers and load tests drawn from a stated range",
+        f"({numbers};",
         "`tests/studies/calibration_coverage.py` says which), each calibrated on levels of 20 s. Nominal level: 90 %. A",
         "parameter interval is right when it holds the true value; a prediction interval when it holds what an",
         "independent 20 s measurement showed at a level that was left out. The range in brackets is the 95 %",
@@ -78,9 +79,9 @@ def _calibration() -> list[str]:
         *(_coverage_row(f"{name} (parameter)", column, rows, regimes) for column, name in _PARAMETERS.items()),
         *(_coverage_row(f"{name} (prediction)", column, rows, regimes) for column, name in _PREDICTED.items()),
         "",
-        "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed. A round",
-        "trip and the time beside a stage trade with each other where neither is large: their intervals lean on the",
-        "normal approximation and are the least sure.",
+        "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed. A",
+        "round trip and the time beside a stage trade with each other where neither is large: their intervals lean on",
+        "the normal approximation and are the least sure.",
         "",
     ]
 
@@ -108,10 +109,11 @@ def _accuracy() -> list[str]:
     lines = [
         "## Predictions of real servers",
         "",
-        "`./run python tests/studies/prediction_accuracy.py`: every recording under `data/recordings` is calibrated on some",
-        "of its load levels, and the others are predicted, without the true settings. Errors are relative, of the shed rate",
-        "in points; *limit* is that of the median, and nine in ten errors are to stay within 2.5 times it. Levels with",
-        "little to measure are noisy themselves: one run of 45 s at a level shows its mean within 2 to 8 %.",
+        "`./run python tests/studies/prediction_accuracy.py`: every recording under `data/recordings` is calibrated on",
+        "some of its load levels, and the others are predicted, without the true settings. Errors are relative, of the",
+        "shed rate in points; *limit* is that of the median, and nine in ten errors are to stay within 2.5 times it.",
+        "Beside them: what the same steps give without waiting (N / (R + Z)), by the closed M/M/c formula, and by straight",
+        "lines between the calibrated levels.",
         "",
     ]
     for kind, source, title in _ACCURACY_TABLES:
@@ -134,8 +136,8 @@ _METRICS = {"goodput_rps": "goodput", "mean_s": "mean", "p95_s": "P95", "p99_s":
 def _accuracy_table(rows: list[dict[str, str]]) -> list[str]:
     recordings = len({row["recording"] for row in rows})
     lines = [
-        f"| {recordings} recordings | median error | at most, in 9 of 10 | limit | within 2.5 limits | in the interval | "
-        "no waiting | closed M/M/c | interpolation |",
+        f"| {recordings} recordings | median error | in 9 of 10 at most | limit | within 2.5 limits | in the interval "
+        "| no waiting | closed M/M/c | interpolation |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for metric, name in _METRICS.items():

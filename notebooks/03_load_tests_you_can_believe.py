@@ -55,15 +55,15 @@ from loadtests import (
 from simulations import calibrate, compare_recordings, predict_curve, validate_model
 
 SEED = 1
-DATA = Path("../data/recordings/haproxy_gate")  # beside this notebook's folder
+DATA = Path("../data/recordings/third_party/haproxy_gate")  # beside this notebook's folder
 folder = Path(tempfile.mkdtemp(prefix="believe-"))
 
 # %% [markdown]
 # ## 1. Somebody else's load test
 #
-# `data/recordings/haproxy_gate` has what stock Locust wrote when it loaded an HAProxy: 12 requests at a time, 28 in
-# line, and a 503 for whoever comes beyond 40. Nine levels of users, one run each, two of them three times. The file
-# `steps_with_repeats.csv` says which files belong to which level.
+# `data/recordings/third_party/haproxy_gate` has what stock Locust wrote when it loaded an HAProxy: 12 requests at a
+# time, 28 in line, and a 503 for whoever comes beyond 40. Nine levels of users, one run each, two of them three times.
+# The file `steps_with_repeats.csv` says which files belong to which level.
 
 # %%
 gate = read_deployment(DATA / "deployment.json")

@@ -104,6 +104,8 @@ def print_fit(fit: CalibrationResult) -> None:
     title = f"Calibrated on {len(fit.steps)} steps, {fit.users_range[0]} to {fit.users_range[1]} users ({fit.family})"
     out().print(table(title, ("parameter (s)", f"value ({fit.level:.0%} interval)", "told by the data"), rows))
     print_findings(fit.findings)
+    if fit.next_step is not None:
+        out().print(f"Next: {fit.next_step.text}.", soft_wrap=True)
 
 
 def print_validation(found: ValidationReport) -> None:
@@ -124,6 +126,7 @@ def print_validation(found: ValidationReport) -> None:
     errors = [(name.replace("_", " "), *_errors(values, found)) for name, values in named.items()]
     console.print(table("Median errors, beside trivial baselines", ("", *found.limits), errors))
     console.print(f"{known(found.interval_coverage, '.0%')} of the measured values lie in their prediction intervals.")
+    print_findings(found.findings)
     console.print(styled(("Verdict: ", ""), (found.verdict, "bold")))
 
 

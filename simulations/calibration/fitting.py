@@ -23,8 +23,8 @@ from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
-from simulations.calibration.limit_search import profile_limit, searched_limits
-from simulations.calibration.model_form import ModelForm
+from simulations.calibration.limit_search import LimitProfile, profile_limit, searched_limits
+from simulations.calibration.model_checks import check_model
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -32,7 +32,7 @@ from simulations.calibration.observations import (
     pooled_think_time,
     trust_findings,
 )
-from simulations.calibration.problem import Problem
+from simulations.calibration.problem import Fit, Problem
 from simulations.calibration.rejections import Rejections, rejections_of
 from simulations.calibration.resources import resource_parameters
 from simulations.calibration.result import CalibrationResult, ParameterDraws
@@ -77,21 +77,24 @@ def calibrate(
     _refuse_one_level(recording)
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
-    mix, rejected = mix_of(recording), rejections_of(recording, level)
-    observations = observe(recording, mix)
-    _refuse_all_shed(observations)
+    observations, rejected = observe(recording), rejections_of(recording, level)
     stated = _with_queue_timeout(recording.deployment, rejected)
-    problem, candidates = FormSearch(recording, observations, mix, stated, seed, report).run()
+    fast = rejected.rejection_time_s
+    rejection_s = fast.mid if fast.is_known else None
+    search = FormSearch(recording, observations, mix_of(recording), stated, rejection_s, seed, report)
+    problem, candidates = search.run()
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
     report(0.9, "intervals")
     names = searched_limits(stated, best.fit.form)
-    profiles = tuple(profile_limit(problem, best.fit, name) for name in names)
+    profiles = tuple(profile_limit(problem, best.fit, name, names) for name in names)
     known = posterior(problem, best.fit, profiles)
     draws = draws_of(known, generator(seed, 3))
     found = _Found(recording, problem, best, candidates, draws, rejected)
-    limits = {item.name: item.interval(level, int(getattr(best.fit.form.deployment, item.name))) for item in profiles}
-    return _result(found, limits, seed, level)
+    limits = _limit_intervals(profiles, best.fit, draws, level)
+    result = _result(found, limits, seed, level)
+    report(0.97, "checking the model against the recording")
+    return replace(result, findings=(*result.findings, *check_model(result, recording, seed=seed)))
 
 
 def _say_nothing(share: float, what: str) -> None:
@@ -106,16 +109,13 @@ def _refuse_one_level(recording: Recording) -> None:
         )
 
 
-def _refuse_all_shed(observations: tuple[object, ...]) -> None:
-    del observations  # a step with fewer than 50 served requests was refused when it was read
-
-
 def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
     """A queue timeout that rejections show, where nobody stated one."""
     found = rejected.queue_timeout_s
     if stated.queue_timeout_s is not None or not found.is_known:
         return stated
-    return stated.with_limits(queue_timeout_s=found.mid)
+    fast = rejected.rejection_time_s
+    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class _Found:
 
 def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float) -> CalibrationResult:
     recording, best = found.recording, found.best
-    form, draws = best.fit.form, _with_stage_times(best.fit.form, found.draws)
-    parameters = {**_times(form, best.fit.theta, draws, level), **limits}
+    form = best.fit.form
+    parameters = {**_times(best.fit, found.draws, level), **limits}
     identified = identified_of(parameters, best.unseen)
     parameters |= _measured_apart(found, level)
     deployment = form.deployment
@@ -151,37 +151,29 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
     )  # fmt: skip
 
 
-def _times(form: ModelForm, theta: Floats, draws: ParameterDraws, level: float) -> dict[str, Interval]:
-    """Intervals of the fitted numbers, and of the stages' mean times that follow from them."""
-    values = dict(zip(form.names, form.values(theta).tolist(), strict=True))
-    mids = _stage_means(values)
+def _limit_intervals(
+    profiles: tuple[LimitProfile, ...], best: Fit, draws: ParameterDraws, level: float
+) -> dict[str, Interval]:
+    """Of each searched limit: by its profile, and of a gate that moves with the workers by the joint draws too."""
     found = {}
-    for place, name in enumerate(draws.names):
-        mid = {**values, **mids}.get(name)
-        if mid is not None:
-            column = draws.values[:, place]
-            found[name] = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
+    for profile in profiles:
+        mid = int(getattr(best.form.deployment, profile.name))
+        interval = profile.interval(level, mid)
+        if profile.name == "gate_limit" and "workers" in draws.names:
+            column = draws.values[:, draws.names.index("gate_limit")]
+            joint = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
+            low, high = min(joint.low, interval.low), max(joint.high, interval.high)
+            interval = Interval(low, float(mid), high, level, "parameter")
+        found[profile.name] = interval
     return found
 
 
-def _with_stage_times(form: ModelForm, draws: ParameterDraws) -> ParameterDraws:
-    """The draws with columns for the mean time in each stage."""
-    if form.stage == "none":
-        return draws
-    columns = {name: draws.values[:, place] for place, name in enumerate(draws.names)}
-    more = _stage_means(columns)
-    return ParameterDraws((*draws.names, *more), np.column_stack([draws.values, *more.values()]))
-
-
-def _stage_means(values: dict[str, Floats] | dict[str, float]) -> dict[str, Floats]:
-    """Mean CPU or database time by class: the stage's share of the mean time that holds a worker."""
-    found = {}
-    for name, share in values.items():
-        kind, bracket, label = name.partition("[")
-        if kind in ("cpu_share", "database_share"):
-            mean_s = values[f"service_mean_s{bracket}{label}"]
-            found[f"{kind.removesuffix('_share')}_mean_s{bracket}{label}"] = np.asarray(share) * np.asarray(mean_s)
-    return found
+def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
+    """Intervals of the fitted numbers."""
+    return {
+        name: Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
+        for place, (name, mid) in enumerate(best.numbers.items())
+    }
 
 
 def _measured_apart(found: _Found, level: float) -> dict[str, Interval]:
@@ -239,20 +231,3 @@ def _worst(found: _Found) -> str:
     place = int(np.argmax([float(block @ block) / len(block) for block in blocks]))
     item = found.problem.observations[place]
     return f"step {item.step} ({item.load:g} users)"
-
-
-def with_limits_replaced(fit: CalibrationResult, **limits: object) -> CalibrationResult:
-    """The same calibration under other limits: what `predict_load` does with a deployment of choice.
-
-    Parameters
-    ----------
-    fit : CalibrationResult
-    **limits
-        Fields of `Deployment`.
-
-    Returns
-    -------
-    CalibrationResult
-    """
-    form = fit.form.with_limits(**limits)
-    return replace(fit, form=form, model=fit.model.with_deployment(form.deployment))

@@ -44,8 +44,6 @@ def identified_of(parameters: dict[str, Interval], unseen: tuple[str, ...]) -> d
 
 
 def _is_told(name: str, interval: Interval, parameters: dict[str, Interval]) -> bool:
-    if name.endswith("_share") or "_share[" in name:
-        return interval.high - interval.low <= 0.5 * _WIDEST
     width = interval.high - interval.low
     if name == "network_round_trip_s":
         services = [item.mid for other, item in parameters.items() if other.startswith("service_mean_s")]

@@ -25,6 +25,7 @@ from simulations.calibration.prediction_draws import DRAWS, model_draws
 from simulations.calibration.prediction_findings import prediction_findings
 from simulations.calibration.result import CalibrationResult
 from simulations.engines.inputs import RunLength
+from simulations.engines.request_log import TIMED_OUT, RequestLog
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, Workload
@@ -56,7 +57,8 @@ class LoadPrediction:
     fleet : Fleet
     metrics : dict of str to Interval
         Prediction intervals of ``throughput_rps``, ``goodput_rps``, ``shed_rate``, ``mean_s``, ``p50_s``,
-        ``p95_s``, ``p99_s`` and ``in_flight``; of all instances together.
+        ``p95_s``, ``p99_s`` and ``in_flight``; of all instances together. Requests that the server gives up on
+        after a wait count as shed, as their 503 does in a recording.
     utilization : dict of str to Interval or None
         Mean shares by what is limited (`UTILIZATIONS`), averaged over the instances; None where the base is
         not stated, or the model does not simulate it.
@@ -188,7 +190,8 @@ class _WindowRun:
         warm_up_s = warm_up_time_s(model, self.workload, instances)
         length = RunLength(horizon_s=warm_up_s + self.window_s)
         log = simulate_log(model, self.workload, length, seed=self._seed_of(number), fleet=self.fleet)
-        found = window_metrics(log, Window(warm_up_s, warm_up_s + self.window_s))
+        window = Window(warm_up_s, warm_up_s + self.window_s)
+        found = window_metrics(log, window) | {"shed_rate": _turned_away(log, window)}
         return {**found, **_shares(found, model, instances)}
 
     def _seed_of(self, number: int) -> int:
@@ -213,6 +216,13 @@ def _changed(model: ServerModel, stated: dict[str, Any], mix: Mapping[str, float
     """The model under other limits, and with other shares of its request classes."""
     mixed = model.with_mix(dict(mix)) if mix else model
     return mixed.with_deployment(mixed.deployment.with_limits(**stated)) if stated else mixed
+
+
+def _turned_away(log: RequestLog, window: Window) -> float:
+    """Share of answers that a load test counts as shed: a 503 of the gate, the line, or after too long a wait."""
+    inside = (log.answered_s >= window.start_s) & (log.answered_s < window.end_s)
+    bad = log.shed | (log.outcome == TIMED_OUT)
+    return float(bad[inside].mean()) if inside.any() else math.nan
 
 
 def _shares(found: dict[str, float], model: ServerModel, instances: int) -> dict[str, float]:

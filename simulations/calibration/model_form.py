@@ -1,11 +1,10 @@
 """The forms of server that a calibration compares, and how a vector of numbers becomes a model.
 
 A form is what is fixed while numbers are fitted: the limits, the shape of the service times, the stages that a
-request goes through, and the classes of the mix. Its numbers are positive times and cvs, fitted as logarithms, and
-shares between 0 and 1, fitted as log odds:
+request goes through, and the classes of the mix. Its numbers are positive and fitted as logarithms:
 
-- every class has a mean time for which it holds a worker, and a cv;
-- where the form has a stage (``cores`` or ``database``), a share of that mean is spent in it;
+- every class has a mean service time and a cv;
+- where the form has a stage (``cores`` or ``database``), a mean time in it besides, of the same shape and cv;
 - one network round trip for all.
 """
 
@@ -17,7 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Distribution
@@ -31,8 +29,9 @@ Stage = Literal["none", "cores", "database"]
 LIMITS = ("gate_limit", "workers", "db_pool", "cpu_cores")
 """Limits that a calibration can search, in the order in which it does."""
 
-_TIME_BOUNDS, _CV_BOUNDS, _SHARE_BOUNDS = (1e-7, 1e3), (0.02, 10.0), (0.002, 0.998)
-_STAGE_NAMES: dict[Stage, str] = {"cores": "cpu_share", "database": "database_share"}
+_TIME_BOUNDS, _CV_BOUNDS = (1e-7, 1e3), (0.02, 10.0)
+STAGE_NAMES: dict[Stage, str] = {"cores": "cpu_mean_s", "database": "database_mean_s"}
+"""The number that a stage adds."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +68,32 @@ class ModelForm:
     stage : {"none", "cores", "database"}
         A stage in which requests share cores, or hold a database connection, during part of that time.
     mix : Mix
+    rejection_time_s : float, optional
+        As measured; default: a rejection takes the network round trip.
+    without_stage : tuple of str
+        Labels of classes that skip the stage: a request that needs no connection waits for none.
     """
 
     deployment: Deployment
     shape: ServiceShape
     stage: Stage = "none"
     mix: Mix = field(default_factory=Mix)
+    rejection_time_s: float | None = None
+    without_stage: tuple[str, ...] = ()
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """Labels of the classes that go through the stage."""
+        if self.stage == "none":
+            return ()
+        return tuple(label for label in self.mix.labels if label not in self.without_stage)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the numbers, in their order."""
         times = [f"{kind}{label}" for label in self.mix.labels for kind in ("service_mean_s", "service_cv")]
-        shares = [f"{_STAGE_NAMES[self.stage]}{label}" for label in self.mix.labels] if self.stage != "none" else []
-        return (*times, *shares, "network_round_trip_s")
+        stages = [f"{STAGE_NAMES[self.stage]}{label}" for label in self.staged]
+        return (*times, *stages, "network_round_trip_s")
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
@@ -90,19 +102,12 @@ class ModelForm:
         return self.transformed(pairs[:, 0]), self.transformed(pairs[:, 1])
 
     def transformed(self, values: Floats) -> Floats:
-        """Logarithms of times and cvs, log odds of shares."""
-        is_share = self._is_share()
-        return np.asarray(
-            np.where(is_share, special.logit(np.where(is_share, values, 0.5)), np.log(np.where(is_share, 1.0, values)))
-        )
+        """What is fitted: logarithms."""
+        return np.log(values)
 
     def values(self, theta: Floats) -> Floats:
         """The numbers themselves; theta of shape (..., names)."""
-        is_share = self._is_share()
-        return np.asarray(np.where(is_share, special.expit(theta), np.exp(np.where(is_share, 0.0, theta))))
-
-    def _is_share(self) -> NDArray[np.bool_]:
-        return np.array(["_share" in name for name in self.names])
+        return np.exp(theta)
 
     def model(self, theta: Floats) -> ServerModel:
         """The server model at transformed numbers."""
@@ -129,20 +134,25 @@ class ModelForm:
         stages = [self._stages(numbers, label, speed) for label in self.mix.labels]
         round_trip_s = float(numbers["network_round_trip_s"])
         if not self.mix.names:
-            return ServerModel(deployment, network_round_trip_s=round_trip_s, **stages[0])
+            return ServerModel(
+                deployment, network_round_trip_s=round_trip_s, rejection_time_s=self.rejection_time_s, **stages[0]
+            )
         classes = tuple(
             RequestClass(name, weight, **times)
             for name, weight, times in zip(self.mix.names, self.mix.weights, stages, strict=True)
         )
-        return ServerModel(deployment, stages[0]["service_time"], round_trip_s, request_classes=classes)
+        return ServerModel(
+            deployment, stages[0]["service_time"], round_trip_s, request_classes=classes,
+            rejection_time_s=self.rejection_time_s,
+        )  # fmt: skip
 
     def _stages(self, numbers: Mapping[str, float], label: str, speed: float) -> dict[str, Any]:
         mean_s, cv = speed * float(numbers[f"service_mean_s{label}"]), float(numbers[f"service_cv{label}"])
-        if self.stage == "none":
-            return {"service_time": self._time(mean_s, cv)}
-        share = float(numbers[f"{_STAGE_NAMES[self.stage]}{label}"])
-        part = "cpu_time" if self.stage == "cores" else "database_time"
-        return {"service_time": self._time((1 - share) * mean_s, cv), part: self._time(share * mean_s, cv)}
+        found = {"service_time": self._time(mean_s, cv)}
+        if label in self.staged:
+            part = "cpu_time" if self.stage == "cores" else "database_time"
+            found[part] = self._time(speed * float(numbers[f"{STAGE_NAMES[self.stage]}{label}"]), cv)
+        return found
 
     def _time(self, mean_s: float, cv: float) -> Distribution:
         return self.shape.distribution(mean_s, cv)
@@ -162,6 +172,7 @@ class ModelForm:
             "deployment": self.deployment.to_dict(), "shape": self.shape.name,
             **({"template": list(self.shape.template)} if self.shape.template else {}),
             "stage": self.stage, "classes": list(self.mix.names), "weights": list(self.mix.weights),
+            "rejection_time_s": self.rejection_time_s, "without_stage": list(self.without_stage),
         }  # fmt: skip
 
     @classmethod
@@ -179,10 +190,12 @@ class ModelForm:
                 f"The model file's form has shape {data['shape']!r} and stage {data['stage']!r}; write it anew."
             )
         mix = Mix(tuple(data["classes"]), tuple(float(weight) for weight in data["weights"]))
-        return cls(Deployment.from_dict(data["deployment"]), ServiceShape(data["shape"], template), data["stage"], mix)
+        rejection_s = data.get("rejection_time_s")
+        return cls(
+            Deployment.from_dict(data["deployment"]), ServiceShape(data["shape"], template), data["stage"], mix,
+            None if rejection_s is None else float(rejection_s), tuple(data.get("without_stage", ())),
+        )  # fmt: skip
 
 
 def _bounds_of(name: str) -> tuple[float, float]:
-    if "_share" in name:
-        return _SHARE_BOUNDS
     return _CV_BOUNDS if "_cv" in name else _TIME_BOUNDS

@@ -47,7 +47,7 @@ _LEAST_REQUESTS, _MOST_REQUESTS = 2_500, 8_000
 _NOISE_REQUESTS = (20_000, 400_000)
 _FEWEST_NOISE_WINDOWS = 30
 _MOST_WINDOWS = 60.0
-_STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_share": 0.15, "database_share": 0.15,
+_STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_mean_s": 0.02, "database_mean_s": 0.02,
           "network_round_trip_s": 0.3}  # fmt: skip
 """Steps of derivatives: a small time needs a large one, or the change drowns in requests that swap places."""
 _CENTRAL = 1.5
@@ -55,9 +55,9 @@ _CENTRAL = 1.5
 _SPEED_STEP = 0.03
 _SHRINKAGE = 0.95
 """Correlations of the noise are estimated from few windows: they are taken a little smaller."""
-_PRIOR_SPREADS = {"service_mean_s": 3.0, "service_cv": 1.0, "cpu_share": 2.0, "database_share": 2.0,
+_PRIOR_SPREADS = {"service_mean_s": 3.0, "service_cv": 1.0, "cpu_mean_s": 3.0, "database_mean_s": 3.0,
                   "network_round_trip_s": 1.5}  # fmt: skip
-"""Standard deviations of the priors: factors of e^3, e, e^1.5; 2 of log odds."""
+"""Standard deviations of the priors, of logarithms."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,10 @@ class Problem:
         return np.stack(columns, axis=1)
 
     def _prior(self, form: ModelForm, theta: Floats) -> Floats:
-        """Rows that pull weakly to what is usual: cv 0.7, a round trip of 2 % of the lightest mean, even shares."""
+        """Rows that pull weakly to what is usual: cv 0.7, a round trip of 2 % of the lightest mean."""
         lightest_s = next((item.mean_s for item in self.observations if math.isfinite(item.mean_s)), 0.05)
-        usual = {"service_mean_s": lightest_s, "service_cv": 0.7, "cpu_share": 0.5, "database_share": 0.5,
-                 "network_round_trip_s": 0.02 * lightest_s}  # fmt: skip
+        usual = {"service_mean_s": lightest_s, "service_cv": 0.7, "cpu_mean_s": 0.5 * lightest_s,
+                 "database_mean_s": 0.5 * lightest_s, "network_round_trip_s": 0.02 * lightest_s}  # fmt: skip
         kinds = [name.partition("[")[0] for name in form.names]
         centre = form.transformed(np.array([usual[kind] for kind in kinds]))
         return np.asarray((theta - centre) / np.array([_PRIOR_SPREADS[kind] for kind in kinds]))

@@ -69,7 +69,7 @@ class ServiceShape:
     @property
     def parameters(self) -> int:
         """Numbers that the data chose besides mean and cv."""
-        return {"two-part": 3, "measured": 5}.get(self.name, 0)
+        return {"two-part": 3, "measured": 10}.get(self.name, 0)
 
 
 @lru_cache(maxsize=256)

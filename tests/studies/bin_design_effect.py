@@ -20,7 +20,7 @@ from loadtests import import_locust
 from loadtests.foundation.versions import versions_of
 from loadtests.recording import LoadStep, Recording
 
-RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "data" / "recordings" / "third_party"
 RESULTS = Path(__file__).parent / "results" / "bin_design_effect.csv"
 PERCENTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-RECORDINGS = Path(__file__).parents[2] / "data" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "data" / "recordings" / "third_party"
 CASES = ("haproxy_gate", "gunicorn_sync")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from loadtests.estimation.steady_state import Window, summarise_steps
@@ -16,8 +17,10 @@ from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload
 
 
-def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int) -> pd.DataFrame:
-    """Rows of a requests table from a run's log, its times moved by `offset_s`."""
+def step_rows(
+    log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int, classes: Sequence[str] = ("/work",)
+) -> pd.DataFrame:
+    """Rows of a requests table from a run's log, its times moved by `offset_s`; endpoints by request class."""
     served = log_frame["outcome"] == "served"
     start_s = log_frame["arrival_s"] + offset_s
     return pd.DataFrame(
@@ -25,7 +28,7 @@ def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: 
             "sent_at": start_s, "start_s": start_s,
             "finish_s": start_s + log_frame["residence_s"], "worker_id": str(first_user),
             "user_id": log_frame["user"] + first_user, "cycle": log_frame["cycle"], "method": "GET",
-            "endpoint": "/work",
+            "endpoint": np.asarray(classes)[log_frame["request_class"]],
             "status": served.map({True: 200, False: 503}), "outcome": served.map({True: "served", False: "shed"}),
             "users": users, "response_bytes": 0,
         }
@@ -33,7 +36,7 @@ def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: 
 
 
 def record_model(
-    model: ServerModel,
+    model: ServerModel | Sequence[ServerModel],
     users: Sequence[int],
     think: Distribution,
     window_s: float = 20.0,
@@ -43,21 +46,31 @@ def record_model(
 ) -> Recording:
     """Each level is an independent run, as long as a real step, with the warm-up cut.
 
+    Several models: one for each level, such as one server that is a little faster or slower in each run.
     Not `summarised`, its steps have no metrics: for studies of what is computed from the requests alone.
     """
     frames, windows, offset_s = [], [], 0.0
-    for step, count in enumerate(users, start=1):
+    models = [model] * len(users) if isinstance(model, ServerModel) else list(model)
+    for step, (served_by, count) in enumerate(zip(models, users, strict=True), start=1):
         workload = ClosedWorkload(count, think)
-        warm_up_s = warm_up_time_s(model, workload)
-        log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
-        frames.append(step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
+        warm_up_s = warm_up_time_s(served_by, workload)
+        log = simulate_log(served_by, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
+        frames.append(
+            step_rows(
+                log.to_frame(),
+                count,
+                offset_s,
+                first_user=step * 1_000_000,
+                classes=[item.name for item in served_by.request_classes] or ("/work",),
+            )
+        )
         windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
         offset_s += warm_up_s + window_s + 60.0
     requests = pd.concat(frames, ignore_index=True)
     if summarised:
-        return Recording(model.deployment, summarise_steps(requests, windows, think=think.text()), requests)
+        return Recording(models[0].deployment, summarise_steps(requests, windows, think=think.text()), requests)
     steps = tuple(_bare_step(requests, window, think.text()) for window in windows)
-    return Recording(model.deployment, steps, requests)
+    return Recording(models[0].deployment, steps, requests)
 
 
 def _bare_step(requests: pd.DataFrame, window: Window, think: str) -> LoadStep:

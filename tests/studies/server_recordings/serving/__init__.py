@@ -1,0 +1,1 @@
+"""What runs inside the servers under test and inside Locust: no module here imports another of this project."""

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from simulations.analysis.sequential import Precision
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
+    from simulations.calibration.fit_quality import StepFit, StepResiduals, goodness_of_fit, residuals_over_time
     from simulations.calibration.fitting import calibrate
     from simulations.calibration.load_prediction import LoadPrediction, predict_load
+    from simulations.calibration.model_checks import check_model
     from simulations.calibration.prediction import predict_curve, predict_window
     from simulations.calibration.prediction_draws import model_draws
     from simulations.calibration.release_comparison import compare_fits, compare_recordings
@@ -92,6 +94,8 @@ __all__ = [
     "ServerModel",
     "SessionWorkload",
     "SimulationResult",
+    "StepFit",
+    "StepResiduals",
     "SweepSize",
     "TraceWorkload",
     "Uniform",
@@ -99,10 +103,12 @@ __all__ = [
     "Weibull",
     "calibrate",
     "capacity_of_fit",
+    "check_model",
     "compare_fits",
     "compare_models",
     "compare_recordings",
     "find_capacity",
+    "goodness_of_fit",
     "judge",
     "model_draws",
     "parse_distribution",
@@ -112,6 +118,7 @@ __all__ = [
     "read_deployment",
     "read_recording",
     "record",
+    "residuals_over_time",
     "simulate",
     "sweep_load",
     "validate_model",
@@ -140,6 +147,11 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("Objective", "judge"), "simulations.analysis.objective"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
+        "check_model": "simulations.calibration.model_checks",
+        **dict.fromkeys(
+            ("StepFit", "StepResiduals", "goodness_of_fit", "residuals_over_time"),
+            "simulations.calibration.fit_quality",
+        ),
         "capacity_of_fit": "simulations.calibration.capacity",
         **dict.fromkeys(("LoadPrediction", "predict_load"), "simulations.calibration.load_prediction"),
         **dict.fromkeys(("predict_curve", "predict_window"), "simulations.calibration.prediction"),

@@ -85,6 +85,11 @@ def _kind_of_both(a: Path, b: Path) -> Kind:
     wrong = [f"{name} ({path}) is {kinds[name]}" for name, path in (("A", a), ("B", b))]
     if kinds["A"] != kinds["B"] or kinds["A"] not in ("a recording", "a model"):
         raise InputError(f"compare takes {_ALLOWED}: {'; '.join(wrong)}.")
+    if a.samefile(b):
+        raise InputError(
+            f"A and B are both {a}: {kinds['A']} against itself differs by nothing. Give the one of the release before "
+            "as A and the one of the release after as B."
+        )
     return "recording" if kinds["A"] == "a recording" else "model"
 
 

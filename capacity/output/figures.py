@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from capacity.output.charts import plot_capacity_curve, plot_growth_capacity, plot_load_test_fit, plot_timeline
+from capacity.output.charts import (
+    plot_capacity_curve,
+    plot_growth_capacity,
+    plot_load_test_fit,
+    plot_parameter_posteriors,
+    plot_quantile_quantile,
+    plot_residuals_over_time,
+    plot_timeline,
+)
 from capacity.output.charts.style import Figure, new_figure
 from capacity.planning.plan import CapacityPlan
 from loadtests.foundation.files import replacing
 from loadtests.recording import Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
+from simulations.calibration.fit_quality import StepFit, StepResiduals
 from simulations.calibration.prediction import predict_curve
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.validation import unseen_steps
@@ -21,6 +31,7 @@ from simulations.calibration.validation import unseen_steps
 Figures = dict[str, Figure]
 
 _LEVELS = 14
+_FIT_METRICS = ("goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s")
 
 
 def plan_figures(plan: CapacityPlan) -> Figures:
@@ -33,17 +44,37 @@ def plan_figures(plan: CapacityPlan) -> Figures:
 
 
 def measurement_figures(recording: Recording, fit: CalibrationResult, capacity: InstanceCapacity | None) -> Figures:
-    """The load test against the model (served requests and P95), and the capacity curve."""
+    """The load test against the model, metric by metric, and the capacity curve."""
     held_out = unseen_steps(fit, recording)
     window_s = float(np.median([step.window_s for step in recording.steps]))
     predicted = predict_curve(fit, _levels(recording), window_s, seed=fit.seed)
-    comparison, panels = new_figure(2, size=(6.4, 4.6))
-    for metric, axes in zip(("goodput_rps", "p95_s"), panels, strict=True):
-        plot_load_test_fit(recording, predicted, metric=metric, held_out=held_out, ax=axes)
+    comparison, panels = new_figure(len(_FIT_METRICS), size=(5.2, 4.0), columns=2)
+    for place, (metric, axes) in enumerate(zip(_FIT_METRICS, panels, strict=True)):
+        plot_load_test_fit(
+            recording, predicted, metric=metric, held_out=held_out, calibrated=fit.users_range, ax=axes
+        )  # fmt: skip
+        if place and axes.legend_ is not None:
+            axes.set_title("", loc="left")
+            axes.legend_.remove()
     curve, (curve_axes,) = new_figure()
     measured = CapacityCurve.from_steps(recording.steps)
     plot_capacity_curve(predicted, measured=measured, capacity=capacity, ax=curve_axes)
     return {"load_test_fit": comparison, "capacity_curve": curve}
+
+
+def check_figures(fit: CalibrationResult, fits: Sequence[StepFit], residuals: Sequence[StepResiduals]) -> Figures:
+    """Parameters, and where there are single requests quantile against quantile and residuals over time."""
+    count = len(fit.draws.names)
+    parameters, (parameter_axes,) = new_figure(size=(9.0, 0.5 + 2.1 * -(-count // 3)))
+    plot_parameter_posteriors(fit, ax=parameter_axes)
+    figures = {"parameters": parameters}
+    if fits:
+        figures["quantiles"], (quantile_axes,) = new_figure(size=(6.0, 5.6))
+        plot_quantile_quantile(fits, ax=quantile_axes)
+    if residuals:
+        figures["residuals"], (residual_axes,) = new_figure(size=(10.0, 4.2))
+        plot_residuals_over_time(residuals, ax=residual_axes)
+    return figures
 
 
 def write_figures(figures: Figures, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from capacity.output.figures import data_address, measurement_figures, plan_figures
+from capacity.output.figures import check_figures, data_address, measurement_figures, plan_figures
 from capacity.output.stored_results import (
     find_capacity,
     find_file,
@@ -22,19 +22,27 @@ from capacity.output.stored_results import (
 from capacity.planning.plan import CapacityPlan
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_text
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import format_duration
 from loadtests.foundation.versions import versions_of
 from loadtests.recording import Recording
 from loadtests.store import read_recording
 from simulations.analysis.capacity_curve import InstanceCapacity
+from simulations.calibration.fit_quality import fits_of, residuals_of
+from simulations.calibration.model_checks import findings_of
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.validation import unseen_steps
+from simulations.calibration.window_comparison import compare_windows
 
 REPORT = "report.html"
 _CHART_TITLES = {
-    "load_test_fit": "Measured steps against the calibrated model; hollow diamonds were not used for the calibration.",
+    "load_test_fit": "Measured steps against the calibrated model; hollow diamonds were not used for the calibration; "
+    "no calibrated step covers the hatched loads.",
     "capacity_curve": "Requests sent and served over load, and the capacity within the objective.",
+    "parameters": "Draws of the parameters that the recording leaves possible, with their intervals.",
+    "quantiles": "Quantiles of residence times, measured against simulated; bars hold nine in ten simulated windows.",
+    "residuals": "Measured minus simulated over the steady time of the steps, in standard deviations.",
     "growth_capacity": "Growth against the capacity that the plan deploys.",
     "timeline": "The scaling timeline.",
 }
@@ -108,8 +116,10 @@ def render(content: ReportContent) -> str:
     )
     environment.filters.update(interval=_interval, duration=_duration, percent=_percent, number=_number)
     template = environment.from_string(files("capacity.output").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    checked, check_charts = _checks(content)
     return template.render(
         content=content, held_out=_held_out(content), measurement_charts=_measurement_charts(content),
+        checked=checked, check_charts=check_charts,
         plans=[(section, _charts(plan_figures(section.plan)), section.plan.to_dict()) for section in content.plans],
         versions=versions_of("numpy", "numba", "scipy", "pandas", "simpy", "locust", "matplotlib"),
     )  # fmt: skip
@@ -119,6 +129,15 @@ def _measurement_charts(content: ReportContent) -> list[tuple[str, str]]:
     if content.recording is None or content.fit is None:
         return []
     return _charts(measurement_figures(content.recording, content.fit, content.capacity))
+
+
+def _checks(content: ReportContent) -> tuple[tuple[Finding, ...], list[tuple[str, str]]]:
+    """What the recording shows that the model does not, and charts of how it fits."""
+    if content.recording is None or content.fit is None:
+        return (), []
+    compared = compare_windows(content.fit, content.recording)
+    figures = check_figures(content.fit, fits_of(compared), residuals_of(compared))
+    return findings_of(compared), _charts(figures)
 
 
 def _held_out(content: ReportContent) -> list[int]:

@@ -90,7 +90,7 @@ def compare_steps(
     rule : ComparisonRule, optional
         Margins and level. Default: 5 %, intervals at 90 %.
     seed : int, default 1
-        Of the resampling; the two sides are resampled independently.
+        Of what `fitted` comes from, told in the result. The steps themselves need no chance.
     fitted : sequence of Shift
         Differences of fitted parameters, to be judged together with the steps
         (`simulations.compare_recordings` adds the service time).
@@ -111,8 +111,8 @@ def compare_steps(
     levels = [
         _Level(
             pair.users,
-            tuple(step_estimates(a, step, 2 * seed) for step in pair.a),
-            tuple(step_estimates(b, step, 2 * seed + 1) for step in pair.b),
+            tuple(step_estimates(a, step) for step in pair.a),
+            tuple(step_estimates(b, step) for step in pair.b),
         )
         for pair in pairs
     ]

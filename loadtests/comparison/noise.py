@@ -1,25 +1,29 @@
-"""The metrics of a step with their sampling noise, from blocks of time drawn with replacement."""
+"""The metrics of a step with their sampling noise.
+
+It comes from the same blocks of time as the step's own intervals (`loadtests.estimation.step_metrics`);
+a quantile's is half the way between the times one standard error below and above its share.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from loadtests.comparison.rule import RELATIVE, SHARES, student_quantile
-from loadtests.estimation.block_bootstrap import quantile_draws, ratio_draws, resampled_weights
-from loadtests.estimation.steady_state import Window, number_of_blocks
+from loadtests.estimation.correlation import Floats
+from loadtests.estimation.step_metrics import (
+    QUANTILES,
+    Blocks,
+    Flags,
+    WindowRows,
+    blocks_of,
+    influences,
+    quantile_ends,
+    share_influence,
+)
 from loadtests.foundation.intervals import Interval
-from loadtests.foundation.seeds import generator
 from loadtests.recording import LoadStep, Recording
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-_QUANTILES = {"p50_s": 0.5, "p95_s": 0.95, "p99_s": 0.99}
 _FEWEST_BEYOND = 10
 """Served requests that must lie beyond a percentile before it is compared."""
 _FEWEST_SERVED = 20
@@ -64,7 +68,7 @@ def satterthwaite(parts: list[tuple[float, float]]) -> float:
     return total**2 / below if below > 0 else math.inf
 
 
-def step_estimates(recording: Recording, step: LoadStep, seed: int) -> dict[str, Estimate]:
+def step_estimates(recording: Recording, step: LoadStep) -> dict[str, Estimate]:
     """`RELATIVE` and `SHARES` of a step.
 
     Parameters
@@ -73,8 +77,6 @@ def step_estimates(recording: Recording, step: LoadStep, seed: int) -> dict[str,
     step : LoadStep
         One of its steps. Where its requests are not in the table one by one, the noise is
         taken from the step's own intervals.
-    seed : int
-        Of the resampling.
 
     Returns
     -------
@@ -83,80 +85,62 @@ def step_estimates(recording: Recording, step: LoadStep, seed: int) -> dict[str,
     rows = recording.requests_in(step)
     if rows.empty or len(rows) != step.requests:
         return _from_intervals(step)
-    return _from_rows(_Blocks.of(rows, step), generator(seed, step.step))
+    return _from_rows(WindowRows.of(rows, step.users, step.start_s, step.window_s))
+
+
+def _from_rows(rows: WindowRows) -> dict[str, Estimate]:
+    found = _Noise(rows, influences(rows), blocks_of(rows))
+    return {
+        "throughput_rps": found.rate("throughput_rps", rows.served.size),
+        "goodput_rps": found.rate("goodput_rps", int(rows.served.sum())),
+        **found.latencies(),
+        "shed_rate": found.share(rows.shed),
+        "failed_rate": found.share(~rows.served & ~rows.shed),
+    }
 
 
 @dataclass(frozen=True)
-class _Blocks:
-    """Requests of a steady window, each with the number of its block of time."""
+class _Noise:
+    """A steady window with what each interval of its time adds to each metric."""
 
-    length_s: float
-    blocks: int
-    block: NDArray[np.int64]
-    outcome: NDArray[np.str_]
-    residence_s: Floats
+    rows: WindowRows
+    influence: dict[str, Floats]
+    blocks: Blocks
 
-    @classmethod
-    def of(cls, rows: pd.DataFrame, step: LoadStep) -> _Blocks:
-        finish_s = rows["finish_s"].to_numpy(dtype=float)
-        blocks = number_of_blocks(Window(step.step, step.users, step.start_s, step.end_s), len(rows))
-        block = np.floor((finish_s - step.start_s) / step.window_s * blocks).astype(np.int64).clip(0, blocks - 1)
-        residence_s = finish_s - rows["start_s"].to_numpy(dtype=float)
-        return cls(step.window_s, blocks, block, rows["outcome"].to_numpy(dtype=str), residence_s)
-
-    def counts(self, rows: Flags, of: Floats | None = None) -> Floats:
-        """Rows in each block, or the sum of their values."""
-        return np.bincount(self.block[rows], None if of is None else of[rows], minlength=self.blocks).astype(float)
-
-    def estimate(self, value: float, draws: Floats) -> Estimate:
-        """With the variance of the resampled values, put right for few blocks."""
-        known = draws[np.isfinite(draws)]
-        if known.size < 2 or not math.isfinite(value):
+    def rate(self, name: str, count: int) -> Estimate:
+        if not count:
             return Estimate.unknown()
-        variance = float(np.mean((known - known.mean()) ** 2)) * self.blocks / (self.blocks - 1)
-        return Estimate(value, variance, self.blocks - 1.0)
+        return self._estimate(math.log(count / self.rows.length_s), self._variance(name))
 
+    def latencies(self) -> dict[str, Estimate]:
+        times_s = self.rows.ordered_s
+        if times_s.size < _FEWEST_SERVED or times_s[0] <= 0:
+            return {name: Estimate.unknown() for name in ("mean_s", *QUANTILES)}
+        mean = self._estimate(math.log(times_s.mean()), self._variance("mean_s"))
+        return {"mean_s": mean, **{name: self._quantile(name, share) for name, share in QUANTILES.items()}}
 
-def _from_rows(data: _Blocks, random: np.random.Generator) -> dict[str, Estimate]:
-    weights = resampled_weights(data.blocks, random)
-    every, served = np.ones(len(data.block), dtype=np.bool_), data.outcome == "served"
-    bad = {"shed_rate": data.outcome == "shed", "failed_rate": ~served & (data.outcome != "shed")}
-    block_s = np.full(data.blocks, data.length_s / data.blocks)
-    rates = {"throughput_rps": every, "goodput_rps": served}
-    return {
-        **{name: _logarithm(data, ratio_draws(weights, data.counts(rows), block_s), rows.sum() / data.length_s)
-           for name, rows in rates.items()},
-        **_latencies(data, served, weights),
-        **{name: _share(data, rows, ratio_draws(weights, data.counts(rows), data.counts(every)))
-           for name, rows in bad.items()},
-    }  # fmt: skip
+    def _quantile(self, name: str, probability: float) -> Estimate:
+        times_s = self.rows.ordered_s
+        if times_s.size * (1.0 - probability) < _FEWEST_BEYOND:
+            return Estimate.unknown()
+        low_s, mid_s, high_s = quantile_ends(times_s, probability, math.sqrt(self._variance(name)))
+        return self._estimate(math.log(mid_s), (math.log(high_s / low_s) / 2.0) ** 2)
 
+    def share(self, hit: Flags) -> Estimate:
+        hits, total = int(hit.sum()), hit.size
+        least = Estimate(hits / total, _independent_variance(hits, total))
+        if not 0 < hits < total:
+            return least
+        odds = self.blocks.variance_of(share_influence(self.rows.per_interval(hit), self.rows.per_interval()))
+        found = self._estimate(least.value, odds * (least.value * (1.0 - least.value)) ** 2)
+        return found if found.variance >= least.variance else least
 
-def _logarithm(data: _Blocks, draws: Floats, value: float) -> Estimate:
-    if value <= 0:
-        return Estimate.unknown()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return data.estimate(math.log(value), np.log(draws))
+    def _variance(self, name: str) -> float:
+        """On the metric's own scale; of one that did not vary 0."""
+        return self.blocks.variance_of(self.influence[name]) if name in self.influence else 0.0
 
-
-def _latencies(data: _Blocks, served: Flags, weights: Floats) -> dict[str, Estimate]:
-    times_s, count = data.residence_s[served], int(served.sum())
-    if count < _FEWEST_SERVED:
-        return {name: Estimate.unknown() for name in ("mean_s", *_QUANTILES)}
-    mean_draws = ratio_draws(weights, data.counts(served, data.residence_s), data.counts(served))
-    draws = quantile_draws(weights, times_s, data.block[served], list(_QUANTILES.values()))
-    found = {"mean_s": _logarithm(data, mean_draws, float(times_s.mean()))}
-    for place, (name, probability) in enumerate(_QUANTILES.items()):
-        is_told = count * (1.0 - probability) >= _FEWEST_BEYOND
-        value = float(np.quantile(times_s, probability))
-        found[name] = _logarithm(data, draws[:, place], value) if is_told else Estimate.unknown()
-    return found
-
-
-def _share(data: _Blocks, rows: Flags, draws: Floats) -> Estimate:
-    found = data.estimate(float(rows.mean()), draws)
-    least = _independent_variance(int(rows.sum()), len(rows))
-    return found if found.variance >= least else Estimate(found.value, least)
+    def _estimate(self, value: float, variance: float) -> Estimate:
+        return Estimate(value, variance, self.blocks.number - 1.0)
 
 
 def _independent_variance(hits: int, total: int) -> float:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from loadtests.foundation.errors import InputError
@@ -14,6 +15,7 @@ from loadtests.recording import LoadStep, Recording
 
 _GAPS_DIFFER, _MIX_DIFFERS = 0.05, 0.03
 """Differences of load that are told: of mean gaps beyond 3 standard errors of exponential ones, and of shares."""
+_ONE_MOMENT_S = 1e-6
 _SEEN = 0.01
 """A kind of request with a smaller share may be missing by chance."""
 
@@ -42,14 +44,14 @@ def pair_steps(a: Recording, b: Recording) -> tuple[StepPair, ...]:
     ------
     InputError
         With every reason for which the two cannot be compared: a refused recording, no level in common, different
-        think times, different kinds of request.
+        think times, different kinds of request, the same recording twice.
     """
     pairs = tuple(_pairs(a, b))
     problems = [*_refused("A", a), *_refused("B", b)]
     if not pairs:
         problems.append(_no_pair(a, b))
     else:
-        problems += _other_requests(a, b)
+        problems += [*_other_requests(a, b), *_same_recording(a, b, pairs)]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise InputError(f"The two recordings cannot be compared:\n{listed}")
@@ -60,7 +62,7 @@ def comparability_findings(a: Recording, b: Recording, pairs: Sequence[StepPair]
     """What differs between the recordings besides the release, and what is left out."""
     return (
         *_trust("A", a), *_trust("B", b), *_changed_limits(a, b), *_left_out(a, b, pairs), *_other_gaps(pairs),
-        *_other_mix(a, b, pairs), *_repeats(a, b, pairs),
+        *_other_mix(a, b, pairs), *_repeats(a, b, pairs), *_partly_shared(a, b, pairs),
     )  # fmt: skip
 
 
@@ -130,6 +132,55 @@ def _other_requests(a: Recording, b: Recording) -> Iterator[str]:
             f"they send other requests (only in A: {only_a or 'none'}; only in B: {only_b or 'none'}); record both "
             "with one request mix"
         )
+
+
+def _same_recording(a: Recording, b: Recording, pairs: Sequence[StepPair]) -> Iterator[str]:
+    """Said where one side brings nothing of its own: every step compared is one of the other side, too."""
+    shared = [(of_a.step, of_b.step) for of_a, of_b in _shared_steps(a, b, pairs)]
+    compared = (sum(len(pair.a) for pair in pairs), sum(len(pair.b) for pair in pairs))
+    if len(shared) == min(compared):
+        yield (
+            f"A{_place(a)} and B{_place(b)} hold the same requests: one recording against itself differs by nothing, "
+            "whatever the release does; give the one of the release before as A and the one of the release after as B"
+        )
+
+
+def _place(recording: Recording) -> str:
+    return f" ({recording.path})" if recording.path else ""
+
+
+def _partly_shared(a: Recording, b: Recording, pairs: Sequence[StepPair]) -> Iterator[Finding]:
+    shared = [(of_a.step, of_b.step) for of_a, of_b in _shared_steps(a, b, pairs)]
+    if shared:
+        said = ", ".join(f"step {of_a} of A is step {of_b} of B" for of_a, of_b in shared)
+        yield Finding(
+            "steps-shared", "warning",
+            f"A and B hold the same requests in part: {said}. What they share differs by nothing, so a change looks "
+            "smaller than it is.",
+            "Leave the shared runs out of one side.", {"steps": [list(steps) for steps in shared]},
+        )  # fmt: skip
+
+
+def _shared_steps(a: Recording, b: Recording, pairs: Sequence[StepPair]) -> list[tuple[LoadStep, LoadStep]]:
+    """Each step of A that B has, too, under whatever number."""
+    found: list[tuple[LoadStep, LoadStep]] = []
+    for pair in pairs:
+        twins = ((of_a, of_b) for of_a in pair.a for of_b in pair.b if _are_one(a, of_a, b, of_b))
+        found += {of_a.step: (of_a, of_b) for of_a, of_b in twins}.values()
+    return found
+
+
+def _are_one(a: Recording, of_a: LoadStep, b: Recording, of_b: LoadStep) -> bool:
+    """Whether two steps hold the same requests to the microsecond, or, not known one by one, the same numbers."""
+    if of_a.requests == 0 or (of_a.requests, of_a.outcomes) != (of_b.requests, of_b.outcomes):
+        return False
+    rows_a, rows_b = a.requests_in(of_a), b.requests_in(of_b)
+    if rows_a.empty or len(rows_a) != len(rows_b):
+        return rows_a.empty and rows_b.empty and of_a.metrics == of_b.metrics
+    return all(
+        np.allclose(rows_a[name] - of_a.start_s, rows_b[name] - of_b.start_s, rtol=0.0, atol=_ONE_MOMENT_S)
+        for name in ("start_s", "finish_s")
+    )
 
 
 def _trust(side: str, recording: Recording) -> Iterator[Finding]:

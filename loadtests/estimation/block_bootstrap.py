@@ -13,7 +13,6 @@ A recorded step's own intervals come from the same blocks without drawing: `load
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +21,9 @@ from loadtests.foundation.intervals import Interval
 from loadtests.foundation.quantiles import beta_quantile, normal_quantile, t_quantile
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 RESAMPLES = 400
 ENOUGH_BLOCKS = 20
-_FINE = np.arange(-60, 61) / 10.0
-_COARSE = 25
 
 
 def resampled_weights(blocks: int, random: np.random.Generator) -> Floats:
@@ -35,73 +31,11 @@ def resampled_weights(blocks: int, random: np.random.Generator) -> Floats:
     return np.asarray(random.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=RESAMPLES), dtype=float)
 
 
-def circular_weights(intervals: int, length: int, random: np.random.Generator) -> Floats:
-    """How often each interval of time occurs in each resample of blocks of `length` intervals, laid in a circle.
-
-    Blocks may begin at any interval (Politis and Romano 1992), as many as fill the window, to the
-    nearest whole number.
-
-    Parameters
-    ----------
-    intervals : int
-    length : int
-        Intervals of a block.
-    random : numpy.random.Generator
-
-    Returns
-    -------
-    array, shape (`RESAMPLES`, `intervals`)
-    """
-    blocks = max(round(intervals / length), 1)
-    begins = random.multinomial(blocks, np.full(intervals, 1.0 / intervals), size=RESAMPLES)
-    running = np.cumsum(np.concatenate([begins[:, intervals - length + 1 :], begins], axis=1), axis=1)
-    before = np.concatenate([np.zeros((RESAMPLES, 1), dtype=running.dtype), running[:, :-length]], axis=1)
-    return np.asarray(running[:, length - 1 :] - before, dtype=float)
-
-
 def ratio_draws(weights: Floats, numerators: Floats, denominators: Floats) -> Floats:
     """Sum over sum of per-block numbers, for each resample; NaN where the denominator is 0."""
     above, below = weights @ numerators, weights @ denominators
     ratios: Floats = np.divide(above, below, out=np.full(len(weights), np.nan), where=below > 0)
     return ratios
-
-
-def quantile_draws(weights: Floats, values: Floats, block: Integers, probabilities: Sequence[float]) -> Floats:
-    """Quantiles of the pooled values for each resample, shape (`RESAMPLES`, len(`probabilities`)).
-
-    Values are grouped by rank, finely around each quantile (a tenth of the standard error that
-    independent values would have, out to six of them), so the cost does not grow with resamples
-    times values.
-
-    Parameters
-    ----------
-    weights : array, shape (resamples, blocks)
-    values : array
-    block : array of int
-        The block that each value belongs to.
-    probabilities : sequence of float
-    """
-    order = np.argsort(values, kind="stable")
-    last = _last_ranks(len(values), probabilities)
-    group = np.searchsorted(last, np.arange(1, len(values) + 1))
-    upper, groups = values[order][last - 1], len(last)
-    cells = block[order] * groups + group
-    counts = np.bincount(cells, minlength=weights.shape[1] * groups).reshape(weights.shape[1], groups)
-    cumulative = np.cumsum(weights @ counts.astype(float), axis=1)
-    total = cumulative[:, -1:]
-    places = [(cumulative < total * wanted).sum(axis=1) for wanted in probabilities]
-    return np.where(total > 0, upper[np.minimum(np.column_stack(places), groups - 1)], np.nan)
-
-
-def _last_ranks(count: int, probabilities: Sequence[float]) -> Integers:
-    """The last rank (from 1) of each group of values."""
-    ranks = [np.array([count], dtype=float)]
-    for probability in probabilities:
-        error = math.sqrt(count * probability * (1.0 - probability))
-        far = np.geomspace(_FINE[-1], max(count / max(error, 1e-9), _FINE[-1] + 1.0), _COARSE)
-        ranks += [probability * count + error * move for move in (_FINE, far, -far)]
-    found = np.unique(np.ceil(np.concatenate(ranks)).astype(np.int64))
-    return np.asarray(found[(found >= 1) & (found <= count)])
 
 
 def widening(blocks: float, level: float) -> float:

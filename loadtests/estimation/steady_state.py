@@ -12,7 +12,7 @@ import pandas as pd
 
 from loadtests.estimation.block_bootstrap import ENOUGH_BLOCKS, Floats
 from loadtests.estimation.settling import Transient, find_transient
-from loadtests.estimation.step_metrics import FEWEST_BLOCKS, WindowRows, metrics_of
+from loadtests.estimation.step_metrics import WindowRows, metrics_of
 from loadtests.foundation.checks import positive
 from loadtests.foundation.findings import Finding
 from loadtests.gaps import Gaps, gap_table, gaps_between
@@ -20,7 +20,6 @@ from loadtests.journals.journal import Mark
 from loadtests.recording import Cut, LoadStep
 
 LEVEL = 0.9
-_MOST_BLOCKS, _CYCLES_PER_BLOCK = 60, 2.0
 _MOST_CUT = 0.5
 PLANNED_SETTLING = "planned settling time"
 """Why a window starts later than its users ran, where no transient was found."""
@@ -241,16 +240,3 @@ def _few_blocks(step: LoadStep) -> Finding:
         f"Record this level for {step.window_s * ENOUGH_BLOCKS / step.blocks:.0f} s or more, or several times.",
         {"step": step.step, "blocks": step.blocks, "window_s": step.window_s},
     )
-
-
-def number_of_blocks(window: Window, requests: int) -> int:
-    """Blocks of about two cycles of a user each, between 6 and 60, where only the number of requests is known.
-
-    A user's mean cycle (residence plus think) is users / throughput, by the
-    closed loop's law N = X (R + Z); correlation fades over cycles. Where the requests are known, blocks follow
-    their correlation: `loadtests.estimation.step_metrics.blocks_of`.
-    """
-    if requests == 0:
-        return FEWEST_BLOCKS
-    cycle_s = window.users * window.length_s / requests
-    return int(np.clip(window.length_s / (_CYCLES_PER_BLOCK * cycle_s), FEWEST_BLOCKS, _MOST_BLOCKS))

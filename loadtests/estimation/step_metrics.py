@@ -67,6 +67,10 @@ class Blocks:
         """Whether there are fewer than 20."""
         return self.number < ENOUGH_BLOCKS
 
+    def variance_of(self, influence: Floats) -> float:
+        """Variance of a metric on its influence's scale, put right for so many blocks; of `number` - 1 degrees."""
+        return variance_of_mean(influence, self.length) * self.number / (self.number - 1.0)
+
     def t_factor(self, level: float) -> float:
         """Half-width of an interval, in standard errors by the blocks."""
         number = self.number
@@ -164,9 +168,8 @@ def influences(rows: WindowRows) -> dict[str, Floats]:
     if every.sum():
         series["throughput_rps"] = every / every.mean() - 1.0
         shed = rows.per_interval(rows.shed)
-        share = float(shed.sum() / every.sum())
-        if 0.0 < share < 1.0:
-            series["shed_rate"] = (shed - share * every) / every.mean() / (share * (1.0 - share))
+        if 0.0 < shed.sum() < every.sum():
+            series["shed_rate"] = share_influence(shed, every)
     if served.sum():
         series["goodput_rps"] = served / served.mean() - 1.0
         series.update(_latency_influences(rows, served))
@@ -180,10 +183,26 @@ def _latency_influences(rows: WindowRows, served: Floats) -> dict[str, Floats]:
         series["mean_s"] = (total / mean - served) / served.mean()
     for name, value in zip(QUANTILES, _quantiles(rows.ordered_s, QUANTILES.values()), strict=True):
         above = rows.per_interval(rows.served & (rows.residence_s > value))
-        share = float(above.sum() / served.sum())
-        if share > 0.0:
-            series[name] = (above - share * served) / served.mean() / (share * (1.0 - share))
+        if above.sum() > 0.0:
+            series[name] = share_influence(above, served)
     return series
+
+
+def share_influence(part: Floats, whole: Floats) -> Floats:
+    """What each interval of time adds to a share of requests, on the scale of log odds.
+
+    Parameters
+    ----------
+    part, whole : array
+        Requests in each interval; the share must lie between 0 and 1.
+
+    Returns
+    -------
+    array
+    """
+    share = float(part.sum() / whole.sum())
+    influence: Floats = (part - share * whole) / whole.mean() / (share * (1.0 - share))
+    return influence
 
 
 def metrics_of(rows: WindowRows, level: float) -> tuple[dict[str, Interval], Blocks]:
@@ -242,12 +261,31 @@ def _latencies(times: Floats, half: Callable[[str], float], level: float) -> dic
         return {name: Interval.unknown(level) for name in ("mean_s", *QUANTILES)}
     found = {"mean_s": _relative(float(times.mean()), half("mean_s"), level)}
     for name, probability in QUANTILES.items():
-        low, high = _moved(probability, half(name))
-        low_s, mid_s, high_s = _quantiles(times, (low, probability, high))
-        if low_s > 0:
-            high_s = max(high_s, mid_s * mid_s / low_s)
-        found[name] = Interval(min(low_s, mid_s), mid_s, max(high_s, mid_s), level)
+        low_s, mid_s, high_s = quantile_ends(times, probability, half(name))
+        found[name] = Interval(low_s, mid_s, high_s, level)
     return found
+
+
+def quantile_ends(ordered_s: Floats, probability: float, half: float) -> tuple[float, float, float]:
+    """A quantile between the times to which its share of requests, moved by `half` on log odds, leads.
+
+    Parameters
+    ----------
+    ordered_s : array
+        Times, ascending; at least one.
+    probability : float
+    half : float
+
+    Returns
+    -------
+    low_s, mid_s, high_s : float
+        The upper end is at least as many times above the middle as the lower is below.
+    """
+    low, high = _moved(probability, half)
+    low_s, mid_s, high_s = _quantiles(ordered_s, (low, probability, high))
+    if low_s > 0:
+        high_s = max(high_s, mid_s * mid_s / low_s)
+    return min(low_s, mid_s), mid_s, max(high_s, mid_s)
 
 
 def _quantiles(ordered: Floats, probabilities: Iterable[float]) -> list[float]:

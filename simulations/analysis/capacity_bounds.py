@@ -87,7 +87,8 @@ def _too_many_users(
     if inside >= top_rps * slow_s:
         load = top_rps * (away_s + slow_s)
     else:
-        load = (inside + top_rps * away_s) / (1.0 - _allowed(objective))
+        longest_away_s = workload.think_time.mean_s + max(model.network_round_trip_s, model.rejected_after_s)
+        load = (inside + top_rps * longest_away_s) / (1.0 - _allowed(objective))
     users = math.ceil(1.1 * max(top_rps * cycle_time_s(model, workload), load)) + 10
     if users > _MOST_USERS:
         raise InputError(

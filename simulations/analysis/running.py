@@ -77,7 +77,7 @@ class Scenario:
         rate = offered_rate_rps(self.model, self.workload)
         inside = self.model.limits.most_in_flight * self.fleet.instances
         if isinstance(self.workload, ClosedWorkload) and self.workload.users > inside:
-            away_s = self.workload.think_time.mean_s + self.model.network_round_trip_s
+            away_s = self.workload.think_time.mean_s + self.model.rejected_after_s
             rate = max(rate, (self.workload.users - inside) / away_s)
         retries = self.workload.clients.retries
         rate *= 1 if retries is None else retries.most_attempts

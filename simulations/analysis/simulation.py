@@ -468,12 +468,20 @@ def refuse_endless(model: ServerModel, workload: Workload, fleet: Fleet | None =
     """Refuse a closed workload in which requests can follow each other in no time at all."""
     if not isinstance(workload, ClosedWorkload):
         return
-    if workload.think_time.mean_s > 0 or model.network_round_trip_s > 0:
+    if workload.think_time.mean_s > 0:
         return
-    rejected_at_once = workload.users > model.limits.most_in_flight * (fleet.instances if fleet else 1)
-    if rejected_at_once or model.mean_held_s == 0:
-        why = "a rejected user would retry" if rejected_at_once else "a served user would return"
-        raise InputError(
-            f"With no think time and no network round trip {why} in no time, without end. "
-            "Give a think time above 0 or a network_round_trip_s above 0."
-        )
+    some_are_rejected = workload.users > model.limits.most_in_flight * (fleet.instances if fleet else 1)
+    if some_are_rejected and model.rejected_after_s == 0:
+        raise _endless(model.rejection_time_s is not None, "a rejected user would retry")
+    if model.network_round_trip_s == 0 and model.mean_held_s == 0:
+        raise _endless(False, "a served user would return")
+
+
+def _endless(states_rejection: bool, why: str) -> InputError:
+    missing, remedy = (
+        ("rejection time", "rejection_time_s") if states_rejection else ("network round trip", "network_round_trip_s")
+    )
+    return InputError(
+        f"With no think time and no {missing} {why} in no time, without end. "
+        f"Give a think time above 0 or a {remedy} above 0."
+    )

@@ -23,7 +23,8 @@ from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
-from simulations.calibration.limit_search import profile_limit, searched_limits
+from simulations.calibration.limit_search import LimitProfile, profile_limit, searched_limits
+from simulations.calibration.model_checks import check_model
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -76,21 +77,24 @@ def calibrate(
     _refuse_one_level(recording)
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
-    mix, rejected = mix_of(recording), rejections_of(recording, level)
-    observations = observe(recording, mix)
-    _refuse_all_shed(observations)
+    observations, rejected = observe(recording), rejections_of(recording, level)
     stated = _with_queue_timeout(recording.deployment, rejected)
-    problem, candidates = FormSearch(recording, observations, mix, stated, seed, report).run()
+    fast = rejected.rejection_time_s
+    rejection_s = fast.mid if fast.is_known else None
+    search = FormSearch(recording, observations, mix_of(recording), stated, rejection_s, seed, report)
+    problem, candidates = search.run()
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
     report(0.9, "intervals")
     names = searched_limits(stated, best.fit.form)
-    profiles = tuple(profile_limit(problem, best.fit, name) for name in names)
+    profiles = tuple(profile_limit(problem, best.fit, name, names) for name in names)
     known = posterior(problem, best.fit, profiles)
     draws = draws_of(known, generator(seed, 3))
     found = _Found(recording, problem, best, candidates, draws, rejected)
-    limits = {item.name: item.interval(level, int(getattr(best.fit.form.deployment, item.name))) for item in profiles}
-    return _result(found, limits, seed, level)
+    limits = _limit_intervals(profiles, best.fit, draws, level)
+    result = _result(found, limits, seed, level)
+    report(0.97, "checking the model against the recording")
+    return replace(result, findings=(*result.findings, *check_model(result, recording, seed=seed)))
 
 
 def _say_nothing(share: float, what: str) -> None:
@@ -105,16 +109,13 @@ def _refuse_one_level(recording: Recording) -> None:
         )
 
 
-def _refuse_all_shed(observations: tuple[object, ...]) -> None:
-    del observations  # a step with fewer than 50 served requests was refused when it was read
-
-
 def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
     """A queue timeout that rejections show, where nobody stated one."""
     found = rejected.queue_timeout_s
     if stated.queue_timeout_s is not None or not found.is_known:
         return stated
-    return stated.with_limits(queue_timeout_s=found.mid)
+    fast = rejected.rejection_time_s
+    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,23 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
         findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
         source=str(recording.path or ""),
     )  # fmt: skip
+
+
+def _limit_intervals(
+    profiles: tuple[LimitProfile, ...], best: Fit, draws: ParameterDraws, level: float
+) -> dict[str, Interval]:
+    """Of each searched limit: by its profile, and of a gate that moves with the workers by the joint draws too."""
+    found = {}
+    for profile in profiles:
+        mid = int(getattr(best.form.deployment, profile.name))
+        interval = profile.interval(level, mid)
+        if profile.name == "gate_limit" and "workers" in draws.names:
+            column = draws.values[:, draws.names.index("gate_limit")]
+            joint = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
+            low, high = min(joint.low, interval.low), max(joint.high, interval.high)
+            interval = Interval(low, float(mid), high, level, "parameter")
+        found[profile.name] = interval
+    return found
 
 
 def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
@@ -213,20 +231,3 @@ def _worst(found: _Found) -> str:
     place = int(np.argmax([float(block @ block) / len(block) for block in blocks]))
     item = found.problem.observations[place]
     return f"step {item.step} ({item.load:g} users)"
-
-
-def with_limits_replaced(fit: CalibrationResult, **limits: object) -> CalibrationResult:
-    """The same calibration under other limits: what `predict_load` does with a deployment of choice.
-
-    Parameters
-    ----------
-    fit : CalibrationResult
-    **limits
-        Fields of `Deployment`.
-
-    Returns
-    -------
-    CalibrationResult
-    """
-    form = fit.form.with_limits(**limits)
-    return replace(fit, form=form, model=fit.model.with_deployment(form.deployment))

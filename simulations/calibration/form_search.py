@@ -32,8 +32,8 @@ Progress = Callable[[float, str], None]
 _EVALUATIONS, _REFINING = 25, 10
 _POOR = 1.6
 """Chi-square per degree of freedom from which a form without stages is not enough."""
-_SHARES: dict[Stage, tuple[float, ...]] = {"cores": (0.95, 0.6, 0.3), "database": (0.3, 0.6, 0.9)}
-_STARTS = 2
+_HALF = 0.5
+_STARTS = 3
 _HOPELESS = 8.0
 """Behind by so much of the held-out score, a shape is not refined."""
 _FEWEST_FOR_TEMPLATE = 300
@@ -65,6 +65,9 @@ class FormSearch:
     recording : Recording
     observations : tuple of StepObservation
     mix : Mix
+    stated : Deployment
+    rejection_time_s : float or None
+        As measured.
     seed : int
     report : callable
         Told the share done (0..1) and what is being done.
@@ -74,6 +77,7 @@ class FormSearch:
     observations: tuple[StepObservation, ...]
     mix: Mix
     stated: Deployment
+    rejection_time_s: float | None
     seed: int
     report: Progress
 
@@ -84,9 +88,9 @@ class FormSearch:
         best = max(candidates, key=_rank)
         # The noise of a model that explains the data is the one to compare by.
         problem = problem.with_noise_of(best.fit, COARSE)
-        close = [item for item in candidates if _rank(best) - _rank(item) < _HOPELESS]
+        is_close = [_rank(best) - _rank(item) < _HOPELESS for item in candidates]
         candidates = [
-            self._refined(problem, item) if any(item is one for one in close) else item for item in candidates
+            self._refined(problem, item) if close else item for item, close in zip(candidates, is_close, strict=True)
         ]
         best = max(candidates, key=_rank)
         for number, stage in enumerate(self._stages(best)):
@@ -95,6 +99,8 @@ class FormSearch:
             candidates.append(found)
             if found.score.held_out_score > best.score.held_out_score:
                 candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
+            if max(candidates, key=_rank).score.ratio < _POOR:
+                break
         return problem, sorted(candidates, key=_rank, reverse=True)
 
     def _preliminary(self) -> tuple[Problem, Fit]:
@@ -106,7 +112,7 @@ class FormSearch:
             for label, weight in zip(self.mix.labels, self.mix.weights or (1.0,), strict=True)
         )
         deployment = with_guessed_limits(self.stated, self.observations, mean_s)
-        form = ModelForm(deployment, ServiceShape("lognormal"), "none", self.mix)
+        form = ModelForm(deployment, ServiceShape("lognormal"), "none", self.mix, self.rejection_time_s)
         self.report(0.05, "a first fit")
         start = form.transformed(np.array([numbers[name] for name in form.names]))
         fit = problem.fit(form, start, _EVALUATIONS)
@@ -158,13 +164,39 @@ class FormSearch:
         """From the lightest step's times; a poor fit has bent its numbers to what it cannot explain."""
         light = first_numbers(self.observations, self.mix)
         form = replace(best.fit.form, stage=stage, shape=ServiceShape("lognormal"))
-        forms = [replace(form, deployment=item) for item in self._deployments(best.fit, stage)]
-        starts = [(form, _with_shares(light, form, share)) for form in forms for share in _SHARES[stage]]
+        forms = [
+            replace(form, deployment=item, without_stage=free)
+            for item in self._deployments(best.fit, stage)
+            for free in self._classes_without(stage)
+        ]
+        starts = [(form, _with_shares(light, form, self._share(form, light))) for form in forms]
         starts.sort(key=lambda item: problem.chi_square(*item))
         fits = [problem.fit(form, theta, _REFINING) for form, theta in starts[:_STARTS]]
         fit = min(fits, key=lambda item: item.chi_square)
         fit = search_limits(problem, fit, searched_limits(self.stated, fit.form))
         return self._candidate(problem, problem.fit(fit.form, fit.theta, _REFINING))
+
+    def _share(self, form: ModelForm, light: dict[str, float]) -> float:
+        """Of the time that holds a worker, so much in the stage that the most throughput would just fill it."""
+        weights = dict(zip(self.mix.labels, self.mix.weights or (1.0,), strict=True))
+        held_s = sum(weights[label] * light[f"service_mean_s{label}"] for label in form.staged)
+        limit = form.deployment.db_pool if form.stage == "database" else form.deployment.cpu_cores
+        most_rps = max(item.goodput_rps for item in self.observations)
+        if not isinstance(limit, int | float):
+            return _HALF
+        return float(np.clip(limit / most_rps / held_s, 0.05, 0.95))
+
+    def _classes_without(self, stage: Stage) -> list[tuple[str, ...]]:
+        """Which classes may skip a database: none, the one that slows down least under load, the two, and so on."""
+        if stage != "database" or not self.mix.names:
+            return [()]
+        lightest, heaviest = self.observations[0], self.observations[-1]
+        means_s = [
+            [np.exp(item.value(f"mean[{n}]")) for item in (lightest, heaviest)] for n in range(len(self.mix.names))
+        ]
+        rise = [heavy_s - light_s for light_s, heavy_s in means_s]
+        order = [self.mix.labels[place] for place in np.argsort(np.nan_to_num(rise, nan=np.inf))]
+        return [tuple(sorted(order[:count])) for count in range(len(order))]
 
     def _deployments(self, best: Fit, stage: Stage) -> Iterator[Deployment]:
         """Where the search of a stage's own limit begins; workers that nobody stated may then be without limit."""
@@ -256,7 +288,7 @@ def _first_cv(observation: StepObservation, number: int) -> float:
 def _with_shares(numbers: dict[str, float], form: ModelForm, share: float) -> Floats:
     """So much of the time spent in the form's stage, the rest beside it."""
     found = dict(numbers)
-    for label in form.mix.labels:
+    for label in form.staged:
         total_s = numbers[f"service_mean_s{label}"]
         found[f"service_mean_s{label}"] = (1 - share) * total_s
         found[f"{STAGE_NAMES[form.stage]}{label}"] = share * total_s

@@ -56,11 +56,11 @@ def with_guessed_limits(stated: Deployment, observations: tuple[StepObservation,
 def search_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
     """Search each limit; each shifts the others, so twice where there are several."""
     for name in names * 2 if len(names) > 1 else names:
-        best = _search(problem, best, name)
+        best = _search(problem, best, name, names)
     return best
 
 
-def _search(problem: Problem, best: Fit, name: str) -> Fit:
+def _search(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> Fit:
     """Walk the whole-number limit with halving steps, refitting the times briefly at each."""
     value = getattr(best.form.deployment, name)
     if value == UNLIMITED or value is None:
@@ -72,7 +72,7 @@ def _search(problem: Problem, best: Fit, name: str) -> Fit:
         for candidate in (value - step, value + step):
             if candidate < 1:
                 continue
-            fit = refit(problem, best, name, candidate)
+            fit = refit(problem, best, name, candidate, names)
             if fit.chi_square < best.chi_square:
                 best, value, moved = fit, candidate, True
                 break
@@ -86,20 +86,24 @@ def nudge_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
     for name in names:
         for direction in (-1, 1):
             while (value := int(getattr(best.form.deployment, name)) + direction) >= 1:
-                fit = refit(problem, best, name, value)
+                fit = refit(problem, best, name, value, names)
                 if fit.chi_square >= best.chi_square:
                     break
                 best = fit
     return best
 
 
-def refit(problem: Problem, best: Fit, name: str, value: int) -> Fit:
+def refit(problem: Problem, best: Fit, name: str, value: int, names: tuple[str, ...] = ()) -> Fit:
     """The numbers under another whole-number limit, from the better of two starts.
 
+    Where the gate is searched too (among `names`), it moves with the workers: the room in the line stays.
     One is the present fit. The other lies on the ridge where saturated steps trade: the throughput that the limit
     allows and the sum of service and round trip at light load stay.
     """
     form = best.form.with_limits(**{name: value})
+    if name == "workers" and "gate_limit" in names:
+        moved_to = int(form.deployment.gate_limit or 0) + value - int(best.form.deployment.workers or 0)
+        form = form.with_limits(gate_limit=max(moved_to, value))
     if form in problem.known:
         return problem.known[form]
     starts = [best.theta]
@@ -122,7 +126,7 @@ def _along_ridge(best: Fit, name: str, factor: float) -> Floats | None:
         moved_s = by_name[first] * (1 - 1 / factor)
         by_name["network_round_trip_s"] = max(by_name["network_round_trip_s"] - moved_s, 0.01 * by_name[first])
     elif name in ("db_pool", "cpu_cores"):
-        for label in form.mix.labels:
+        for label in form.staged:
             stage, rest = f"{STAGE_NAMES[form.stage]}{label}", f"service_mean_s{label}"
             moved_s = by_name[stage] * (factor - 1)
             by_name[stage] += moved_s
@@ -195,7 +199,7 @@ class LimitProfile:
         return Interval(min(ends[0], mid), float(mid), max(ends[1], mid), level, "parameter")
 
 
-def profile_limit(problem: Problem, best: Fit, name: str) -> LimitProfile:
+def profile_limit(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> LimitProfile:
     """Walk outwards from the best value until the misfit says no.
 
     The steps are about half a standard deviation, as the curvature next to the best value has it.
@@ -204,7 +208,7 @@ def profile_limit(problem: Problem, best: Fit, name: str) -> LimitProfile:
     far = float(special.chdtri(1, 0.002)) * birge
 
     def at(candidate: int) -> Fit:
-        return best if candidate == value else refit(problem, best, name, candidate)
+        return best if candidate == value else refit(problem, best, name, candidate, names)
 
     spacing = _spacing(at, value, best.chi_square, birge)
     found = {value: best}

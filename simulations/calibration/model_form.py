@@ -68,18 +68,31 @@ class ModelForm:
     stage : {"none", "cores", "database"}
         A stage in which requests share cores, or hold a database connection, during part of that time.
     mix : Mix
+    rejection_time_s : float, optional
+        As measured; default: a rejection takes the network round trip.
+    without_stage : tuple of str
+        Labels of classes that skip the stage: a request that needs no connection waits for none.
     """
 
     deployment: Deployment
     shape: ServiceShape
     stage: Stage = "none"
     mix: Mix = field(default_factory=Mix)
+    rejection_time_s: float | None = None
+    without_stage: tuple[str, ...] = ()
+
+    @property
+    def staged(self) -> tuple[str, ...]:
+        """Labels of the classes that go through the stage."""
+        if self.stage == "none":
+            return ()
+        return tuple(label for label in self.mix.labels if label not in self.without_stage)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the numbers, in their order."""
         times = [f"{kind}{label}" for label in self.mix.labels for kind in ("service_mean_s", "service_cv")]
-        stages = [f"{STAGE_NAMES[self.stage]}{label}" for label in self.mix.labels] if self.stage != "none" else []
+        stages = [f"{STAGE_NAMES[self.stage]}{label}" for label in self.staged]
         return (*times, *stages, "network_round_trip_s")
 
     @property
@@ -121,17 +134,22 @@ class ModelForm:
         stages = [self._stages(numbers, label, speed) for label in self.mix.labels]
         round_trip_s = float(numbers["network_round_trip_s"])
         if not self.mix.names:
-            return ServerModel(deployment, network_round_trip_s=round_trip_s, **stages[0])
+            return ServerModel(
+                deployment, network_round_trip_s=round_trip_s, rejection_time_s=self.rejection_time_s, **stages[0]
+            )
         classes = tuple(
             RequestClass(name, weight, **times)
             for name, weight, times in zip(self.mix.names, self.mix.weights, stages, strict=True)
         )
-        return ServerModel(deployment, stages[0]["service_time"], round_trip_s, request_classes=classes)
+        return ServerModel(
+            deployment, stages[0]["service_time"], round_trip_s, request_classes=classes,
+            rejection_time_s=self.rejection_time_s,
+        )  # fmt: skip
 
     def _stages(self, numbers: Mapping[str, float], label: str, speed: float) -> dict[str, Any]:
         mean_s, cv = speed * float(numbers[f"service_mean_s{label}"]), float(numbers[f"service_cv{label}"])
         found = {"service_time": self._time(mean_s, cv)}
-        if self.stage != "none":
+        if label in self.staged:
             part = "cpu_time" if self.stage == "cores" else "database_time"
             found[part] = self._time(speed * float(numbers[f"{STAGE_NAMES[self.stage]}{label}"]), cv)
         return found
@@ -154,6 +172,7 @@ class ModelForm:
             "deployment": self.deployment.to_dict(), "shape": self.shape.name,
             **({"template": list(self.shape.template)} if self.shape.template else {}),
             "stage": self.stage, "classes": list(self.mix.names), "weights": list(self.mix.weights),
+            "rejection_time_s": self.rejection_time_s, "without_stage": list(self.without_stage),
         }  # fmt: skip
 
     @classmethod
@@ -171,7 +190,11 @@ class ModelForm:
                 f"The model file's form has shape {data['shape']!r} and stage {data['stage']!r}; write it anew."
             )
         mix = Mix(tuple(data["classes"]), tuple(float(weight) for weight in data["weights"]))
-        return cls(Deployment.from_dict(data["deployment"]), ServiceShape(data["shape"], template), data["stage"], mix)
+        rejection_s = data.get("rejection_time_s")
+        return cls(
+            Deployment.from_dict(data["deployment"]), ServiceShape(data["shape"], template), data["stage"], mix,
+            None if rejection_s is None else float(rejection_s), tuple(data.get("without_stage", ())),
+        )  # fmt: skip
 
 
 def _bounds_of(name: str) -> tuple[float, float]:

@@ -182,7 +182,7 @@ def failure_findings(recording: Recording) -> tuple[Finding, ...]:
 
 
 def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
-    """The load of a step: closed users, or open arrivals where only the rate is known.
+    """The load of a step: closed users, or open arrivals where only the rate is known or requests were due at times.
 
     Parameters
     ----------
@@ -193,9 +193,15 @@ def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
     -------
     ClosedWorkload or OpenWorkload
     """
-    if step.load_quantity == Quantity.IN_FLIGHT:
+    if step.load_quantity == Quantity.IN_FLIGHT or _is_scheduled(recording, step):
         return OpenWorkload(step.requests / step.window_s)
     return ClosedWorkload(step.users, think_time_of(recording, step))
+
+
+def _is_scheduled(recording: Recording, step: LoadStep) -> bool:
+    """Whether the step's requests were due on a schedule, whatever became of those before."""
+    rows = recording.requests_in(step)
+    return "due_s" in rows and bool(rows["due_s"].notna().mean() > 0.5)
 
 
 def think_time_of(recording: Recording, step: LoadStep) -> Distribution:

@@ -11,8 +11,8 @@ from simulations.calibration.problem import Fit, Problem
 
 Floats = NDArray[np.float64]
 
-_CAPPED_AT = 8.0
-"""Standard errors: one hopeless statistic does not decide alone."""
+_LINEAR_FROM = 6.0
+"""Standard errors from which a miss costs in proportion, not by its square: one hopeless statistic does not decide."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def score(problem: Problem, best: Fit, extra_parameters: int = 0) -> FormScore:
         rows = slice(first, first + len(block))
         first += len(block)
         left = np.eye(len(block)) - jacobian[rows] @ covariance @ jacobian[rows].T
-        total += _log_density(np.clip(residuals[rows], -_CAPPED_AT, _CAPPED_AT), left)
+        total += _log_density(residuals[rows], left)
     mean = (total - 0.5 * extra_parameters) / max(len(problem.whitening), 1)
     freedom = problem.used - best.theta.size - extra_parameters
     return FormScore(best.form.describe(), best.chi_square, freedom, mean)
@@ -82,4 +82,6 @@ def _log_density(residuals: Floats, left: Floats) -> float:
     values, vectors = np.linalg.eigh((left + left.T) / 2)
     values = np.clip(values, 1e-3, 1.0)
     along = vectors.T @ residuals
-    return float(-0.5 * np.sum(along**2 / values) + 0.5 * np.sum(np.log(values)))
+    sizes = np.abs(along) / np.sqrt(values)
+    costs = np.where(sizes <= _LINEAR_FROM, sizes**2, 2 * _LINEAR_FROM * sizes - _LINEAR_FROM**2)
+    return float(-0.5 * np.sum(costs) + 0.5 * np.sum(np.log(values)))

@@ -58,10 +58,19 @@ def posterior(problem: Problem, best: Fit, profiles: tuple[LimitProfile, ...]) -
     Posterior
     """
     jacobian = problem.jacobian(best)
-    covariance = np.linalg.pinv(jacobian.T @ jacobian)
+    covariance = np.asarray(np.linalg.pinv(jacobian.T @ jacobian), dtype=np.float64)
     for _ in range(_ROUNDS):
         covariance = _refined(problem, best, covariance)
-    return Posterior(best, covariance * birge_factor(problem, best), profiles)
+    return Posterior(best, np.asarray(covariance * birge_factor(problem, best)), profiles)
+
+
+def _move_gate_with_workers(known: Posterior, limits: list[Floats]) -> None:
+    """Where both were searched, the gate's draws are of the room beside the workers."""
+    places = {profile.name: place for place, profile in enumerate(known.profiles)}
+    if {"workers", "gate_limit"} <= set(places):
+        workers = int(known.best.form.deployment.workers or 0)
+        gate = limits[places["gate_limit"]] + limits[places["workers"]] - workers
+        limits[places["gate_limit"]] = np.maximum(gate, 1.0)
 
 
 def _refined(problem: Problem, best: Fit, covariance: Floats) -> Floats:
@@ -103,12 +112,13 @@ def draws_of(known: Posterior, rng: np.random.Generator, count: int = DRAWS) -> 
     values, vectors = np.linalg.eigh(known.covariance)
     spread = np.sqrt(np.clip(values, 0.0, _MOST_SPREAD**2))
     theta = best + (rng.standard_normal((count, best.size)) * spread) @ vectors.T
-    limits = []
+    limits: list[Floats] = []
     for profile in known.profiles:
         rows = rng.choice(len(profile.values), count, p=profile.weights)
         theta = theta + (profile.thetas[rows] - best)
         jitter = np.round((rng.random(count) - 0.5) * (profile.spacing - 1))
         limits.append(np.maximum(np.asarray(profile.values)[rows] + jitter, 1.0))
+    _move_gate_with_workers(known, limits)
     numbers = form.values(np.clip(theta, *form.bounds))
     names = (*form.names, *(profile.name for profile in known.profiles))
     return ParameterDraws(names, np.column_stack([numbers, *limits]) if limits else numbers)

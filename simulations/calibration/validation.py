@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
 from simulations.calibration.baselines import baseline_predictions
-from simulations.calibration.load_prediction import predict_load
+from simulations.calibration.load_prediction import LoadPrediction, predict_load
 from simulations.calibration.observations import workload_of
 from simulations.calibration.result import CalibrationResult
+from simulations.model.fleet import Fleet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +86,11 @@ class MetricComparison:
         return abs(self.absolute_error if self.name == "shed_rate" else self.relative_error)
 
     @property
+    def noise(self) -> float:
+        """Half-width of the measured interval: relative, absolute for the shed rate; NaN where it is not known."""
+        return _noise(self.name, self.measured_interval)
+
+    @property
     def is_judged(self) -> bool:
         """Whether the verdict is about this metric."""
         return self.name in LIMITS
@@ -140,8 +146,12 @@ class ValidationReport:
     interval_coverage : float
         Share of measured values inside their prediction intervals.
     verdict : {"pass", "fail", "refused"}
-        `refused`: a step shows nothing to compare with, so nothing can be said.
+        `refused`: a step shows nothing to compare with, or the calibration itself has a critical finding.
     seed : int
+    limits : dict of str to float
+        Of the medians.
+    findings : tuple of Finding
+        The critical ones of the calibration.
     """
 
     steps: tuple[StepValidation, ...]
@@ -151,6 +161,7 @@ class ValidationReport:
     verdict: Verdict
     seed: int
     limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -159,6 +170,7 @@ class ValidationReport:
             "median_relative_error": self.median_errors, "baselines": self.baselines,
             "interval_coverage": self.interval_coverage, "verdict": self.verdict,
             "limits": {**self.limits, "single_step_factor": SINGLE_STEP_FACTOR, "noise_factor": NOISE_FACTOR},
+            "findings": [item.to_dict() for item in self.findings],
             "seed": self.seed, "versions": versions_of("numpy", "numba", "scipy"),
         }  # fmt: skip
 
@@ -184,6 +196,7 @@ class ValidationReport:
         for name, errors_of in self.baselines.items():
             said = ", ".join(f"{metric} {value:.1%}" for metric, value in errors_of.items() if not math.isnan(value))
             lines.append(f"  baseline {name}: {said}")
+        lines += [f"  {item.severity}: {item.message}" for item in self.findings]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -196,7 +209,7 @@ class ValidationReport:
 
 
 def validate_model(
-    fit: CalibrationResult, held_out: Recording, *, seed: int = 2, level: float = 0.9
+    fit: CalibrationResult, held_out: Recording, *, fleet: Fleet | None = None, seed: int = 2, level: float = 0.9
 ) -> ValidationReport:
     """Predict each step of `held_out` and compare with what was measured.
 
@@ -204,7 +217,10 @@ def validate_model(
     ----------
     fit : CalibrationResult
     held_out : Recording
-        Steps that the calibration has not seen (`recording.only([...])`).
+        Steps that the calibration has not seen (`recording.only([...])`). Its own limits, think times and mix count
+        where they differ from the calibrated ones: then the question is whether the model transfers.
+    fleet : Fleet, optional
+        Instances behind a balancer that `held_out` was measured on. Default: one.
     seed : int, default 2
     level : float, default 0.9
         Of the prediction intervals.
@@ -220,18 +236,20 @@ def validate_model(
     seen = [step.step for step in held_out.steps if step.step not in unseen]
     if seen:
         raise InputError(f"Steps {seen} were part of the calibration; validate on steps that it has not seen.")
-    steps = tuple(_validate_step(fit, held_out, step, seed, level) for step in held_out.steps)
+    steps = tuple(_validate_step(fit, held_out, step, _Run(fleet or Fleet(), seed, level)) for step in held_out.steps)
     compared = [c for item in steps for c in item.comparisons.values()]
     inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
     coverage = float(np.mean(inside)) if inside else math.nan
+    critical = tuple(item for item in fit.findings if item.severity == "critical")
     return ValidationReport(
         steps=steps,
         median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
         baselines=_baseline_errors(fit, held_out.steps),
         interval_coverage=coverage,
-        verdict=_verdict(steps, coverage, limits_for(fit)),
+        verdict="refused" if critical else _verdict(steps, coverage, limits_for(fit)),
         seed=seed,
         limits=limits_for(fit),
+        findings=critical,
     )
 
 
@@ -262,14 +280,21 @@ def unseen_steps(fit: CalibrationResult, recording: Recording) -> list[int]:
     ]
 
 
-def _validate_step(
-    fit: CalibrationResult, held_out: Recording, step: LoadStep, seed: int, level: float
-) -> StepValidation:
+@dataclass(frozen=True)
+class _Run:
+    """How each step is predicted."""
+
+    fleet: Fleet
+    seed: int
+    level: float
+
+
+def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, run: _Run) -> StepValidation:
     """Under the load, the limits and the mix of the held-out recording, which may differ from the calibrated ones."""
     workload = workload_of(held_out, step)
     predicted = predict_load(
         fit, workload, step.window_s, deployment=held_out.deployment, mix=_mix_of_step(fit, held_out, step),
-        seed=seed, level=level,
+        fleet=run.fleet, seed=run.seed, level=run.level,
     )  # fmt: skip
     limits = limits_for(fit)
     comparisons = {
@@ -277,7 +302,7 @@ def _validate_step(
         for name in STEP_METRICS
     }
     low, high = fit.users_range
-    region = _region(fit, workload, predicted.deployment)
+    region = _region(fit, workload, predicted)
     return StepValidation(step.step, step.users, region, low <= step.users <= high, comparisons)
 
 
@@ -328,10 +353,10 @@ def _noise(name: str, measured: Interval) -> float:
     return half_width / measured.mid if measured.mid else math.nan
 
 
-def _region(fit: CalibrationResult, workload: SteadyWorkload, deployment: Deployment) -> Region:
+def _region(fit: CalibrationResult, workload: SteadyWorkload, predicted: LoadPrediction) -> Region:
     """Place on the way to saturation: what would come if nothing had to wait, over what can be served."""
-    model = fit.model.with_deployment(deployment)
-    load = offered_rate_rps(model, workload) / model.saturation_rps
+    model = fit.model.with_deployment(predicted.deployment)
+    load = offered_rate_rps(model, workload) / (predicted.fleet.instances * model.saturation_rps)
     return "below" if load < KNEE[0] else "knee" if load <= KNEE[1] else "beyond"
 
 

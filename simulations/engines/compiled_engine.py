@@ -39,7 +39,7 @@ def prepare(
     arrivals = DrawnArrivals(key, by_numpy.cached_table(workload.gap), _draw_arrivals)
     return EngineInput(
         model.limits, arrivals, length, model.network_round_trip_s, Work.of(model, key),
-        ClientRules.of(workload.clients), fleet or Fleet(),
+        ClientRules.of(workload.clients), fleet or Fleet(), model.rejection_time_s,
     )  # fmt: skip
 
 

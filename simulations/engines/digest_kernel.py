@@ -116,15 +116,15 @@ def _add(arrival_s, start_s, departure_s, answered_s, outcome, sent_s, is_final,
 
 
 @njit(**_COMPILED)
-def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, sums, times, scale):
-    """As `_add`, for rows of patient clients, who have the answer a round trip after the departure.
+def add_columns(arrival_s, start_s, departure_s, outcome, answer_delay_s, counts, sums, times, scale):
+    """As `_add`, for rows of patient clients, who have the answer `answer_delay_s[outcome]` after the departure.
 
     Every attempt is a logical request; what is kept of those is left to the caller.
     """
     latest_s = 0.0
     for i in range(departure_s.size):
-        latest_s = max(latest_s, departure_s[i])
-    while (latest_s + round_trip_s) * (1.0 / scale[WIDTH_S]) >= counts.shape[0]:
+        latest_s = max(latest_s, departure_s[i] + answer_delay_s[np.uint64(outcome[i])])
+    while latest_s * (1.0 / scale[WIDTH_S]) >= counts.shape[0]:
         halve(counts, sums, times, times[:0], scale)
     width_s, last_arrival_s, shortest_s, longest_s = (
         scale[WIDTH_S],
@@ -135,7 +135,7 @@ def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, 
     per_s = 1.0 / width_s
     for i in range(arrival_s.size):
         inside_s, held_s = departure_s[i] - arrival_s[i], departure_s[i] - start_s[i]
-        answered_s = departure_s[i] + round_trip_s
+        answered_s = departure_s[i] + answer_delay_s[np.uint64(outcome[i])]
         came, left, answered = (
             np.uint64(arrival_s[i] * per_s),
             np.uint64(departure_s[i] * per_s),
@@ -161,13 +161,13 @@ def add_columns(arrival_s, start_s, departure_s, outcome, round_trip_s, counts, 
 
 @njit(**_COMPILED)
 def add_rows(
-    rows, round_trip_s, request_timeout_s, client_timeout_s, most_attempts, is_retried, counts, sums, times, totals,
+    rows, answer_delay_s, request_timeout_s, client_timeout_s, most_attempts, is_retried, counts, sums, times, totals,
     scale,
 ):  # fmt: skip
     """Add rows of the event-driven kernel."""
     for i in range(rows.size):
         outcome, arrival_s, departure_s = rows[i].outcome, rows[i].arrival_s, rows[i].departure_s
-        answered_s = min(departure_s, arrival_s + request_timeout_s) + round_trip_s
+        answered_s = min(departure_s, arrival_s + request_timeout_s) + answer_delay_s[np.uint64(outcome)]
         if outcome == ABANDONED:
             answered_s = arrival_s + client_timeout_s
         is_final = rows[i].attempt + 1 >= most_attempts or not is_retried[outcome]

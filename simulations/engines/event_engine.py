@@ -129,6 +129,7 @@ def _rules(given: EngineInput) -> Records:
     rules = np.zeros(1, kernel.RULES)
     values = {
         "round_trip_s": given.network_round_trip_s, "request_timeout_s": limits.request_timeout_s,
+        "rejection_s": given.waits.answer_delay_s[kernel.SHED_AT_GATE],
         "patience_s": limits.patience_s, "gate_reset_s": limits.gate_reset_s, "client_timeout_s": clients.timeout_s,
         "keep_alive_s": clients.keep_alive_s, "jitter": clients.jitter, "horizon_s": given.length.horizon_s,
         "most_rows": given.length.most_rows, "database": given.fleet.database_connections or math.inf,

@@ -96,7 +96,7 @@ CALENDAR = np.dtype(
 """The open bucket, events in `near` and in later buckets; the line of deadlines; buckets per second and what tells
 whether they are too many or too few."""
 RULES = np.dtype(
-    [(name, np.float64) for name in ("round_trip_s", "request_timeout_s", "patience_s", "gate_reset_s",
+    [(name, np.float64) for name in ("round_trip_s", "rejection_s", "request_timeout_s", "patience_s", "gate_reset_s",
                                      "client_timeout_s", "keep_alive_s", "jitter", "horizon_s", "most_rows",
                                      "database")]
     + [("key", np.uint64)]
@@ -724,9 +724,10 @@ def _send(
         sent_s = clients[client].sent_s
     own = _admit(t, rules, instances, i)
     if own != SERVED:
-        outcome, is_own = _outcome(rules, t, own, t)
+        arrives_s = t + rules[0].rejection_s
+        outcome = own if arrives_s <= give_up_s else ABANDONED
         _write(rows, numbers, row, sent_s, t, t, t, who, i, kind, outcome)
-        return NOBODY, client, outcome, t + rules[0].round_trip_s if is_own else give_up_s
+        return NOBODY, client, outcome, min(arrives_s, give_up_s)
     numbers[0].free_jobs -= 1
     job = free_jobs[numbers[0].free_jobs]
     jobs[job].row, jobs[job].owner, jobs[job].cycle, jobs[job].attempt = row, owner, cycle, attempt

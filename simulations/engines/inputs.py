@@ -281,13 +281,14 @@ class EngineInput:
     work: Work = field(default_factory=Work)
     clients: ClientRules = field(default_factory=ClientRules)
     fleet: Fleet = field(default_factory=Fleet)
+    rejection_time_s: float | None = None
 
     @property
     def waits(self) -> Waits:
         """What a log has to know of the run, so that durations can be derived from its timestamps."""
         return Waits(
             self.network_round_trip_s, self.limits.request_timeout_s, self.clients.timeout_s,
-            len(self.clients.waits_s) + 1, self.clients.is_retried,
+            len(self.clients.waits_s) + 1, self.clients.is_retried, self.rejection_time_s,
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -313,7 +314,7 @@ def prepare(
     key = derive_key(seed)
     return EngineInput(
         model.limits, _times(workload, length, key), length, model.network_round_trip_s, Work.of(model, key),
-        ClientRules.of(workload.clients), fleet or Fleet(),
+        ClientRules.of(workload.clients), fleet or Fleet(), model.rejection_time_s,
     )  # fmt: skip
 
 

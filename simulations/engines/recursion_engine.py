@@ -242,11 +242,12 @@ def _closed(given: EngineInput, times: UserTimes) -> Iterator[Stretch]:
     cycles = np.zeros(times.users, np.int64)
     floats = [np.empty(rows) for _ in range(4)]
     outcome, whole = np.empty(rows, np.int8), [np.empty(rows, np.int64) for _ in range(3)]
+    round_trip_s, rejection_s = given.waits.answer_delay_s[[kernels.SERVED, kernels.SHED_AT_GATE]]
     left = given.length.most_rows
     while left > 0:
         filled = kernels.run_closed(
             np.uint64(work.key), work.class_upto, work.service, times.think, work.service_given, times.think_given,
-            given.network_round_trip_s, given.length.horizon_s, int(min(left, rows)),
+            float(round_trip_s), float(rejection_s), given.length.horizon_s, int(min(left, rows)),
             users.arrays, users.numbers, users.per_s, cycles, users.late_s, users.late_who, drawn, rank,
             *station.arguments, *floats, outcome, *whole,
         )  # fmt: skip

@@ -497,8 +497,8 @@ def _draw_between(
 
 @njit(**_COMPILED)
 def run_closed(
-    key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, horizon_s, most_rows,
-    users, user_numbers, users_per_s, cycles, late_s, late_user, drawn, rank,
+    key, class_upto, service_tables, think_table, service_given, think_given, round_trip_s, rejection_s, horizon_s,
+    most_rows, users, user_numbers, users_per_s, cycles, late_s, late_user, drawn, rank,
     workers, room, shed_as, starts, waited, calendar, numbers, per_s,
     arrival_s, service_s, start_s, departure_s, outcome, user_of, cycle_of, kind_of,
 ):  # fmt: skip
@@ -506,7 +506,8 @@ def run_closed(
 
     The users' next arrivals are a second calendar, named by user, whose current bucket is always open; who comes back
     into that bucket stands apart, in order, in `late_s` and `late_user`. The users of a bucket are served together up
-    to the first moment at which one of them could be back. `cycles` counts each user's requests, `drawn` is what
+    to the first moment at which one of them could be back: an answer takes `round_trip_s`, a rejection `rejection_s`,
+    and without a bound of the line there are no rejections. `cycles` counts each user's requests, `drawn` is what
     `_draw_between` finds. Other arguments as in `serve`.
     """
     cycle, kind, needs_s, think_s = drawn
@@ -519,6 +520,7 @@ def run_closed(
         user_numbers[MOST_OPEN],
     )
     n, most, is_crowded = 0, min(arrival_s.size, most_rows), 0
+    soonest_s = round_trip_s if room < 0 else min(round_trip_s, rejection_s)
     while n < most and inside > 0 and is_crowded == 0 and numbers[IS_CROWDED] == 0:
         if opened == 0 and late == 0:
             current = current + 1 if inside > far else far_due
@@ -531,7 +533,7 @@ def run_closed(
             continue
         until_s = late_s[late - 1] if late > 0 else np.inf
         for k in range(opened):
-            until_s = min(until_s, (open_s[k] + round_trip_s) + think_s[k])
+            until_s = min(until_s, (open_s[k] + soonest_s) + think_s[k])
         if opened == 0 or (late > 0 and _is_later(open_s[opened - 1], open_user[opened - 1], late_s[late - 1],
                                                   late_user[late - 1])):  # fmt: skip
             late -= 1
@@ -555,7 +557,8 @@ def run_closed(
             opened -= 1
             user = user_of[k]
             cycles[user] = cycle_of[k] + 1
-            back_s = (departure_s[k] + round_trip_s) + think_s[opened]
+            answer_s = round_trip_s if outcome[k] == SERVED else rejection_s
+            back_s = (departure_s[k] + answer_s) + think_s[opened]
             if back_s == np.inf:
                 inside -= 1
             elif _bucket_of(back_s, users_per_s) == current:

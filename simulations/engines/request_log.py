@@ -36,6 +36,8 @@ class Waits:
         Of one logical request.
     is_retried : tuple of bool
         By outcome code.
+    rejection_time_s : float, optional
+        What the client waits on top where the gate or the line turned it away. Default: the round trip.
     """
 
     network_round_trip_s: float = 0.0
@@ -43,6 +45,15 @@ class Waits:
     client_timeout_s: float = math.inf
     most_attempts: int = 1
     is_retried: tuple[bool, ...] = (False,) * len(OUTCOME_NAMES)
+    rejection_time_s: float | None = None
+
+    @property
+    def answer_delay_s(self) -> Floats:
+        """Time from the server's answer to the client that has it, by outcome code, seconds."""
+        delay_s = np.full(len(OUTCOME_NAMES), self.network_round_trip_s)
+        if self.rejection_time_s is not None:
+            delay_s[[SHED_AT_GATE, SHED_AT_QUEUE]] = self.rejection_time_s
+        return delay_s
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class RequestLog:
 
     @property
     def network_round_trip_s(self) -> float:
-        """What the client waits on top."""
+        """What the client waits on top, unless it was turned away (`waits.rejection_time_s`)."""
         return self.waits.network_round_trip_s
 
     @property
@@ -100,7 +111,7 @@ class RequestLog:
         left_s = self.departure_s
         if math.isfinite(self.waits.request_timeout_s):
             left_s = np.minimum(left_s, self.arrival_s + self.waits.request_timeout_s)
-        answered = left_s + self.waits.network_round_trip_s
+        answered = left_s + self.waits.answer_delay_s[self.outcome]
         if math.isinf(self.waits.client_timeout_s):
             return np.asarray(answered)
         gave_up = self.arrival_s + self.waits.client_timeout_s

@@ -180,6 +180,7 @@ class Simulation:
         self.servers = [server(self.env, given.limits, database) for _ in range(fleet.instances)]
         self.work = WorkReader(given.work)
         self.balancer = Balancer(self)
+        self.answer_delay_s: list[float] = given.waits.answer_delay_s.tolist()
         self.rows: list[Request] = []
 
     def run(self) -> RequestLog:
@@ -270,12 +271,18 @@ class Simulation:
         server = self.servers[request.instance]
         outcome = server.admit()
         if outcome != SERVED:
-            request.start_s = request.departure_s = now
-            self.answer(request, outcome, now)
+            self._turn_away(request, outcome)
         else:
             self.env.process(self._follow(server, request))
-        self._watch(request)
+            self._watch(request)
         return request
+
+    def _turn_away(self, request: Request, outcome: int) -> None:
+        """The answer leaves at once; a client that cannot wait for it gives up."""
+        request.start_s = request.departure_s = self.env.now
+        self.answer(request, outcome, self.env.now)
+        if request.outcome < 0:
+            self._plan_end(request, request.give_up_s, ABANDONED, request.give_up_s)
 
     def _follow(self, server: Server, request: Request) -> Process:
         outcome = yield from server.handle(request)
@@ -286,7 +293,7 @@ class Simulation:
 
     def answer(self, request: Request, outcome: int, left_s: float) -> None:
         """The server's answer leaves: it counts if the client is still there when it arrives."""
-        arrives_s = left_s + self.given.network_round_trip_s
+        arrives_s = left_s + self.answer_delay_s[outcome]
         if request.outcome < 0 and arrives_s <= request.give_up_s:
             self._end(request, outcome, arrives_s)
 

@@ -60,7 +60,7 @@ class TimeCells:
     def add_columns(self, arrival_s: Floats, start_s: Floats, departure_s: Floats, outcome: NDArray[np.int8]) -> None:
         """Add finished requests of patient clients."""
         kernel.add_columns(
-            arrival_s, start_s, departure_s, outcome, self.waits.network_round_trip_s, self.counts, self.sums,
+            arrival_s, start_s, departure_s, outcome, self.waits.answer_delay_s, self.counts, self.sums,
             self.times, self.scale,
         )  # fmt: skip
         self.counts[:, kernel.LOGICAL :] = self.counts[:, kernel.OUTCOMES : kernel.LOGICAL]
@@ -73,7 +73,7 @@ class TimeCells:
         """Add finished rows of the event-driven kernel (`event_kernel.ROW`) or of a log."""
         waits = self.waits
         kernel.add_rows(
-            rows, waits.network_round_trip_s, waits.request_timeout_s, waits.client_timeout_s, waits.most_attempts,
+            rows, waits.answer_delay_s, waits.request_timeout_s, waits.client_timeout_s, waits.most_attempts,
             np.array(waits.is_retried), self.counts, self.sums, self.times, self.totals, self.scale,
         )  # fmt: skip
 

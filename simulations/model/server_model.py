@@ -160,7 +160,8 @@ class ServerModel:
     network_round_trip_s : float, default 0
         Time between the server's answer and the moment the client has it, plus
         the request's way in, lumped behind the answer. It holds no worker, adds
-        to what the client sees, and is all that a rejected request takes.
+        to what the client sees, and is all that a rejected request takes
+        unless `rejection_time_s` says otherwise.
     cpu_time : Distribution, optional
         CPU seconds on a core of its own; `deployment.cpu_cores` are shared.
     database_time : Distribution, optional
@@ -168,6 +169,9 @@ class ServerModel:
     request_classes : tuple of RequestClass
         The mix; default one class with the model's times.
     resources : ResourceUse
+    rejection_time_s : float, optional
+        What a client waits for the answer 503 of the gate, or of a line without room. Default: the network
+        round trip. A request that the server gives up on later waits the round trip, as a served one does.
     """
 
     deployment: Deployment
@@ -177,9 +181,12 @@ class ServerModel:
     database_time: Distribution | None = None
     request_classes: tuple[RequestClass, ...] = ()
     resources: ResourceUse = field(default_factory=ResourceUse)
+    rejection_time_s: float | None = None
 
     def __post_init__(self) -> None:
         non_negative("network_round_trip_s", self.network_round_trip_s)
+        if self.rejection_time_s is not None:
+            non_negative("rejection_time_s", self.rejection_time_s)
         _must_be_distributions(self)
         names = [item.name for item in self.request_classes]
         if len(set(names)) != len(names):
@@ -207,6 +214,11 @@ class ServerModel:
             )
             for item in self.request_classes or (RequestClass("all"),)
         )
+
+    @property
+    def rejected_after_s(self) -> float:
+        """What a rejected request takes: `rejection_time_s`, or the network round trip where that is not given."""
+        return self.network_round_trip_s if self.rejection_time_s is None else self.rejection_time_s
 
     @property
     def mean_service_s(self) -> float:
@@ -301,6 +313,7 @@ class ServerModel:
             **optional,
             **({"request_classes": [item.to_dict() for item in self.request_classes]} if self.request_classes else {}),
             **({"resources": self.resources.to_dict()} if self.resources != ResourceUse() else {}),
+            **({"rejection_time_s": self.rejection_time_s} if self.rejection_time_s is not None else {}),
         }
 
     @classmethod
@@ -310,6 +323,7 @@ class ServerModel:
             name: distribution_from_dict(data[name]) if data.get(name) else None
             for name in ("cpu_time", "database_time")
         }
+        rejection_s = data.get("rejection_time_s")
         return cls(
             Deployment.from_dict(data["deployment"]),
             distribution_from_dict(data["service_time"]),
@@ -317,6 +331,7 @@ class ServerModel:
             **stages,
             request_classes=tuple(RequestClass.from_dict(item) for item in data.get("request_classes", ())),
             resources=ResourceUse(**data.get("resources", {})),
+            rejection_time_s=None if rejection_s is None else float(rejection_s),
         )
 
 

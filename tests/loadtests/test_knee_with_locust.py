@@ -14,30 +14,47 @@ from loadtests.load.plan import LoadPlan
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_recording
+from support.locust_runs import at_once
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
 DEPLOYMENT = Deployment(workers=3, queue_capacity=1)
 PLAN = LoadPlan((2,), 2.0, Exponential(0.1))
+SERVER = StagingOptions(DEPLOYMENT, "exponential:50ms")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with start_staging(StagingOptions(DEPLOYMENT, "exponential:50ms")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def found(server, tmp_path_factory):
+def run_search(folder):
     """Three workers and one place to wait: with 16 users the gate turns away a third and more."""
     seen = []
-    folder = tmp_path_factory.mktemp("knee") / "out"
     objective = KneeObjective(max_bad_fraction=0.1)
     options = KneeOptions(start_users=2, most_users=64, max_steps=6, precision=0.01)
-    result, recording = find_knee(
-        server.host, PLAN, objective, folder, options=options, deployment=DEPLOYMENT, on_progress=seen.append
-    )
+    with start_staging(SERVER) as server:
+        result, recording = find_knee(
+            server.host, PLAN, objective, folder / "out", options=options, deployment=DEPLOYMENT,
+            on_progress=seen.append,
+        )  # fmt: skip
     return result, recording, seen
+
+
+def run_far_beyond(folder):
+    """A step of a minute in which nearly everybody is turned away."""
+    objective = KneeObjective(max_bad_fraction=0.01)
+    options = KneeOptions(start_users=60, most_users=60, max_steps=1)
+    plan = LoadPlan((60,), 60.0, Exponential(0.02), settle_s=1.0)
+    begun = time.monotonic()
+    with start_staging(SERVER) as server:
+        result, _ = find_knee(server.host, plan, objective, folder / "out", options=options)
+    return result, time.monotonic() - begun
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return at_once({"search": run_search, "far_beyond": run_far_beyond}, tmp_path_factory.mktemp("knee"))
+
+
+@pytest.fixture
+def found(runs):
+    return runs["search"].result()
 
 
 def test_the_search_goes_up_until_the_gate_sheds_and_comes_back(found):
@@ -70,9 +87,10 @@ def test_each_step_is_judged_by_requests_of_its_own_window(found):
         assert step.window_s < PLAN.step_time_s
 
 
-def test_no_load_that_meets_the_objective_is_exit_99_on_the_command_line(server, tmp_path, capsys):
-    words = ["find-knee", "--host", server.host, "--p95", "1ms", "--out", str(tmp_path / "out"), "--start", "2"]
-    code = run([*words, "--think", "exponential:0.1", "--step-time", "2s", "--max-steps", "4", "--json"])
+def test_no_load_that_meets_the_objective_is_exit_99_on_the_command_line(tmp_path, capsys):
+    words = ["--p95", "1ms", "--out", str(tmp_path / "out"), "--start", "2", "--think", "exponential:0.1"]
+    with start_staging(SERVER) as server:
+        code = run(["find-knee", "--host", server.host, *words, "--step-time", "2s", "--max-steps", "4", "--json"])
     printed = json.loads(capsys.readouterr().out)
     assert code == 99
     assert (printed["reason"], printed["bound_by"]) == ("not-met", "p95")
@@ -80,18 +98,9 @@ def test_no_load_that_meets_the_objective_is_exit_99_on_the_command_line(server,
     assert min(step["users"] for step in printed["steps"]) == 1
 
 
-def test_a_step_that_has_clearly_broken_the_objective_is_cut_short(server, tmp_path):
-    objective = KneeObjective(max_bad_fraction=0.01)
-    options = KneeOptions(start_users=60, most_users=60, max_steps=1)
-    begun = time.monotonic()
-    result, _ = find_knee(
-        server.host,
-        LoadPlan((60,), 60.0, Exponential(0.02), settle_s=1.0),
-        objective,
-        tmp_path / "out",
-        options=options,
-    )
-    assert time.monotonic() - begun < 45.0
+def test_a_step_that_has_clearly_broken_the_objective_is_cut_short(runs):
+    result, took_s = runs["far_beyond"].result()
+    assert took_s < 45.0
     assert result.steps[0].window_s < 30.0
     assert result.steps[0].bad > 0.5 * result.steps[0].requests
 

@@ -1,4 +1,26 @@
-"""Defects of Locust's own outputs, each beside a recording of the same run that is right."""
+"""Defects of Locust's own outputs and ways, each beside a recording of the same run that is right.
+
+| Defect | Test, here where no file is named |
+|---|---|
+| Locust holds all users up before it says that it stops | test_step_marks |
+| importing Locust patches the whole process | foundation/test_lazy_packages: ..never_loads_locust |
+| failures are mixed into its percentiles | test_percentiles_of_the_csv_mix_503s.. |
+| its CSV lacks the last second | test_the_csv_lacks_the_last_second |
+| percentiles of its history are cumulative | test_percentiles_of_the_history_are_cumulative.. |
+| .. except with full history | importing/test_locust_versions: cumulative_percentiles_are_told_from_recent_ones |
+| its requests a second are smoothed, seconds are skipped | test_requests_a_second_of_the_history.. |
+| .. in files of other people | importing/test_stock_locust: each_source_counts_what_the_log_counts.. |
+| its user count is not the number in flight | test_the_user_count_is_not.. |
+| times are rounded to two digits | test_times_above_100_ms_are_rounded.. |
+| .. so that a percentile is off | importing/test_locust_versions: bounds_from_locusts_percentiles.. |
+| its request logger corrupts its file under several processes | test_the_request_logger_corrupts.. |
+| counts at quitting are short | test_a_count_at_quitting.., test_the_master_s_total_lacks.. |
+| no open arrivals | test_recording_other_loads: a_schedule_with_too_few_users.. |
+| a healthy gate's 503s fail the run | test_a_503_of_a_healthy_gate.. |
+| --run-time counts from the start of spawning | test_the_run_time_counts_from_the_start_of_spawning.. |
+| users come in bursts once a second | test_users_come_in_bursts.. |
+| its JSON report blends 503s with served requests | importing/test_third_party_recordings: blended_percentiles.. |
+"""
 
 import csv
 import json
@@ -13,7 +35,7 @@ from loadtests.deployment import Deployment
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_recording
-from support.locust_runs import finish, locust_total, our, start_locust, two_processes, wait_for_rows
+from support.locust_runs import at_once, finish, locust_total, our, start_locust, two_processes, wait_for_rows
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -69,10 +91,8 @@ class Run:
         return pd.read_csv(self.folder / f"native_{name}.csv")
 
 
-@pytest.fixture(scope="module")
-def staged(tmp_path_factory):
+def run_staged(folder):
     """A heavy step that the gate turns mostly away, then a light one; each served request takes 0.25 s."""
-    folder = tmp_path_factory.mktemp("staged")
     (folder / "extra.py").write_text(NATIVE_LOGGER)
     with start_staging(StagingOptions(DEPLOYMENT, "uniform:0.2:0.3")) as server:
         return Run(
@@ -153,14 +173,12 @@ def test_the_user_count_is_not_the_number_of_requests_in_flight(staged):
     assert staged.requests["users"].max() == 40
 
 
-@pytest.fixture(scope="module")
-def parallel(tmp_path_factory):
-    """Two processes with Locust's request logger."""
-    folder = tmp_path_factory.mktemp("parallel")
+def run_parallel(folder):
+    """Two processes with Locust's request logger; users come over two seconds of the four."""
     (folder / "extra.py").write_text(NATIVE_LOGGER)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         return Run(
-            folder, server.host, "--users", "10", "--spawn-rate", "10", "--run-time", "4s",
+            folder, server.host, "--users", "10", "--spawn-rate", "4", "--run-time", "4s",
             "--think", "constant:30ms", *two_processes(),
         )  # fmt: skip
 
@@ -174,24 +192,63 @@ def test_the_request_logger_corrupts_its_file_under_several_processes(parallel):
     assert parallel.recording.manifest["findings"] == []
 
 
-def test_a_count_at_quitting_lacks_the_requests_that_finish_while_locust_stops(tmp_path):
+def test_the_run_time_counts_from_the_start_of_spawning_and_a_step_from_when_all_users_run(parallel):
+    """So its own rate is that of fewer users than were asked for."""
+    (step,), (ramp,) = parallel.recording.steps, parallel.recording.manifest["ramps"]
+    assert ramp["seconds"] > 1.5
+    assert step.start_s > ramp["seconds"]
+    assert step.end_s < 4.0 + ramp["seconds"]
+    last_user_after_s = parallel.requests.groupby("user_id")["start_s"].min().max()
+    assert 1.5 < last_user_after_s < step.start_s
+    assert (parallel.recording.requests_in(step)["users"] == 10).all()
+    its_own_rate_rps = parallel.native("stats").set_index("Name").loc["Aggregated", "Requests/s"]
+    assert its_own_rate_rps < 0.95 * step.metrics["throughput_rps"].mid
+
+
+def run_ended(folder):
     """Ended by a signal, Locust says that it is quitting while its users still run."""
-    (tmp_path / "extra.py").write_text(COUNT_AT_QUITTING)
+    (folder / "extra.py").write_text(COUNT_AT_QUITTING)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.3")) as server:
-        run = Run(
-            tmp_path, server.host, "--users", "8", "--spawn-rate", "8", "--think", "constant:10ms",
+        return Run(
+            folder, server.host, "--users", "8", "--spawn-rate", "8", "--think", "constant:10ms",
             "--stop-timeout", "3", end_by=signal.SIGTERM,
         )  # fmt: skip
-    first = int((tmp_path / "at_quitting.txt").read_text().splitlines()[0])
+
+
+def test_a_count_at_quitting_lacks_the_requests_that_finish_while_locust_stops(runs):
+    run = runs["ended"].result()
+    first = int((run.folder / "at_quitting.txt").read_text().splitlines()[0])
     assert first < run.total
     assert len(run.requests) == run.total
 
 
-def test_the_master_s_total_lacks_the_requests_that_workers_finish_after_half_a_second(tmp_path):
-    """Without our listener; that the recording has them is the case above, and of two processes elsewhere."""
-    log = tmp_path / "service.csv"
+def run_slow_workers(folder):
+    """Without our listener: Locust's total, the server's log, what was said."""
+    log = folder / "service.csv"
     with start_staging(StagingOptions(DEPLOYMENT, "constant:1.5", service_log=log)) as server:
         words = ("-f", our("locustfile.py"), "-H", server.host, "--users", "4", "--spawn-rate", "4", "--run-time", "4s")
         more = ("--think", "constant:10ms", "--stop-timeout", "5", *two_processes(), "--json-file", "report")
-        _, said = finish(start_locust(tmp_path, *words, *more))
-    assert locust_total(tmp_path / "report.json") < len(pd.read_csv(log)), said
+        _, said = finish(start_locust(folder, *words, *more))
+    return locust_total(folder / "report.json"), len(pd.read_csv(log)), said
+
+
+def test_the_master_s_total_lacks_the_requests_that_workers_finish_after_half_a_second(runs):
+    """That the recording has them is the case above, and of two processes elsewhere."""
+    total, answered, said = runs["slow_workers"].result()
+    assert total < answered, said
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    acts = {"staged": run_staged, "parallel": run_parallel, "ended": run_ended, "slow_workers": run_slow_workers}
+    return at_once(acts, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def staged(runs):
+    return runs["staged"].result()
+
+
+@pytest.fixture
+def parallel(runs):
+    return runs["parallel"].result()

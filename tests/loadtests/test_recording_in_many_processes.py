@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pandas as pd
 import psutil
@@ -22,7 +23,7 @@ from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import JOURNAL, MANIFEST, read_recording
-from support.locust_runs import FLOWS, finish, free_port, our, start_locust, two_processes, wait_for_rows
+from support.locust_runs import FLOWS, at_once, finish, free_port, our, start_locust, two_processes, wait_for_rows
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -103,63 +104,76 @@ def test_histograms_of_the_steps_count_their_requests(of_two):
     assert [path.name for path in (recording.path / "locust").glob("journal*")] == ["journal.marks.csv"]
 
 
-def test_workers_that_are_started_elsewhere_join_with_stock_locust(tmp_path):
+def run_workers_elsewhere(folder):
     port = free_port()
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.02")) as server:
         words = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port), "-f", our("locustfile.py"))
-        workers = [start_locust(tmp_path, *words) for _ in range(2)]
+        workers = [start_locust(folder, *words) for _ in range(2)]
         generator = LoadGenerator(expect_workers=2, master_bind=f"127.0.0.1:{port}")
-        recording = record(server.host, plan((8,), 2.5), tmp_path / "out", generator=generator)
-        said = [finish(worker) for worker in workers]
+        recording = record(server.host, plan((8,), 2.5), folder / "out", generator=generator)
+        return recording, [finish(worker) for worker in workers]
+
+
+def test_workers_that_are_started_elsewhere_join_with_stock_locust(runs):
+    recording, said = runs["workers_elsewhere"].result()
     assert [code for code, _ in said] == [0, 0], said
     assert_each_request_once(recording)
     assert set(recording.requests["worker_id"]) == {"0", "1"}
     assert codes(recording) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert sorted(path.name for path in recording.path.parent.iterdir()) == ["out"]
 
 
-@pytest.mark.parametrize(
-    ("signal_number", "to_group", "processes"),
-    [
-        (signal.SIGINT, True, two_processes),
-        (signal.SIGINT, False, two_processes),
-        (signal.SIGTERM, False, two_processes),
-        (signal.SIGINT, True, tuple),
-    ],
-)
-def test_a_stock_run_that_is_ended_by_a_signal_is_whole(tmp_path, signal_number, to_group, processes):
-    """With requests of 0.3 s and users who may finish them: Locust alone loses some of those."""
-    with start_staging(StagingOptions(DEPLOYMENT, SLOW, service_log=tmp_path / "service.csv")) as server:
+def run_until_a_signal(folder, signal_number, to_group, processes):
+    """With requests of 0.3 s and users who may finish them."""
+    with start_staging(StagingOptions(DEPLOYMENT, SLOW, service_log=folder / "service.csv")) as server:
         words = ("-f", our("locustfile.py"), "-H", server.host, "--users", "8", "--spawn-rate", "8")
         more = ("--think", "constant:50ms", "--stop-timeout", "5", "--recording", "out", *processes())
-        run = start_locust(tmp_path, *words, *more)
-        wait_for_rows(tmp_path / "out", 40)
+        run = start_locust(folder, *words, *more)
+        wait_for_rows(folder / "out", 40)
         (os.killpg if to_group else os.kill)(run.pid, signal_number)
         _, said = finish(run)
-    recording = read_recording(tmp_path / "out")
+    return read_recording(folder / "out"), len(pd.read_csv(folder / "service.csv")), said
+
+
+ENDED_BY = {
+    "interrupt_to_all": (signal.SIGINT, True, two_processes),
+    "interrupt_to_the_master": (signal.SIGINT, False, two_processes),
+    "terminate": (signal.SIGTERM, False, two_processes),
+    "interrupt_one_process": (signal.SIGINT, True, tuple),
+}
+
+
+@pytest.mark.parametrize("how", ENDED_BY)
+def test_a_stock_run_that_is_ended_by_a_signal_is_whole(runs, how):
+    """Locust alone loses some of the requests that its users finish."""
+    recording, answered, said = runs[how].result()
     assert_each_request_once(recording)
     assert codes(recording) == [], said
-    assert len(recording.requests) == len(pd.read_csv(tmp_path / "service.csv"))
+    assert len(recording.requests) == answered
 
 
-def test_a_worker_that_is_killed_is_said_to_be_lost(tmp_path):
+def run_with_a_killed_worker(folder):
     port = str(free_port())
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.02")) as server:
         user = ("-f", our("locustfile.py"))
         master = start_locust(
-            tmp_path, *user, "-H", server.host, "--master", "--expect-workers", "2", "--master-bind-host", "127.0.0.1",
+            folder, *user, "-H", server.host, "--master", "--expect-workers", "2", "--master-bind-host", "127.0.0.1",
             "--master-bind-port", port, "--users", "6", "--spawn-rate", "6", "--recording", "out",
         )  # fmt: skip
         join = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-        workers = [start_locust(tmp_path, *user, *join) for _ in range(2)]
-        wait_for_rows(tmp_path / "out", 60)
+        workers = [start_locust(folder, *user, *join) for _ in range(2)]
+        wait_for_rows(folder / "out", 60)
         os.killpg(workers[0].pid, signal.SIGKILL)
         time.sleep(1.5)
         os.kill(master.pid, signal.SIGINT)
         _, said = finish(master)
         for worker in workers:
             finish(worker)
-    recording = read_recording(tmp_path / "out")
+    return read_recording(folder / "out"), said
+
+
+def test_a_worker_that_is_killed_is_said_to_be_lost(runs):
+    recording, said = runs["killed_worker"].result()
     assert "worker-lost" in codes(recording), said
     assert len(recording.requests) == totals(recording)["journal"] >= totals(recording)["locust"]
 
@@ -189,18 +203,23 @@ def test_after_kill_minus_9_at_most_the_last_second_is_missing(tmp_path):
     assert read_recording(out).steps == recording.steps
 
 
-def test_workers_end_when_their_master_is_killed_and_the_run_can_be_recovered(tmp_path):
+def run_with_a_killed_master(folder):
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         run = start_locust(
-            tmp_path, "-f", our("locustfile.py"), "-H", server.host, "--users", "6", "--spawn-rate", "6", "--think",
+            folder, "-f", our("locustfile.py"), "-H", server.host, "--users", "6", "--spawn-rate", "6", "--think",
             "constant:50ms", *two_processes(), "--recording", "out",
         )  # fmt: skip
-        wait_for_rows(tmp_path / "out", 250)
+        wait_for_rows(folder / "out", 250)
         workers = psutil.Process(run.pid).children()
         run.kill()
         finish(run)
-        assert psutil.wait_procs(workers, timeout=20)[1] == []
-    recording = recover_recording(tmp_path / "out")
+        _, alive = psutil.wait_procs(workers, timeout=20)
+    return recover_recording(folder / "out"), alive
+
+
+def test_workers_end_when_their_master_is_killed_and_the_run_can_be_recovered(runs):
+    recording, alive = runs["killed_master"].result()
+    assert alive == []
     assert [step.users for step in recording.steps] == [6]
     assert codes(recording) == ["interrupted"]
     assert set(recording.requests["worker_id"]) == {"0", "1"}
@@ -229,17 +248,33 @@ def test_ctrl_c_in_the_command_leaves_a_recording_of_the_complete_steps(tmp_path
     assert_each_request_once(recording)
 
 
-def test_a_run_that_is_interrupted_before_a_step_was_complete_has_no_manifest(tmp_path):
-    (tmp_path / "theirs.py").write_text(FLOWS)
+def run_interrupted_at_once(folder):
+    (folder / "theirs.py").write_text(FLOWS)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         words = ("-f", our("locustfile.py"), "-H", server.host, "--step-users", "4,8", "--step-time", "60s")
-        run = start_locust(tmp_path, *words, "--recording", "out")
-        wait_for_rows(tmp_path / "out", 5)
+        run = start_locust(folder, *words, "--recording", "out")
+        wait_for_rows(folder / "out", 5)
         os.kill(run.pid, signal.SIGINT)
         _, said = finish(run)
+    return folder / "out", said
+
+
+def test_a_run_that_is_interrupted_before_a_step_was_complete_has_no_manifest(runs):
+    out, said = runs["interrupted_at_once"].result()
     assert "No recording was made: No step has a steady window: step 1 (4 users): the test was interrupted" in said
-    assert not (tmp_path / "out" / MANIFEST).exists()
-    assert (tmp_path / "out" / JOURNAL).is_file()
+    assert not (out / MANIFEST).exists()
+    assert (out / JOURNAL).is_file()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    acts = {
+        **{name: partial(run_until_a_signal, signal_number=number, to_group=to_group, processes=processes)
+           for name, (number, to_group, processes) in ENDED_BY.items()},
+        "workers_elsewhere": run_workers_elsewhere, "killed_worker": run_with_a_killed_worker,
+        "killed_master": run_with_a_killed_master, "interrupted_at_once": run_interrupted_at_once,
+    }  # fmt: skip
+    return at_once(acts, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.mark.parametrize(

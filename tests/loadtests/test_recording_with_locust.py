@@ -1,11 +1,13 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pandas as pd
 import psutil
@@ -23,7 +25,7 @@ from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_recording
 from loadtests.tables import REQUEST_COLUMNS
-from support.locust_runs import two_processes
+from support.locust_runs import at_once, two_processes
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -214,31 +216,35 @@ def test_an_output_folder_in_use_is_refused_first(tmp_path):
         record("http://127.0.0.1:9", plan(), tmp_path)
 
 
-def test_of_a_server_without_gauges_only_the_processor_time_is_known(tmp_path):
+def run_without_gauges(folder):
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)],
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as server:  # fmt: skip
         try:
             port = int(server.stdout.readline().split(" port ")[1].split()[0])
             short = LoadPlan((2,), 1.5, Constant(0.05), requests=(("GET", "/", 1),), settle_s=0.2)
-            recording = record(f"http://127.0.0.1:{port}", short, tmp_path / "out")
+            return record(f"http://127.0.0.1:{port}", short, folder / "out")
         finally:
             server.terminate()
+
+
+def test_of_a_server_without_gauges_only_the_processor_time_is_known(runs):
+    recording = runs["without_gauges"].result()
     assert recording.gauges["server_cpu_s"].is_monotonic_increasing
     assert recording.gauges.drop(columns=["time_s", "server_cpu_s"]).isna().all(axis=None)
     assert recording.deployment == Deployment()
     assert set(recording.requests["outcome"]) == {"served"}
 
 
-def test_ctrl_c_ends_locust_and_leaves_no_manifest(tmp_path):
+def run_until_ctrl_c(folder):
     script = (
         "import signal, sys\n"
         "from loadtests import Exponential, LoadPlan, record\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "record(sys.argv[1], LoadPlan((5, 10), 30.0, Exponential(0.05)), sys.argv[2])\n"
     )
-    out = tmp_path / "out"
+    out = folder / "out"
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         command = [sys.executable, "-c", script, server.host, str(out)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
@@ -248,8 +254,14 @@ def test_ctrl_c_ends_locust_and_leaves_no_manifest(tmp_path):
                 time.sleep(0.1)
             children = psutil.Process(running.pid).children(recursive=True)
             os.kill(running.pid, signal.SIGINT)
-            assert running.wait(20) != 0
-            assert "KeyboardInterrupt" in running.stderr.read()
+            code, said = running.wait(20), running.stderr.read()
+    return out, children, code, said
+
+
+def test_ctrl_c_ends_locust_and_leaves_no_manifest(runs):
+    out, children, code, said = runs["ctrl_c"].result()
+    assert code != 0
+    assert "KeyboardInterrupt" in said
     assert len(children) == 1
     assert not any(child.is_running() for child in children)
     assert not (out / "manifest.json").exists()
@@ -275,25 +287,28 @@ def test_a_locust_that_is_killed_midway_is_a_run_error_without_a_manifest(tmp_pa
         read_recording(out)
 
 
-def test_a_test_without_any_steady_window_says_why_and_keeps_its_journal(tmp_path):
-    out = tmp_path / "out"
+def run_without_a_window(folder):
     hasty = plan((4, 8), 1.5, settle_s=1.4, spawn_rate=1)
-    said = (
-        r"No step has a steady window: step 1 \(4 users\): its users were never.*; step 2 \(8 users\): its users were"
-    )
-    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server, pytest.raises(RunError, match=said):
-        record(server.host, hasty, out)
+    with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server, pytest.raises(RunError) as caught:
+        record(server.host, hasty, folder / "out")
+    return folder / "out", str(caught.value)
+
+
+def test_a_test_without_any_steady_window_says_why_and_keeps_its_journal(runs):
+    out, said = runs["without_a_window"].result()
+    why = r"No step has a steady window: step 1 \(4 users\): its users were never.*; step 2 \(8 users\): its users were"
+    assert re.search(why, said)
     assert (out / "locust/journal.csv").stat().st_size > 100
     assert not (out / "manifest.json").exists()
 
 
-def test_locust_ends_when_its_parent_is_killed(tmp_path):
+def run_with_a_killed_parent(folder):
     script = (
         "import sys\n"
         "from loadtests import Exponential, LoadPlan, record\n"
         "record(sys.argv[1], LoadPlan((5, 8) + 20 * (9,), 2.0, Exponential(0.05)), sys.argv[2])\n"
     )
-    out = tmp_path / "out"
+    out = folder / "out"
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
         with subprocess.Popen([sys.executable, "-c", script, server.host, str(out)]) as running:
             deadline = time.monotonic() + 30
@@ -302,8 +317,13 @@ def test_locust_ends_when_its_parent_is_killed(tmp_path):
                 time.sleep(0.1)
             children = psutil.Process(running.pid).children()
             running.kill()
-        assert psutil.wait_procs(children, timeout=15)[1] == []
-    recording = recover_recording(out)
+        _, alive = psutil.wait_procs(children, timeout=15)
+    return recover_recording(out), alive
+
+
+def test_locust_ends_when_its_parent_is_killed(runs):
+    recording, alive = runs["killed_parent"].result()
+    assert alive == []
     assert [step.users for step in recording.steps][:2] == [5, 8]
     assert "interrupted in it" in recording.manifest["left_out"][-1]["reason"]
     assert [finding["code"] for finding in recording.manifest["findings"]] == ["interrupted"]
@@ -312,13 +332,18 @@ def test_locust_ends_when_its_parent_is_killed(tmp_path):
     assert not recording.gauges.empty
 
 
-def test_stock_locust_runs_our_locustfile_without_our_command(tmp_path):
+def run_our_locustfile(folder):
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
-        done = locust(tmp_path, "-f", our("locustfile.py"), "-H", server.host, "--users", "5", "--run-time", "2s",
+        done = locust(folder, "-f", our("locustfile.py"), "-H", server.host, "--users", "5", "--run-time", "2s",
                       "--spawn-rate", "5", "--think", "constant:50ms", "--json-file", "report")  # fmt: skip
+    return folder, done
+
+
+def test_stock_locust_runs_our_locustfile_without_our_command(runs):
+    folder, done = runs["our_locustfile"].result()
     assert done.returncode == 0, done.stderr
-    assert locust_total(tmp_path / "report.json") > 60
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json"]
+    assert locust_total(folder / "report.json") > 60
+    assert sorted(path.name for path in folder.iterdir()) == ["report.json"]
 
 
 def test_an_option_that_cannot_be_read_is_a_usage_error(tmp_path):
@@ -346,51 +371,78 @@ class Quick(FastHttpUser):
 """
 
 
-def test_the_listener_works_beside_a_foreign_locustfile_and_loses_no_request(tmp_path):
-    (tmp_path / "theirs.py").write_text(FOREIGN)
+def run_beside_theirs(folder):
+    (folder / "theirs.py").write_text(FOREIGN)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
-        done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
+        done = locust(folder, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
                       "--spawn-rate", "6", "--run-time", "2s", "--journal", "journal.csv", "--json-file", "report",
                       "--exit-code-on-error", "0")  # fmt: skip
+    return folder, done
+
+
+def test_the_listener_works_beside_a_foreign_locustfile_and_loses_no_request(runs):
+    folder, done = runs["beside_theirs"].result()
     assert done.returncode == 0, done.stderr
-    rows = pd.read_csv(tmp_path / "journal.csv")
-    assert len(rows) == locust_total(tmp_path / "report.json") > 50
+    rows = pd.read_csv(folder / "journal.csv")
+    assert len(rows) == locust_total(folder / "report.json") > 50
     assert set(rows["endpoint"]) == {"users", "/api/echo", "/nothing"}
     assert set(rows.loc[rows["endpoint"] == "/nothing", "outcome"]) == {"client_error"}
     assert sorted(rows["user_id"].unique()) == list(range(6))
     assert not rows.duplicated(["user_id", "cycle"]).any()
 
 
-def test_each_of_several_processes_writes_a_journal_of_its_own(tmp_path):
-    (tmp_path / "theirs.py").write_text(FOREIGN)
+def run_two_beside_theirs(folder):
+    (folder / "theirs.py").write_text(FOREIGN)
     with start_staging(StagingOptions(DEPLOYMENT, "constant:0.01")) as server:
-        done = locust(tmp_path, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
+        done = locust(folder, "-f", f"{our('listener.py')},theirs.py", "-H", server.host, "--users", "6",
                       "--spawn-rate", "6", "--run-time", "3s", "--journal", "journal.csv", "--json-file", "report",
                       *two_processes(), "--exit-code-on-error", "0")  # fmt: skip
+    return folder, done
+
+
+def test_each_of_several_processes_writes_a_journal_of_its_own(runs):
+    folder, done = runs["two_beside_theirs"].result()
     assert done.returncode == 0, done.stderr
-    files = sorted(path for path in tmp_path.glob("journal*.csv") if not path.name.endswith(".marks.csv"))
-    files.remove(tmp_path / "journal.generator.csv")
+    files = sorted(path for path in folder.glob("journal*.csv") if not path.name.endswith(".marks.csv"))
+    files.remove(folder / "journal.generator.csv")
     tables = [read_lines(path, JOURNAL_COLUMNS) for path in files]
     assert len(files) == 3
     assert sorted(len(table) > 0 for table in tables) == [False, True, True]
-    assert len(pd.read_csv(tmp_path / "journal.csv")) == 0
+    assert len(pd.read_csv(folder / "journal.csv")) == 0
     rows = pd.concat(tables)
-    assert len(rows) == locust_total(tmp_path / "report.json") > 50
+    assert len(rows) == locust_total(folder / "report.json") > 50
     assert all(len(line.split(",")) == len(JOURNAL_COLUMNS) for path in files for line in path.read_text().splitlines())
     assert set(rows["worker_id"]) == {"0", "1"}
     assert not rows.duplicated(["worker_id", "user_id", "cycle"]).any()
-    assert len(list(tmp_path.glob("*.marks.csv"))) == 1
+    assert len(list(folder.glob("*.marks.csv"))) == 1
 
 
-@pytest.mark.parametrize("processes", [tuple, two_processes])
-def test_a_journal_of_an_earlier_run_is_never_overwritten(tmp_path, processes):
-    (tmp_path / "journal.csv").write_text("precious\n")
-    done = locust(tmp_path, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--users", "2",
+def run_onto_a_journal(folder, processes):
+    (folder / "journal.csv").write_text("precious\n")
+    done = locust(folder, "-f", our("locustfile.py"), "-H", "http://127.0.0.1:9", "--users", "2",
                   "--run-time", "20s", "--journal", "journal.csv", *processes())  # fmt: skip
+    return folder, done
+
+
+@pytest.mark.parametrize("processes", ["one", "two"])
+def test_a_journal_of_an_earlier_run_is_never_overwritten(runs, processes):
+    folder, done = runs[f"{processes}_onto_a_journal"].result()
     assert done.returncode != 0
     assert "The journal journal.csv exists already; name another with --journal" in done.stderr
-    assert (tmp_path / "journal.csv").read_text() == "precious\n"
+    assert (folder / "journal.csv").read_text() == "precious\n"
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    acts = {
+        "without_gauges": run_without_gauges, "ctrl_c": run_until_ctrl_c, "without_a_window": run_without_a_window,
+        "killed_parent": run_with_a_killed_parent, "our_locustfile": run_our_locustfile,
+        "beside_theirs": run_beside_theirs, "two_beside_theirs": run_two_beside_theirs,
+        "one_onto_a_journal": partial(run_onto_a_journal, processes=tuple),
+        "two_onto_a_journal": partial(run_onto_a_journal, processes=two_processes),
+    }  # fmt: skip
+    return at_once(acts, tmp_path_factory.mktemp("runs"))
 
 
 class Unkind:

@@ -5,17 +5,13 @@ from scipy import stats
 from loadtests.deployment import Deployment
 from loadtests.estimation.block_bootstrap import (
     RESAMPLES,
-    circular_weights,
     fraction_interval,
     interval_of,
-    quantile_draws,
-    resampled_weights,
     widening,
 )
 from loadtests.estimation.steady_state import (
     Window,
     mean_gap_s,
-    number_of_blocks,
     steady_windows,
     step_findings,
     summarise,
@@ -129,13 +125,6 @@ def test_a_summary_has_no_randomness_of_its_own(request_table):
         assert (interval.low, interval.high) == pytest.approx((other.metrics[name].low, other.metrics[name].high))
 
 
-def test_blocks_span_about_two_cycles_of_a_user():
-    assert number_of_blocks(Window(1, 100, 0, 60.0), 12_000) == 60
-    assert number_of_blocks(Window(1, 100, 0, 10.0), 2_000) == 10
-    assert number_of_blocks(Window(1, 100, 0, 2.0), 400) == 6
-    assert number_of_blocks(Window(1, 100, 0, 2.0), 0) == 6
-
-
 def test_few_blocks_widen_an_interval_by_student_s_t():
     assert widening(20, 0.9) == pytest.approx(stats.t.ppf(0.95, 19) / stats.norm.ppf(0.95) * np.sqrt(20 / 19))
     assert widening(6, 0.9) == pytest.approx(stats.t.ppf(0.95, 5) / stats.norm.ppf(0.95) * np.sqrt(6 / 5))
@@ -148,17 +137,6 @@ def test_a_fraction_s_interval_is_never_narrower_than_the_binomial_one():
     exact = stats.binomtest(10, 100).proportion_ci(0.9)
     assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high))
     assert fraction_interval(np.ones(RESAMPLES), 50, 50, 30).low == pytest.approx(0.1 ** (1 / 50))
-
-
-def test_resampled_quantiles_agree_with_resampling_the_values_themselves():
-    random = np.random.default_rng(2)
-    values, block = random.lognormal(size=900), np.repeat(np.arange(30), 30)
-    weights = resampled_weights(30, random)
-    draws = quantile_draws(weights, values, block, [0.5, 0.95])
-    for resample in (0, 7):
-        pooled = np.repeat(values, weights[resample].astype(int)[block])
-        expected = np.quantile(pooled, [0.5, 0.95], method="inverted_cdf")
-        np.testing.assert_allclose(draws[resample], expected)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_claim(request_table):
@@ -249,15 +227,6 @@ def test_few_independent_blocks_are_said(request_table):
     assert wave.metrics["mean_s"].high - wave.metrics["mean_s"].low > 2 * (
         flat.metrics["mean_s"].high - flat.metrics["mean_s"].low
     )
-
-
-def test_resampled_blocks_are_whole_and_laid_in_a_circle():
-    weights = circular_weights(12, 4, np.random.default_rng(1))
-    assert weights.shape == (RESAMPLES, 12)
-    assert set(weights.sum(axis=1)) == {12.0}
-    np.testing.assert_allclose(weights.mean(axis=0), 1.0, atol=0.3)
-    one_block = circular_weights(5, 5, np.random.default_rng(1))
-    assert np.all(one_block == 1.0)
 
 
 def test_a_regular_stream_has_no_transient_however_intervals_of_time_cut_it(request_table):

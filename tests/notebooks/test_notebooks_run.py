@@ -78,7 +78,14 @@ def run_all(path: Path, folder: Path) -> Executed:
     return executed
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def alone_if_real(path: Path) -> Any:
+    """Notebooks that start servers and Locust run with the real-time tests, others beside them."""
+    is_real = "start_staging" in path.with_suffix(".py").read_text()
+    marks = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")] if is_real else []
+    return pytest.param(path, id=path.stem, marks=marks or pytest.mark.xdist_group(path.stem))
+
+
+@pytest.fixture(scope="module", params=map(alone_if_real, NOTEBOOKS))
 def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Executed:
     folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
@@ -118,8 +125,6 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-@pytest.mark.realtime
-@pytest.mark.xdist_group("realtime")
 class TestExecuted:
     def test_no_cell_fails_or_complains(self, executed: Executed) -> None:
         outputs = [out for cell in executed.cells for out in cell.outputs]

@@ -28,6 +28,8 @@ def assert_same_bits(reference: RequestLog, fast: RequestLog) -> None:
 few = st.one_of(st.integers(1, 6).map(float), st.just(math.inf))
 line = st.one_of(st.integers(0, 4).map(float), st.just(math.inf))
 a_while = st.one_of(st.just(math.inf), st.sampled_from([0.5, 1.0, 2.0, 0.1, 1 / 3]))
+rejections = st.sampled_from([None, 0.0, 0.1, 0.5, 2.0])
+"""At once, faster and slower than a round trip, and longer than some clients wait."""
 units = st.sampled_from([1.0, 0.5, 0.1, 1 / 3])
 
 
@@ -109,7 +111,7 @@ def closed_runs(draw: st.DrawFn) -> EngineInput:
     length = RunLength(draw(st.integers(1, users * cycles)), draw(st.sampled_from([math.inf, 2.0, 5.0])))
     return EngineInput(
         draw(plain_limits()), UserTimes.given(draw(grid_times(users)), think), length,
-        draw(st.sampled_from([0.0, 0.5, 0.1])), Work.given(service),
+        draw(st.sampled_from([0.0, 0.5, 0.1])), Work.given(service), rejection_time_s=draw(rejections),
     )  # fmt: skip
 
 
@@ -134,4 +136,5 @@ def full_runs(draw: st.DrawFn) -> EngineInput:
     return EngineInput(
         draw(all_limits()), times, length, draw(st.sampled_from([0.0, 0.5, 0.1])),
         Work.given(stages[0], cpu, database, key=draw(st.integers(0, 2**64 - 1))), draw(client_rules()), draw(fleets()),
+        draw(rejections),
     )  # fmt: skip

@@ -51,8 +51,9 @@ def test_open_runs(odd_width: float, deployment: Deployment, load: float) -> Non
 
 
 @pytest.mark.parametrize("deployment", LINES)
-def test_closed_runs(odd_width: float, deployment: Deployment) -> None:
-    model = ServerModel(deployment, Exponential(0.01), 0.001)
+@pytest.mark.parametrize("rejection_s", [None, 0.0002])
+def test_closed_runs(odd_width: float, deployment: Deployment, rejection_s: float | None) -> None:
+    model = ServerModel(deployment, Exponential(0.01), 0.001, rejection_time_s=rejection_s)
     same(model, ClosedWorkload(300, Exponential(0.03), spawn_rate_per_s=3_000.0), RunLength(4_000))
 
 

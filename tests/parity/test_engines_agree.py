@@ -105,24 +105,28 @@ def workloads(draw: st.DrawFn) -> Workload:
 
 @settings(max_examples=300)
 @given(workloads(), st.sampled_from(SERVICE_TIMES), st.sampled_from([(), MIX]), all_limits(), fleets(),
-       st.integers(0, 2**32))  # fmt: skip
+       st.sampled_from([None, 0.0001, 0.01, 0.2]), st.integers(0, 2**32))  # fmt: skip
 def test_drawn_runs_of_every_workload_are_identical(
-    workload: Workload, service: Distribution, mix: tuple[RequestClass, ...], limit: Limits, fleet: Fleet, seed: int
-) -> None:
+    workload: Workload, service: Distribution, mix: tuple[RequestClass, ...], limit: Limits, fleet: Fleet,
+    rejection_s: float | None, seed: int,
+) -> None:  # fmt: skip
     model = ServerModel(Deployment(), service, 0.001, request_classes=mix)
     length = RunLength(300, 5.0)
     drawn = inputs.prepare(model, workload, length, seed, fleet)
-    both(EngineInput(limit, drawn.times, length, 0.001, drawn.work, drawn.clients, fleet))
+    both(EngineInput(limit, drawn.times, length, 0.001, drawn.work, drawn.clients, fleet, rejection_s))
 
 
 @settings(max_examples=200)
 @given(workloads(), st.sampled_from(SERVICE_TIMES), st.integers(0, 2**32))
 def test_the_compiled_preparation_draws_the_same_bits(workload: Workload, service: Distribution, seed: int) -> None:
     model, length = (
-        ServerModel(Deployment(workers=4, queue_capacity=3), service, request_classes=MIX[:1]),
+        ServerModel(
+            Deployment(workers=4, queue_capacity=3), service, 0.002, request_classes=MIX[:1], rejection_time_s=0.0005
+        ),
         RunLength(200),
     )
     reference, fast = (make(model, workload, length, seed) for make in (inputs.prepare, compiled_engine.prepare))
+    assert reference.waits == fast.waits
     assert_same_bits(simpy_engine.run(reference), simpy_engine.run(fast))
     assert_same_bits(simpy_engine.run(reference), compiled_engine.run(fast))
 

@@ -29,6 +29,7 @@ MakeRecording = Callable[..., Recording]
 THINK = Exponential(0.3)
 TRUTH = ServerModel(Deployment(workers=20, queue_capacity=30), LogNormal(0.08, 0.8), 0.002)
 LEVELS = (40, 70, 100, 130, 200)
+CAUCHY = {"shape": "cauchy", "stage": "none", "classes": [], "weights": [], "deployment": {}}
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_estimated_limits_move_in_the_draws(make_recording: MakeRecording) -> No
     [
         {"parameters": [1]}, {"draws": {"names": ["a"], "values": [[1], [2, 3]]}},
         {"draws": {"names": [], "values": []}},
-        {"level": "abc"}, {"steps": []}, {"form": {"shape": "cauchy", "stage": "none", "classes": [], "weights": [], "deployment": {}}}, {"schema_version": 99}, {"model": 3},
+        {"level": "abc"}, {"steps": []}, {"form": CAUCHY}, {"schema_version": 99}, {"model": 3},
     ],
     ids=str,
 )  # fmt: skip

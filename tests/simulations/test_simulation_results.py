@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from loadtests.recording import STEP_METRICS
 from simulations import ClosedWorkload, OpenWorkload, ServerModel, find_capacity, simulate, sweep_load
 from simulations.analysis.metrics import Window, full_window, window_metrics
 from simulations.analysis.queueing_theory import closed_mmc
+from simulations.analysis.simulation import simulate_log
+from simulations.engines.inputs import RunLength
 
 SMALL = ServerModel(Deployment(workers=4, queue_capacity=6), Exponential(0.05), 0.001)
 
@@ -64,6 +67,28 @@ def test_users_who_would_retry_in_no_time_are_refused(think: Distribution) -> No
         )
 
 
+def test_a_rejection_that_takes_no_time_is_refused_and_one_that_takes_some_is_enough() -> None:
+    eager = ClosedWorkload(3, Constant(0.0))
+    model = ServerModel(Deployment(gate_limit=2, workers=2), Exponential(0.1), 0.001, rejection_time_s=0.0)
+    with pytest.raises(InputError, match=r"no rejection time a rejected user would retry.*rejection_time_s above 0"):
+        simulate(model, eager, requests=10)
+    simulate_log(model, ClosedWorkload(2, Constant(0.0)), RunLength(10), seed=1)
+    some = replace(model, network_round_trip_s=0.0, rejection_time_s=0.01)
+    assert not simulate_log(some, eager, RunLength(100), seed=1).served.all()
+    with pytest.raises(InputError, match="no network round trip a served user would return"):
+        simulate(replace(some, service_time=Constant(0.0)), eager, requests=10)
+
+
+def test_a_model_with_a_rejection_time_survives_its_json_form() -> None:
+    plain = ServerModel(Deployment(workers=2), Exponential(0.1), 0.003)
+    assert "rejection_time_s" not in plain.to_dict()
+    assert plain.rejected_after_s == 0.003
+    for rejection_s in (0.0, 0.0007):
+        model = replace(plain, rejection_time_s=rejection_s)
+        assert ServerModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+        assert model.rejected_after_s == rejection_s
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -81,6 +106,8 @@ def test_users_who_would_retry_in_no_time_are_refused(think: Distribution) -> No
         (lambda: simulate(SMALL, OpenWorkload(10.0), requests=1_000, level=1.0), "level"),
         (lambda: ClosedWorkload(0, Exponential(1.0)), "users"),
         (lambda: ServerModel(Deployment(), Exponential(1.0), -0.1), "network_round_trip_s"),
+        (lambda: ServerModel(Deployment(), Exponential(1.0), rejection_time_s=-0.1), "rejection_time_s is -0.1"),
+        (lambda: ServerModel(Deployment(), Exponential(1.0), rejection_time_s=math.inf), "rejection_time_s"),
         (lambda: simulate(SMALL, OpenWorkload(10.0), requests=10, seed=-1), "seed"),
         (lambda: find_capacity(SMALL, ClosedWorkload(1, Exponential(1.0))), "needs a limit"),
         (lambda: find_capacity(SMALL, ClosedWorkload(1, Exponential(1.0)), p95_s=0.001), "One user alone"),

@@ -26,7 +26,7 @@ from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload, OpenWorkload, Workload
 
-SERVER = ServerModel(Deployment(workers=4, queue_capacity=6), LogNormal(0.05, 0.8), 0.002)
+SERVER = ServerModel(Deployment(workers=4, queue_capacity=6), LogNormal(0.05, 0.8), 0.002, rejection_time_s=0.0007)
 IMPATIENT = Clients(0.2, Retries(3, 0.1))
 PROBABILITIES = (0.05, 0.5, 0.95, 0.99)
 BUCKET = 1 / 128

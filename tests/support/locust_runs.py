@@ -9,11 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import loadtests
 from loadtests.journals.journal import count_rows
 from loadtests.store import JOURNAL
+
+T = TypeVar("T")
 
 FLOWS = """
 import gevent
@@ -91,3 +96,26 @@ def wait_for_rows(folder: Path, rows: int, timeout_s: float = 40.0) -> None:
     while count_rows(folder / JOURNAL) < rows:
         assert time.monotonic() < deadline, f"{count_rows(folder / JOURNAL)} of {rows} rows"
         time.sleep(0.05)
+
+
+def at_once(acts: Mapping[str, Callable[[Path], T]], folder: Path) -> dict[str, Future[T]]:
+    """Let independent runs share their waiting time, each in a folder of its own.
+
+    Two at once: more starve each other of processor time, and Locust takes a starved worker for lost.
+
+    Parameters
+    ----------
+    acts : mapping of str to callable
+        Each takes its folder.
+    folder : Path
+
+    Returns
+    -------
+    dict of str to Future
+        All done; `result()` returns what an act has returned, or raises what it has raised.
+    """
+    folders = {name: folder / name for name in acts}
+    for path in folders.values():
+        path.mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        return {name: pool.submit(act, folders[name]) for name, act in acts.items()}

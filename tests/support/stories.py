@@ -32,14 +32,14 @@ KEY = 7
 def arrivals(
     at_s: Sequence[float], limits: Limits = NO_LIMITS, *, service: ArrayLike = 0.0, cpu: ArrayLike = (),
     database: ArrayLike = (), clients: Clients = PATIENT, fleet: Fleet = ALONE, round_trip_s: float = 0.0,
-    horizon_s: float = math.inf,
+    horizon_s: float = math.inf, rejection_s: float | None = None,
 ) -> EngineInput:  # fmt: skip
     """Open arrivals; each stage has one time for all, or one a request, or (requests, attempts) of them."""
     count = len(at_s)
     stages = [_times(stage, (1, count)) for stage in (service, cpu, database)]
     return EngineInput(
         limits, OpenTimes(np.array(at_s, dtype=float)), RunLength(1_000, horizon_s), round_trip_s,
-        Work.given(*stages, key=KEY), ClientRules.of(clients), fleet,
+        Work.given(*stages, key=KEY), ClientRules.of(clients), fleet, rejection_s,
     )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def users(
     first_s: Sequence[float], think: ArrayLike, limits: Limits = NO_LIMITS, *, service: ArrayLike = 0.0,
     cpu: ArrayLike = (), database: ArrayLike = (), clients: Clients = PATIENT, fleet: Fleet = ALONE,
     round_trip_s: float = 0.0, horizon_s: float = math.inf, are_sessions: bool = False,
+    rejection_s: float | None = None,
 ) -> EngineInput:  # fmt: skip
     """Users with given think times (users, requests); each stage has one time for all, or (users, requests)."""
     think_s = np.array(think, dtype=float)
@@ -54,7 +55,7 @@ def users(
     times = UserTimes.given(np.array(first_s, dtype=float), think_s, are_sessions=are_sessions)
     return EngineInput(
         limits, times, RunLength(1_000, horizon_s), round_trip_s, Work.given(*stages, key=KEY),
-        ClientRules.of(clients), fleet,
+        ClientRules.of(clients), fleet, rejection_s,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from loadtests.estimation.steady_state import Window, summarise_steps
@@ -16,8 +17,10 @@ from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload
 
 
-def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int) -> pd.DataFrame:
-    """Rows of a requests table from a run's log, its times moved by `offset_s`."""
+def step_rows(
+    log_frame: pd.DataFrame, users: int, offset_s: float, first_user: int, classes: Sequence[str] = ("/work",)
+) -> pd.DataFrame:
+    """Rows of a requests table from a run's log, its times moved by `offset_s`; endpoints by request class."""
     served = log_frame["outcome"] == "served"
     start_s = log_frame["arrival_s"] + offset_s
     return pd.DataFrame(
@@ -25,7 +28,7 @@ def step_rows(log_frame: pd.DataFrame, users: int, offset_s: float, first_user: 
             "sent_at": start_s, "start_s": start_s,
             "finish_s": start_s + log_frame["residence_s"], "worker_id": str(first_user),
             "user_id": log_frame["user"] + first_user, "cycle": log_frame["cycle"], "method": "GET",
-            "endpoint": "/work",
+            "endpoint": np.asarray(classes)[log_frame["request_class"]],
             "status": served.map({True: 200, False: 503}), "outcome": served.map({True: "served", False: "shed"}),
             "users": users, "response_bytes": 0,
         }
@@ -52,7 +55,15 @@ def record_model(
         workload = ClosedWorkload(count, think)
         warm_up_s = warm_up_time_s(served_by, workload)
         log = simulate_log(served_by, workload, RunLength(horizon_s=warm_up_s + window_s), seed=seed * 1_000 + step)
-        frames.append(step_rows(log.to_frame(), count, offset_s, first_user=step * 1_000_000))
+        frames.append(
+            step_rows(
+                log.to_frame(),
+                count,
+                offset_s,
+                first_user=step * 1_000_000,
+                classes=[item.name for item in served_by.request_classes] or ("/work",),
+            )
+        )
         windows.append(Window(step, count, offset_s + warm_up_s, offset_s + warm_up_s + window_s))
         offset_s += warm_up_s + window_s + 60.0
     requests = pd.concat(frames, ignore_index=True)

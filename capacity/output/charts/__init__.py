@@ -3,9 +3,15 @@
 from capacity.output.charts.comparison import plot_comparison
 from capacity.output.charts.knee_search import plot_knee_search
 from capacity.output.charts.measurement import plot_capacity_curve, plot_load_test_fit, plot_steady_windows
+from capacity.output.charts.model_fit import (
+    plot_parameter_posteriors,
+    plot_quantile_quantile,
+    plot_residuals_over_time,
+)
 from capacity.output.charts.planning import plot_growth_capacity, plot_timeline
 
 __all__ = [
     "plot_capacity_curve", "plot_comparison", "plot_growth_capacity", "plot_knee_search", "plot_load_test_fit",
-    "plot_steady_windows", "plot_timeline",
+    "plot_parameter_posteriors", "plot_quantile_quantile", "plot_residuals_over_time", "plot_steady_windows",
+    "plot_timeline",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ def plot_load_test_fit(
     *,
     metric: str = "p95_s",
     held_out: Collection[int] = (),
+    calibrated: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Measured steps against the calibrated model's prediction band.
@@ -52,6 +53,8 @@ def plot_load_test_fit(
         One of the recording's step metrics.
     held_out : collection of int
         Numbers of the steps that the calibration has not seen; drawn hollow.
+    calibrated : tuple of float, optional
+        Lightest and heaviest calibrated load (`CalibrationResult.users_range`); loads outside are shaded.
     ax : Axes, optional
         Where to draw; default: a new figure.
     """
@@ -72,10 +75,24 @@ def plot_load_test_fit(
     if metric == "shed_rate":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlim(left=0)
+    if calibrated is not None:
+        _shade_outside(axes, *calibrated)
     tidy(axes)
     axes.set_title("Load test against model", loc="left")
     axes.legend(loc="best", frameon=False, fontsize=9)
     return axes
+
+
+def _shade_outside(axes: Axes, lightest: float, heaviest: float) -> None:
+    """Hatch the loads that no calibrated step covers."""
+    left, right = axes.get_xlim()
+    spans = [(begin, end) for begin, end in ((left, lightest), (heaviest, right)) if end > begin]
+    for place, (begin, end) in enumerate(spans):
+        axes.axvspan(
+            begin, end, facecolor=GREY, alpha=0.15, hatch="///", edgecolor=GREY, linewidth=0, zorder=0,
+            label="outside the calibrated loads" if place == 0 else None,
+        )  # fmt: skip
+    axes.set_xlim(left, right)
 
 
 def plot_capacity_curve(

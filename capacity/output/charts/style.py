@@ -41,10 +41,14 @@ def new_axes(ax: Axes | None = None, size: tuple[float, float] = SIZE) -> Axes:
     return pyplot.figure(figsize=size, dpi=DPI, layout="constrained").add_subplot()
 
 
-def new_figure(panels: int = 1, size: tuple[float, float] = SIZE) -> tuple[Figure, list[Axes]]:
-    """Make a figure that pyplot does not know of, with `panels` axes side by side, each of `size` inches."""
-    figure = Figure(figsize=(size[0] * panels, size[1]), dpi=DPI, layout="constrained")
-    return figure, [figure.add_subplot(1, panels, place + 1) for place in range(panels)]
+def new_figure(
+    panels: int = 1, size: tuple[float, float] = SIZE, *, columns: int | None = None
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure that pyplot does not know of, with `panels` axes of `size` inches each, by default side by side."""
+    columns = columns or panels
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=DPI, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(panels)]
 
 
 def unit_of(quantity: Quantity) -> str:

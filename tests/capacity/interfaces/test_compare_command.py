@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,13 @@ def test_what_cannot_be_compared_is_a_usage_error(
     code, out, err = run(sides, capsys, *words)
     assert (code, out) == (2, "")
     assert re.search(said, " ".join(err.split()))
+
+
+@pytest.mark.parametrize("words", [("a", "a"), ("a", "copy"), ("a.json", "a.json")])
+def test_the_same_thing_twice_is_refused_with_what_to_do(
+    sides: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    shutil.copytree(sides / "a", sides / "copy", dirs_exist_ok=True)
+    code, out, said = run(sides, capsys, *words, "--no-calibrate")
+    assert (code, out) == (2, "")
+    assert "the one of the release before as A and the one of the release after as B" in re.sub(r"\s+", " ", said)

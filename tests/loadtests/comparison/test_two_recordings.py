@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loadtests import compare_steps
@@ -76,9 +77,55 @@ def test_the_same_server_again_is_not_worse(before: Recording, unchanged: Record
     assert found == compare_steps(before, unchanged)
 
 
-def test_a_recording_against_itself_has_no_difference(before: Recording) -> None:
-    found = compare_steps(before, before)
-    assert all(item.change.mid == pytest.approx(0.0, abs=1e-12) for item in found.differences)
+def test_a_recording_against_itself_is_refused_also_as_a_copy_on_another_clock(before: Recording) -> None:
+    later = replace(
+        before,
+        requests=before.requests.assign(
+            start_s=before.requests["start_s"] + 7, finish_s=before.requests["finish_s"] + 7
+        ),
+        steps=tuple(replace(step, start_s=step.start_s + 7, end_s=step.end_s + 7) for step in before.steps),
+    )
+    for copy in (before, later):
+        with pytest.raises(
+            InputError, match=r"hold the same requests.* the release before as A and the one of the release after as B"
+        ):
+            compare_steps(before, copy)
+
+
+def test_the_same_recording_is_noticed_where_requests_are_not_known_one_by_one() -> None:
+    bare = recorded(summarised=True)
+    bare = replace(bare, requests=bare.requests.iloc[:0])
+    with pytest.raises(InputError, match="hold the same requests"):
+        compare_steps(bare, replace(bare))
+
+
+def test_a_run_that_is_on_both_sides_is_told(before: Recording, unchanged: Recording) -> None:
+    """The heavy step is of the run before, the light one of the run after."""
+    bounds = [(step.start_s, step.end_s) for step in before.steps]
+    assert bounds == [(step.start_s, step.end_s) for step in unchanged.steps]
+    border_s = bounds[1][0]
+    light, heavy = unchanged.requests["finish_s"] < border_s, before.requests["finish_s"] >= border_s
+    rows = pd.concat([unchanged.requests[light], before.requests[heavy]], ignore_index=True)
+    mixed = replace(unchanged, requests=rows, steps=(unchanged.steps[0], before.steps[1]))
+    found = compare_steps(before, mixed)
+    shared = next(item for item in found.findings if item.code == "steps-shared")
+    assert shared.numbers["steps"] == [[2, 2]]
+    assert found.of("goodput_rps", 40).change.mid == 0.0
+    assert "steps-shared" not in codes(compare_steps(before, unchanged))
+
+
+def test_a_side_s_own_interval_is_that_of_its_step(unchanged: Recording) -> None:
+    whole = recorded(summarised=True)
+    found = compare_steps(whole, unchanged)
+    for step in whole.steps:
+        for metric in ("throughput_rps", "goodput_rps", "mean_s"):
+            own, recorded_one = found.of(metric, step.users).a, step.metrics[metric]
+            assert (own.low, own.mid, own.high) == pytest.approx(
+                (recorded_one.low, recorded_one.mid, recorded_one.high)
+            )
+        own, recorded_one = found.of("p95_s", step.users).a, step.metrics["p95_s"]
+        assert own.mid == pytest.approx(recorded_one.mid)
+        assert 0.7 < (own.high - own.low) / (recorded_one.high - recorded_one.low) < 1.4
 
 
 def test_requests_that_fail_make_a_release_worse(before: Recording, unchanged: Recording) -> None:

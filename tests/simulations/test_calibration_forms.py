@@ -1,0 +1,136 @@
+"""Which form of server a recording shows: calibration finds it among those that it compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loadtests.deployment import UNLIMITED, Deployment
+from loadtests.foundation.distributions import Constant, Exponential, LogNormal, Mixture
+from loadtests.recording import Recording
+from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
+from simulations.calibration.fitting import calibrate
+from simulations.calibration.observations import mix_of, observe
+from simulations.calibration.rejections import rejections_of
+from simulations.calibration.service_shapes import measured_shape, two_part_shape
+from simulations.model.server_model import RequestClass, ServerModel
+
+MakeRecording = Callable[..., Recording]
+THINK = Exponential(0.5)
+
+
+def stated(recording: Recording, deployment: Deployment) -> Recording:
+    """The recording of somebody who knows only this much of the deployment."""
+    return Recording(deployment, recording.steps, recording.requests)
+
+
+def in_groups(recording: Recording, width_s: float = 0.005) -> Recording:
+    """All that a histogram of all outcomes together keeps."""
+    bins = []
+    for step in recording.steps:
+        rows = recording.requests_in(step)
+        times = (rows["finish_s"] - rows["start_s"]).to_numpy()
+        numbers, counts = np.unique(np.floor(times / width_s), return_counts=True)
+        bins.append(pd.DataFrame({
+            "step": step.step, "endpoint": "", "outcome": "any", "low_s": numbers * width_s,
+            "high_s": (numbers + 1) * width_s, "count": counts.astype(float),
+        }))  # fmt: skip
+    table = pd.concat(bins)[list(LATENCY_BIN_COLUMNS)]
+    return Recording(recording.deployment, recording.steps, empty_table(REQUEST_COLUMNS), latency_bins=table)
+
+
+def test_shared_cores_that_nobody_stated_are_found(make_recording: MakeRecording) -> None:
+    truth = ServerModel(
+        Deployment(workers=UNLIMITED, cpu_cores=2.0, gate_limit=200), LogNormal(0.01, 0.7), 0.002,
+        cpu_time=LogNormal(0.03, 0.7),
+    )  # fmt: skip
+    found = calibrate(stated(make_recording(truth, (8, 18, 30, 40, 80), THINK, window_s=40.0), Deployment()))
+    assert found.form.stage == "cores"
+    assert found.model.deployment.cpu_cores == 2
+    cpu = found.parameters["cpu_mean_s"]
+    assert abs(cpu.mid - 0.03) < 3 * (cpu.high - cpu.low)
+    assert abs(cpu.mid / 0.03 - 1) < 0.05
+
+
+def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_connection(
+    make_recording: MakeRecording,
+) -> None:
+    classes = (
+        RequestClass("/orders", 3.0, LogNormal(0.02, 0.7), database_time=LogNormal(0.06, 0.7)),
+        RequestClass("/static", 1.0, LogNormal(0.03, 0.5), database_time=Constant(0.0)),
+    )
+    limits = Deployment(workers=30, queue_capacity=UNLIMITED, db_pool=6)
+    truth = ServerModel(limits, LogNormal(0.02, 0.7), 0.002, request_classes=classes)
+    found = calibrate(make_recording(truth, (20, 45, 75, 95), THINK, window_s=40.0))
+    assert (found.form.stage, found.form.without_stage) == ("database", ("[/static]",))
+    assert found.parameters["database_mean_s[/orders]"].mid == pytest.approx(0.06, rel=0.05)
+    assert found.parameters["service_mean_s[/static]"].mid == pytest.approx(0.03, rel=0.1)
+
+
+def test_a_loss_system_has_no_workers(make_recording: MakeRecording) -> None:
+    truth = ServerModel(Deployment(gate_limit=25, workers=UNLIMITED), LogNormal(0.12, 0.8), 0.002)
+    found = calibrate(stated(make_recording(truth, (30, 60, 90, 130, 200), THINK), Deployment()))
+    assert found.model.deployment.workers == UNLIMITED
+    assert abs(found.parameters["gate_limit"].mid - 25) <= 1
+    assert found.next_step is not None
+    assert found.next_step.load > 200
+
+
+def test_a_queue_timeout_and_the_time_of_a_rejection_are_read_off_the_rejections(make_recording: MakeRecording) -> None:
+    truth = ServerModel(Deployment(workers=10, queue_timeout_s=0.15, gate_limit=UNLIMITED), LogNormal(0.1, 0.7), 0.002)
+    found = rejections_of(make_recording(truth, (60, 100), THINK))
+    assert found.queue_timeout_s.mid == pytest.approx(0.152, abs=1e-6)
+    assert not found.rejection_time_s.is_known
+    gated = ServerModel(Deployment(workers=10, queue_capacity=5), LogNormal(0.1, 0.7), 0.02, rejection_time_s=0.001)
+    found = rejections_of(make_recording(gated, (100, 160), THINK))
+    assert found.rejection_time_s.mid == pytest.approx(0.001, abs=1e-6)
+    assert not found.queue_timeout_s.is_known
+
+
+def test_a_recording_in_groups_is_calibrated_too(make_recording: MakeRecording) -> None:
+    """Blended with the rejections, as Locust reports them; the truth within five half-widths, eight standard errors."""
+    truth = ServerModel(Deployment(workers=12, queue_capacity=20), LogNormal(0.08, 0.8), 0.002)
+    whole = make_recording(truth, (30, 60, 85, 110, 150), THINK, window_s=40.0)
+    found = calibrate(in_groups(whole))
+    for name, value in (("service_mean_s", 0.08), ("service_cv", 0.8)):
+        interval = found.parameters[name]
+        assert abs(interval.mid - value) < 5 * (interval.high - interval.low) / 2, name
+        assert interval.high - interval.low < 0.15 * value, name
+
+
+def test_groups_and_single_requests_show_the_same_statistics(make_recording: MakeRecording) -> None:
+    truth = ServerModel(Deployment(workers=12, queue_capacity=20), LogNormal(0.08, 0.8), 0.002)
+    whole = make_recording(truth, (30,), THINK, window_s=40.0)
+    (single,), (grouped,) = observe(whole), observe(in_groups(whole, 0.001))
+    assert grouped.view.names == single.view.names
+    np.testing.assert_allclose(grouped.values, single.values, atol=0.03)
+
+
+def test_rare_endpoints_are_one_class(make_recording: MakeRecording) -> None:
+    names = [RequestClass("/a", 60), RequestClass("/b", 30), RequestClass("/c", 5), RequestClass("/d", 5)]
+    truth = ServerModel(Deployment(workers=20), LogNormal(0.05, 0.5), request_classes=tuple(names))
+    mix = mix_of(make_recording(truth, (20, 40), THINK, window_s=10.0))
+    assert mix.names == ("/a", "/b", "other")
+    assert sum(mix.weights) == pytest.approx(1.0)
+
+
+def test_two_kinds_of_requests_behind_one_name_make_a_shape_of_two_parts() -> None:
+    rng = np.random.default_rng(3)
+    two = Mixture(((0.7, LogNormal(0.01, 0.3)), (0.3, LogNormal(0.2, 0.3))))
+    times = np.asarray(two.quantile_s(rng.random(2_000)))
+    found = two_part_shape(times)
+    assert found is not None
+    fitted = found.distribution(two.mean_s, two.cv)
+    for probability in (0.1, 0.5, 0.9, 0.99):
+        assert float(fitted.quantile_s(probability)) == pytest.approx(float(two.quantile_s(probability)), rel=0.12)
+    assert two_part_shape(np.asarray(LogNormal(0.1, 0.8).quantile_s(rng.random(2_000)))) is None
+
+
+def test_a_measured_shape_is_stretched_to_a_mean_and_cv() -> None:
+    times = np.asarray(LogNormal(0.1, 0.5).quantile_s((np.arange(1_000) + 0.5) / 1_000))
+    stretched = measured_shape(times).distribution(0.3, 0.8)
+    assert stretched.mean_s == pytest.approx(0.3)
+    assert stretched.cv == pytest.approx(0.8, rel=1e-4)

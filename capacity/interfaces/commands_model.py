@@ -20,6 +20,7 @@ from capacity.interfaces.console import (
     styled,
     table,
 )
+from capacity.interfaces.fleet_options import fleet_of
 from capacity.interfaces.output_targets import check_file_target
 from loadtests.foundation.errors import InputError
 
@@ -61,6 +62,8 @@ def validate(
     out_file: Annotated[
         Path | None, typer.Option("--out", help="File for the result, such as validation.json.")
     ] = None,
+    instances: Annotated[int, typer.Option(help="Instances that the recording was measured on.")] = 1,
+    balancer: Annotated[str, typer.Option(help="round-robin (default), random, two-choices, ...")] = "",
     seed: Annotated[int, typer.Option(help="Seed.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
@@ -76,7 +79,7 @@ def validate(
     chosen = parse_numbers(steps, "--steps") if steps else unseen_steps(fit, recording)
     if not chosen:
         raise InputError(f"All steps of {against} were used for the calibration; record more, or calibrate on fewer.")
-    found = validate_model(fit, recording.only(chosen), seed=seed)
+    found = validate_model(fit, recording.only(chosen), fleet=fleet_of(instances, balancer), seed=seed)
     document = validation_document(found, model, against)
     if out_file is not None:
         write_json(out_file, document)

@@ -21,6 +21,7 @@ from capacity.interfaces.console import (
     progress,
     table,
 )
+from capacity.interfaces.fleet_options import fleet_of, parse_mix
 from capacity.interfaces.load_ranges import parse_levels, parse_load
 from capacity.interfaces.output_targets import check_file_target
 from loadtests.foundation.checks import whole
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from simulations.analysis.load_levels import SteadyWorkload
     from simulations.calibration.load_prediction import LoadPrediction
     from simulations.calibration.result import CalibrationResult
-    from simulations.model.fleet import Fleet
 
 _JSON_HELP = "Print JSON on stdout."
 _MODEL_HELP = "Model file from `capacity calibrate`."
@@ -52,6 +52,7 @@ def predict(
     deployment: Annotated[Path | None, typer.Option(help="Other limits (JSON or TOML); absent ones stay.")] = None,
     instances: Annotated[int, typer.Option(help="Instances behind a balancer.")] = 1,
     balancer: Annotated[str, typer.Option(help="round-robin (default), random, two-choices, ...")] = "",
+    mix: Annotated[str, typer.Option(help="Other weights of request classes: CLASS=WEIGHT,CLASS=WEIGHT.")] = "",
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
@@ -62,18 +63,19 @@ def predict(
 
     load = _Load.of(users, arrival_rate, think)
     workload = load.workload(parse_load(users or arrival_rate, "--users" if users else "--arrival-rate"))
-    window_s, fleet, limits = parse_duration_s(window, "--window"), _fleet(instances, balancer), _read(deployment)
+    window_s, fleet, limits = parse_duration_s(window, "--window"), fleet_of(instances, balancer), _read(deployment)
     fit = CalibrationResult.load(model)
     with progress("simulating") as stage:
         found = predict_load(
-            fit, workload(fit), window_s, deployment=limits, fleet=fleet, seed=seed, on_progress=stage.show
-        )
+            fit, workload(fit), window_s, deployment=limits, fleet=fleet, mix=parse_mix(mix), seed=seed,
+            on_progress=stage.show,
+        )  # fmt: skip
     if not as_json:
         print_prediction(found)
         return
     asked = {
         "model": model, **load.inputs(), "window_s": window_s, "deployment": deployment, "instances": instances,
-        "balancer": fleet.balancer,
+        "balancer": fleet.balancer, "mix": parse_mix(mix),
     }  # fmt: skip
     print_json({**envelope(asked, seed=seed, packages=_PACKAGES), **found.to_dict()})
 
@@ -198,14 +200,6 @@ def _swept(fit: CalibrationResult, load: _Load, levels: list[float], seed: int) 
         return sweep_load(
             fit.model, template, levels, draws=draws, size=SweepSize(requests=_SWEEP_REQUESTS), seed=seed, jobs=-1
         )
-
-
-def _fleet(instances: int, balancer: str) -> Fleet:
-    from simulations.model.fleet import Fleet
-
-    if balancer and instances == 1:
-        raise InputError("--balancer has no effect with one instance; give --instances too, or leave it out.")
-    return Fleet(instances, balancer or "round-robin")  # type: ignore[arg-type]
 
 
 def _read(path: Path | None) -> Deployment | None:

@@ -15,7 +15,7 @@ from loadtests.foundation.intervals import Interval
 from simulations.analysis.load_levels import at_load
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.observations import StepObservation
-from simulations.calibration.problem import Fit, Problem, simulate_step
+from simulations.calibration.problem import COARSE, Fit, Problem, simulate_step
 from simulations.calibration.step_view import StepView
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ _WIDEST = 1.0
 """An interval wider than this share of its value is not an identification."""
 _SMALL = 0.05
 """A time below this share of the service time need not be told: it changes no prediction."""
-_FACTORS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
+_FACTORS = (0.5, 0.75, 1.0, 1.3, 2.0)
 
 
 def identified_of(parameters: dict[str, Interval], unseen: tuple[str, ...]) -> dict[str, bool]:
@@ -137,7 +137,7 @@ def _information(problem: Problem, best: Fit, like: StepObservation, load: float
     expected = simulate_step(best.model, step, problem.seed)
     if not np.all(np.isfinite(expected)):
         return None
-    alone = Problem.of((replace(step, values=expected, rounding=np.zeros(expected.size)),), problem.seed)
+    alone = Problem.of((replace(step, values=expected, rounding=np.zeros(expected.size)),), problem.seed, COARSE)
     noisy = alone.with_noise_of(best)
     rows = len(noisy.whitening[0])
     jacobian = noisy.jacobian(best)[:rows]

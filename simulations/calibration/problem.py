@@ -44,7 +44,7 @@ _NOT_SHOWN = 100.0
 """Standard errors charged for a statistic that the model does not show."""
 _LEAST_REQUESTS, _MOST_REQUESTS = 2_500, 8_000
 """Of a step's simulation, for each window that it sees."""
-_NOISE_REQUESTS = (20_000, 400_000)
+_NOISE_REQUESTS = (20_000, 200_000)
 _FEWEST_NOISE_WINDOWS = 30
 _MOST_WINDOWS = 60.0
 _STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_mean_s": 0.02, "database_mean_s": 0.02,

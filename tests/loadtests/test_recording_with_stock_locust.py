@@ -1,6 +1,7 @@
 """Stock Locust with `--recording`, and somebody's own locustfile: the same recordings as ours."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from loadtests.runner import record
 from loadtests.staging.options import StagingOptions
 from loadtests.staging.process import start_staging
 from loadtests.store import read_recording
-from support.locust_runs import FLOWS, finish, locust_total, our, start_locust, two_processes
+from support.locust_runs import FLOWS, at_once, finish, locust_total, our, start_locust, two_processes
 
 pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
 
@@ -35,10 +36,8 @@ def server():
         yield running
 
 
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory, server):
+def run_beside(folder, server):
     """A plain run of somebody's own locustfile with our listener beside it."""
-    folder = tmp_path_factory.mktemp("beside")
     (folder / "theirs.py").write_text(FLOWS)
     (folder / "limits.json").write_text(json.dumps({"workers": 10, "queue_capacity": 10}))
     run = start_locust(
@@ -91,11 +90,14 @@ def test_it_holds_what_a_recording_of_ours_holds(beside):
         assert (recording.path / "locust" / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def ours_and_stock(tmp_path_factory, server):
-    """The same plan by `record` and by stock Locust with two processes."""
-    folder = tmp_path_factory.mktemp("same")
-    ours = record(server.host, LoadPlan((3, 6), 2.0, Exponential(0.1), seed=7), folder / "ours", deployment=DEPLOYMENT)
+def run_ours(folder, server):
+    """The plan that stock Locust runs, too, by `record`."""
+    plan = LoadPlan((3, 6), 2.0, Exponential(0.1), seed=7)
+    return record(server.host, plan, folder / "ours", deployment=DEPLOYMENT)
+
+
+def run_stock(folder, server):
+    """With two processes."""
     (folder / "limits.json").write_text(json.dumps(DEPLOYMENT.to_dict()))
     run = start_locust(
         folder, "-f", our("locustfile.py"), "-H", server.host, "--step-users", "3,6", "--step-time", "2s",
@@ -104,11 +106,11 @@ def ours_and_stock(tmp_path_factory, server):
     )  # fmt: skip
     code, said = finish(run)
     assert code == 0, said
-    return ours, read_recording(folder / "stock")
+    return read_recording(folder / "stock")
 
 
-def test_stock_locust_records_the_same_plan(ours_and_stock):
-    ours, stock = ours_and_stock
+def test_stock_locust_records_the_same_plan(runs):
+    ours, stock = runs["ours"].result(), runs["stock"].result()
     assert ours.manifest["plan"] == stock.manifest["plan"]
     assert [(step.step, step.users, step.think) for step in ours.steps] == [
         (step.step, step.users, step.think) for step in stock.steps
@@ -127,10 +129,13 @@ def test_stock_locust_records_the_same_plan(ours_and_stock):
     assert set(ours.manifest["files"]) - set(stock.manifest["files"]) == only_ours
 
 
-def test_somebody_s_users_follow_our_steps(tmp_path, server):
-    (tmp_path / "theirs.py").write_text(FLOWS)
-    load = LoadPlan((2, 5), 2.0, Exponential(0.1))
-    recording = record(server.host, load, tmp_path / "out", generator=LoadGenerator(locustfile=tmp_path / "theirs.py"))
+def run_theirs(folder, server, locustfile, load):
+    (folder / "theirs.py").write_text(locustfile)
+    return record(server.host, load, folder / "out", generator=LoadGenerator(locustfile=folder / "theirs.py"))
+
+
+def test_somebody_s_users_follow_our_steps(runs):
+    recording = runs["their_users"].result()
     assert [step.users for step in recording.steps] == [2, 5]
     assert recording.manifest["plan"]["users"] == [2, 5]
     assert "requests" not in recording.manifest["plan"]
@@ -139,14 +144,28 @@ def test_somebody_s_users_follow_our_steps(tmp_path, server):
     assert "loadtests/locustfile.py,theirs.py" in recording.manifest["command"]
 
 
-def test_somebody_s_own_shape_goes_first_and_its_plateaus_are_steps(tmp_path, server):
-    (tmp_path / "theirs.py").write_text(FLOWS + OWN_SHAPE)
-    load = LoadPlan((50,), 1.0, Exponential(0.1))
-    recording = record(server.host, load, tmp_path / "out", generator=LoadGenerator(locustfile=tmp_path / "theirs.py"))
+def test_somebody_s_own_shape_goes_first_and_its_plateaus_are_steps(runs):
+    recording = runs["their_shape"].result()
     assert [step.users for step in recording.steps] == [3, 7]
     assert set(recording.manifest["plan"]) == {"settle_s"}
     assert recording.requests["users"].max() == 7
     assert recording.manifest["totals"]["locust"] == len(recording.requests)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, server):
+    acts = {"beside": run_beside, "ours": run_ours, "stock": run_stock}
+    theirs = {
+        "their_users": partial(run_theirs, locustfile=FLOWS, load=LoadPlan((2, 5), 2.0, Exponential(0.1))),
+        "their_shape": partial(run_theirs, locustfile=FLOWS + OWN_SHAPE, load=LoadPlan((50,), 1.0, Exponential(0.1))),
+    }
+    bound = {name: partial(act, server=server) for name, act in {**acts, **theirs}.items()}
+    return at_once(bound, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def beside(runs):
+    return runs["beside"].result()
 
 
 def test_a_folder_in_use_is_refused_and_kept(tmp_path):

@@ -31,6 +31,8 @@ class Rule:
     remedy : str
     offset : float, default 0
         What the statistic adds before it takes the logarithm.
+    without : float, default NaN
+        Taken for simulated windows that cannot tell.
     """
 
     code: str
@@ -41,6 +43,7 @@ class Rule:
     says: str
     remedy: str
     offset: float = 0.0
+    without: float = math.nan
 
     def value_of(self, statistic: float) -> float:
         """The statistic as it is told to people."""
@@ -65,6 +68,9 @@ _LEVELS = (
     "that do not tells most."
 )
 
+GATE_CONTRAST = 0.95
+"""Where the model turns nobody away: a gate does so when it is full, whatever else it is like."""
+
 RULES = (
     Rule(
         "users-served-unevenly", "user_spread", "high", math.log(2.0), math.log(4.0),
@@ -81,6 +87,7 @@ RULES = (
         "for each client does.",
         "Look for limits by client, address or key between the load generator and the server; load from many "
         "addresses, or switch them off for the test.",
+        without=GATE_CONTRAST,
     ),
     Rule(
         "more-inside-than-modelled", "most_inside", "high", math.log(1.4), math.log(1.6),

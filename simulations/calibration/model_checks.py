@@ -2,8 +2,8 @@
 
 Every check compares a statistic of a measured window with its values in windows that are simulated from draws of the
 fit. It speaks where the measured value lies outside all of them, farther than a Student quantile allows, and by a
-difference that matters (`check_rules`). Each check's rate of false alarms is at most `FALSE_ALARMS` a recording
-(`tests/studies/model_check_power.py`).
+difference that matters (`check_rules`). The quantile is that of `FALSE_ALARMS` a check and recording, were the
+statistics as regular as it takes them to be; `tests/studies/model_check_power.py` measures the rate.
 
 References
 ----------
@@ -29,7 +29,7 @@ from simulations.calibration.window_comparison import ComparedStep, compare_wind
 from simulations.calibration.window_rows import Floats
 
 FALSE_ALARMS = 0.005
-"""Of each check, a recording."""
+"""Of each check, a recording: what the quantile is taken at."""
 LEAST_RATE_LIMITED, REFUSE_RATE_LIMITED = 0.001, 0.01
 """Shares of requests answered 429 that make a warning and a critical finding."""
 _LEAST_WINDOWS = 10
@@ -126,7 +126,8 @@ def discrepancies(compared: Sequence[ComparedStep]) -> list[Discrepancy]:
 
 def _at_step(rule: Rule, item: ComparedStep, steps: int) -> Discrepancy | None:
     measured, simulated = item.measured_value(rule.statistic), item.simulated_values(rule.statistic)
-    return _judge(rule, (item.step.step, item.step.users), measured, simulated, steps)
+    filled = np.where(np.isfinite(simulated), simulated, rule.without)
+    return _judge(rule, (item.step.step, item.step.users), measured, filled, steps)
 
 
 def _distance(item: ComparedStep, steps: int) -> Discrepancy | None:

@@ -24,7 +24,7 @@ from support.strange_servers import (
     record_server,
 )
 
-REAL = Path(__file__).parents[2] / "data" / "recordings"
+REAL = Path(__file__).parents[2] / "data" / "recordings" / "third_party"
 OPEN_LINE = ServerModel(
     Deployment(gate_limit="unlimited", workers=8, queue_capacity="unlimited"), LogNormal(0.06, 0.8), 0.001
 )

@@ -58,8 +58,12 @@ from simulations import (
 )
 from simulations.analysis.capacity_curve import CapacityPoint
 from simulations.analysis.metrics import METRIC_NAMES
+from simulations.calibration.further_step import NextStep
 from simulations.calibration.load_prediction import UTILIZATIONS
+from simulations.calibration.model_form import ModelForm
 from simulations.calibration.result import ParameterDraws
+from simulations.calibration.scoring import FormScore
+from simulations.calibration.service_shapes import measured_shape
 from simulations.calibration.validation import LIMITS, MetricComparison, StepValidation
 from simulations.engines import event_kernel, recursion_kernels, simpy_engine
 
@@ -143,12 +147,14 @@ def test_every_finding_about_live_traffic_is_explained() -> None:
 def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     draws = ParameterDraws(("service_mean_s",), np.ones((1, 1)))
     model = ServerModel(Deployment(), LogNormal(0.1, 1.0))
-    fit = CalibrationResult(model, "lognormal", {}, {}, draws, (), Exponential(1.0), (STEP,), (), 1, 0.9, "")
+    form = ModelForm(Deployment(), measured_shape(np.array([0.1, 0.2])))
+    scores, step = (FormScore("lognormal", 1.0, 1, 0.0),), NextStep(1.0, {}, "")
+    fit = CalibrationResult(model, form, {}, {}, draws, scores, Exponential(1.0), (STEP,), (), step, 1, 0.9, "")
     comparison = MetricComparison("mean_s", ONE, ONE, 0.1)
     checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
-    written = (STEP, fit, model, comparison, checked, report, ONE, CUT)
-    keys = {key for item in written for key in item.to_dict()}
+    written = (STEP, fit, model, comparison, checked, report, ONE, CUT, form, step)
+    keys = {key for item in written for key in item.to_dict()} | set(fit.to_dict()["scores"][0])
     assert keys - names_on("files.md") == set()
 
 
@@ -181,7 +187,7 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
 
 
 def test_the_functions_that_a_request_passes_exist() -> None:
-    text = (DOCS / "how-it-works.md").read_text(encoding="utf-8").split("### Follow a request")[1]
+    text = (DOCS / "how-it-works.md").read_text(encoding="utf-8").split("### Follow a request")[1].split("\n## ")[0]
     rows = [line.split("|")[2:5] for line in text.splitlines() if line.startswith("| ") and "`" in line]
     simpy, events, recursion = (re.findall(r"`([\w.]+)`", " ".join(column)) for column in zip(*rows, strict=True))
     missing = [name for name in simpy if not callable(attrgetter(name.removesuffix(".choose"))(simpy_engine))]

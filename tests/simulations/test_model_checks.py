@@ -84,9 +84,13 @@ def test_a_server_outside_the_family_is_refused(
     assert all(item.remedy and item.numbers["steps"] is not None for item in found)
 
 
-def test_times_that_grow_with_load_widen() -> None:
-    recording = record_server(OPEN_LINE, OPEN_USERS, THINK, SlowsUnderLoad)
-    assert noticed(check_model(calibrate(recording), recording)) & {"times-change-with-load", "levels-do-not-fit"}
+def test_times_that_grow_with_load_are_taken_for_shared_cores_or_noticed() -> None:
+    slow = record_server(OPEN_LINE, OPEN_USERS, THINK, SlowsUnderLoad)
+    codes = {"times-change-with-load", "levels-do-not-fit"}
+    fit = calibrate(slow)
+    assert fit.form.stage == "cores" or noticed(check_model(fit, slow)) & codes
+    steady = calibrate(record_server(OPEN_LINE, OPEN_USERS, THINK))
+    assert noticed(check_model(steady, slow)) & codes
 
 
 def test_a_gate_that_forgets_lets_more_inside(gated_fit: CalibrationResult) -> None:

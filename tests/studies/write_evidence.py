@@ -113,9 +113,9 @@ def _accuracy() -> list[str]:
         "some of its load levels, and the others are predicted, without the true settings. Errors are relative, of",
         "the shed rate in points; *limit* is that of the median, and nine in ten errors are to stay within 2.5",
         "times it. Beside them: what the same steps give without waiting (N / (R + Z)), by the closed M/M/c formula,",
-        "and by straight lines between the calibrated levels. Shed rates count where anything was shed, or predicted",
-        "to be. Servers that are bound by their processor stand apart: what else runs on the machine takes part in that,",
-        "and their limit for the P95 is 15 %.",
+        "and by straight lines between the calibrated levels. Shed rates count where anything was shed, or",
+        "predicted to be. Servers that are bound by their processor stand apart: what else runs on the machine",
+        "takes part in that, and their limit for the P95 is 15 %.",
         "",
     ]
     for kind, source, title in _ACCURACY_TABLES:

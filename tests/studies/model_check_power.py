@@ -69,7 +69,8 @@ def strange_cases() -> dict[str, Build]:
             open_line, some, _THINK, LastComeFirstServed, seed=seed),
         "random order": lambda seed: record_server(open_line, some, _THINK, RandomOrder, seed=seed),
         "times grow 1 % a second": lambda seed: record_server(gated, _USERS, _THINK, SlowsDown, seed=seed),
-        "times 80 % longer when busy": lambda seed: record_server(open_line, some, _THINK, SlowsUnderLoad, seed=seed),
+        "times 2 % longer for each inside": lambda seed: record_server(
+            open_line, some, _THINK, SlowsUnderLoad, seed=seed),
     }  # fmt: skip
 
 

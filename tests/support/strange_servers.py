@@ -120,12 +120,12 @@ class SlowsDown(Server):
 
 
 class SlowsUnderLoad(Server):
-    """Times are up to `AT_MOST` longer when all workers are busy, by the share that is."""
+    """Times are longer by `EACH` of themselves for every request inside, also those in the line: it thrashes."""
 
-    AT_MOST = 0.8
+    EACH = 0.02
 
     def work(self, request: Request) -> Process:
-        factor = 1.0 + self.AT_MOST * self.workers.in_use / self.workers.size
+        factor = 1.0 + self.EACH * self.in_flight
         yield self.env.at(self.env.now + factor * request.service_s, COMPLETION, request)
 
 

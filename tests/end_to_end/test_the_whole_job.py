@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -29,54 +27,12 @@ def capacity(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*CAPACITY, *arguments], cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
-@dataclass(frozen=True)
-class Interrupted:
-    """A demo that was ended by Ctrl-C during its load test."""
-
-    folder: Path
-    code: int
-    said: str
-    had_family: bool
-    alive: list[psutil.Process]
-
-
-def interrupt(folder: Path) -> Interrupted:
-    child = subprocess.Popen(
-        [*CAPACITY, "demo", "--quick", "--out", "d"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        journal = folder / "d" / "recording" / "locust" / "journal.csv"
-        deadline = time.monotonic() + 60
-        while not (journal.exists() and journal.stat().st_size > 10_000):
-            assert time.monotonic() < deadline, "the load test never began"
-            assert child.poll() is None
-            time.sleep(0.2)
-        family = psutil.Process(child.pid).children(recursive=True)
-        os.kill(child.pid, signal.SIGINT)
-        _, said = child.communicate(timeout=60)
-    finally:
-        child.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
-    return Interrupted(folder, child.returncode, said, bool(family), alive)
-
-
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Path, dict[str, object]], Future[Interrupted]]:
-    """A demo, and beside it another that is interrupted."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     folder = tmp_path_factory.mktemp("demo")
-    aside = tmp_path_factory.mktemp("interrupted")
-    with ThreadPoolExecutor(1) as pool:
-        interrupted = pool.submit(interrupt, aside)
-        done = capacity(folder, "demo", "--quick", "--json")
+    done = capacity(folder, "demo", "--quick", "--json")
     assert done.returncode == 0, done.stderr
-    return (folder / "capacity-demo", json.loads(done.stdout)), interrupted
-
-
-@pytest.fixture
-def demo(
-    both: tuple[tuple[Path, dict[str, object]], Future[Interrupted]],
-) -> tuple[Path, dict[str, object]]:
-    return both[0]
+    return folder / "capacity-demo", json.loads(done.stdout)
 
 
 def test_every_request_is_recorded_once_and_the_gate_sheds_beyond_its_limit(
@@ -167,13 +123,26 @@ def test_a_second_demo_does_not_touch_the_first(demo: tuple[Path, dict[str, obje
     assert "capacity-demo" in done.stderr
 
 
-def test_ctrl_c_leaves_no_process_and_no_half_recording(
-    both: tuple[tuple[Path, dict[str, object]], Future[Interrupted]],
-) -> None:
-    found = both[1].result()
-    assert found.had_family
-    assert found.code == 130, found.said
-    assert "requests are journalled in" in found.said
-    assert not found.alive
-    assert not (found.folder / "d" / "recording" / "manifest.json").exists()
-    assert capacity(found.folder, "calibrate", "d/recording").returncode == 2
+def test_ctrl_c_leaves_no_process_and_no_half_recording(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [*CAPACITY, "demo", "--quick", "--out", "d"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        journal = tmp_path / "d" / "recording" / "locust" / "journal.csv"
+        deadline = time.monotonic() + 60
+        while not (journal.exists() and journal.stat().st_size > 10_000):
+            assert time.monotonic() < deadline, "the load test never began"
+            assert child.poll() is None
+            time.sleep(0.2)
+        family = psutil.Process(child.pid).children(recursive=True)
+        assert family
+        os.kill(child.pid, signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 130, said
+    assert "requests are journalled in" in said
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+    assert not (tmp_path / "d" / "recording" / "manifest.json").exists()
+    assert capacity(tmp_path, "calibrate", "d/recording").returncode == 2

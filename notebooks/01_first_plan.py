@@ -164,9 +164,10 @@ print(fit.summary())
 # how long each request held a worker. The calibration did not use it, so it can serve as the truth to compare with.
 
 # %%
-service = fit.parameters["service_mean_s"]
 realised_s = pd.read_csv(folder / "service_times.csv")["realised_s"].mean()
-print(f"mean service time: calibrated {service.scaled(1e3).format('.4g', 'ms')}, logged {1e3 * realised_s:.4g} ms")
+for name, service in fit.parameters.items():
+    if name.startswith("service_mean_s"):  # one of each endpoint that every step shows often enough
+        print(f"{name}: calibrated {service.scaled(1e3).format('.4g', 'ms')}, logged {1e3 * realised_s:.4g} ms")
 
 # %% [markdown]
 # Now the step that the model has not seen. The model states **prediction intervals**: where a measurement *of this

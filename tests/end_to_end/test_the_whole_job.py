@@ -58,7 +58,8 @@ def test_the_model_is_calibrated_without_the_held_out_step(demo: tuple[Path, dic
     assert [step.step for step in fit.steps] == [1, 2, 3, 5, 6]
     validation = result["validation"]
     assert [step["step"] for step in validation["steps"]] == [4]  # type: ignore[index]
-    assert validation["verdict"] in {"pass", "fail"}  # type: ignore[index]
+    refusing = [item for item in fit.findings if item.severity == "critical"]  # a starved machine may have some
+    assert validation["verdict"] in ({"refused"} if refusing else {"pass", "fail"})  # type: ignore[index]
 
 
 def test_every_document_says_where_it_came_from(demo: tuple[Path, dict[str, object]]) -> None:

@@ -138,7 +138,7 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
     parameters |= _measured_apart(found, level)
     deployment = form.deployment
     findings = (
-        *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, best.fit, deployment),
+        *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, deployment),
         *failure_findings(recording), *trust_findings(recording), *best.fit.model.findings_of_left_out_limits,
     )  # fmt: skip
     model, resources = resource_parameters(recording, best.fit.model, level)

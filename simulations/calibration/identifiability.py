@@ -52,7 +52,7 @@ def _is_told(name: str, interval: Interval, parameters: dict[str, Interval]) -> 
 
 
 def unidentified_findings(
-    identified: dict[str, bool], unseen: tuple[str, ...], problem: Problem, best: Fit, deployment: Deployment
+    identified: dict[str, bool], unseen: tuple[str, ...], problem: Problem, deployment: Deployment
 ) -> Iterator[Finding]:
     """What the recording does not tell, and what would.
 
@@ -61,7 +61,6 @@ def unidentified_findings(
     identified : dict of str to bool
     unseen : tuple of str
     problem : Problem
-    best : Fit
     deployment : Deployment
 
     Yields
@@ -76,7 +75,6 @@ def unidentified_findings(
     has_gate = deployment.gate not in (None, UNLIMITED)
     if has_gate and not any(item.bad_share > 0 for item in problem.observations):
         yield _gate_not_reached(problem)
-    del best
 
 
 def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep | None:
@@ -101,14 +99,14 @@ def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep 
     """
     heaviest, lightest = problem.observations[-1], problem.observations[0]
     if unseen:
-        load = _rounded(heaviest, 2 * heaviest.load)
+        load = _rounded(2 * heaviest.load)
         named = " and ".join(name.replace("_", " ") for name in unseen)
         return NextStep(load, {}, f"a load heavy enough to show {named}")
     jacobian = problem.jacobian(best)
     information = jacobian.T @ jacobian
     before = np.sqrt(np.diag(np.linalg.pinv(information)))
     gains = []
-    loads = sorted({_rounded(heaviest, factor * heaviest.load) for factor in _FACTORS} | {lightest.load / 2})
+    loads = sorted({_rounded(factor * heaviest.load) for factor in _FACTORS} | {lightest.load / 2})
     for load in (item for item in loads if item >= 1):
         more = _information(problem, best, heaviest, load)
         if more is None:
@@ -123,8 +121,7 @@ def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep 
     return NextStep(load, told, f"it would narrow {most} by a factor of {told[most]:.2g}")
 
 
-def _rounded(observation: StepObservation, load: float) -> float:
-    del observation
+def _rounded(load: float) -> float:
     return float(max(round(load), 1))
 
 

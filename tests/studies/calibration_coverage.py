@@ -95,7 +95,7 @@ class Case:
         return found
 
 
-def draw_case(number: int, rng: np.random.Generator) -> Case:
+def draw_case(rng: np.random.Generator) -> Case:
     """A server and a load from the stated range."""
     regime = str(rng.choice(list(REGIMES), p=list(REGIMES.values())))
     mean_s = float(rng.uniform(0.02, 0.2))
@@ -113,7 +113,6 @@ def draw_case(number: int, rng: np.random.Generator) -> Case:
         numbers["service_mean_s"] = (1 - share) * mean_s
     stated = Deployment() if regime == "fifo-open" else deployment
     think = Exponential(mean_s * float(rng.uniform(2, 10)))
-    del number
     return Case(regime, ModelForm(deployment, shape, stage), numbers, stated, think)
 
 
@@ -133,7 +132,7 @@ def _deployment(regime: str, rng: np.random.Generator) -> tuple[Deployment, Stag
 def run_case(number: int) -> dict[str, object]:
     """One server, one recording, one fit."""
     rng = generator(SEED, number)
-    case = draw_case(number, rng)
+    case = draw_case(rng)
     is_light = case.regime == "light"
     fit = calibrate(case.record(LIGHT_LEVELS if is_light else LEVELS, number + 1, rng), seed=number)
     level = float(rng.uniform(0.2, 0.5) if is_light else rng.uniform(0.5, 1.6))

@@ -86,11 +86,12 @@ def series_over_time(requests: pd.DataFrame, start_s: float, end_s: float) -> di
     """
     start, finish = requests["start_s"].to_numpy(dtype=float), requests["finish_s"].to_numpy(dtype=float)
     inside = (finish >= start_s) & (finish < end_s)
-    intervals = intervals_for(int(inside.sum()))
+    begun, done = (start, finish) if inside.all() else (start[inside], finish[inside])
+    intervals = intervals_for(done.size)
     width_s = (end_s - start_s) / intervals
-    place = np.minimum(((finish[inside] - start_s) / width_s).astype(np.int64), intervals - 1)
+    place = np.minimum(((done - start_s) / width_s).astype(np.int64), intervals - 1)
     counts = np.bincount(place, minlength=intervals).astype(np.float64)
-    sums = np.bincount(place, (finish - start)[inside], minlength=intervals).astype(np.float64)
+    sums = np.bincount(place, done - begun, minlength=intervals).astype(np.float64)
     middles = np.asarray(start_s + (np.arange(intervals) + 0.5) * width_s, dtype=np.float64)
     in_flight = _up_to(start, middles) - _up_to(finish, middles)
     return dict(zip(_SERIES, (counts / width_s, _filled(sums, counts), in_flight), strict=True))

@@ -32,7 +32,7 @@ from loadtests.importing.import_findings import findings_of_runs, findings_of_st
 from loadtests.importing.levels import Level, levels_of
 from loadtests.importing.notes import Notes, printable
 from loadtests.importing.request_log import LogOptions, write_log
-from loadtests.importing.request_table import RequestTable, read_window
+from loadtests.importing.request_table import RequestTable, read_window, release_memory
 from loadtests.importing.runs import Run, read_run
 from loadtests.importing.steps_file import RunFiles, Source, find_source
 from loadtests.recording import LoadStep, Recording
@@ -137,6 +137,7 @@ def _write(
         hashes.copy(path, folder / SOURCE_FOLDER / path.relative_to(source.base))
     origin_s = math.floor(min(run.start_s for run in runs.values()))
     runs = _write_logs(runs, folder, origin_s, notes, on_progress)
+    release_memory()
     hashes.add(folder / REQUESTS)
     levels, left_out = levels_of([(step, runs[step.files]) for step in source.steps])
     _refuse_overlaps(levels)

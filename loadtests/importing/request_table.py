@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -68,14 +70,21 @@ class RequestTable:
         finally:
             self._thread.shutdown()
             self._writer.close()
-            for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
-                pool.release_unused()
 
     def _wait(self) -> None:
         """Let the group before this one be written; compressing it takes a thread of its own."""
         written, self._written = self._written, None
         if written is not None:
             written.result()
+
+
+def release_memory() -> None:
+    """Give back the memory that Arrow's pools and the C library keep after a log, some tens of MiB."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc has it
+    if trim is not None:
+        trim(0)
 
 
 def _joined(name: str, parts: list[Any], texts: Mapping[str, list[str]]) -> pa.Array | pa.ChunkedArray:

@@ -150,7 +150,7 @@ class Problem:
 
     def residuals(self, form: ModelForm, theta: Floats) -> Floats:
         """All standardised differences, then the priors' rows."""
-        return np.concatenate([*self.residual_blocks(form.model(theta)), self._prior(form, theta)])
+        return np.concatenate([*self.residual_blocks(form.model(theta)), self.prior_residuals(form, theta)])
 
     def chi_square(self, form: ModelForm, theta: Floats) -> float:
         """Squared length of `residuals`."""
@@ -184,8 +184,8 @@ class Problem:
         ]
         return np.stack(columns, axis=1)
 
-    def _prior(self, form: ModelForm, theta: Floats) -> Floats:
-        """Rows that pull weakly to what is usual: cv 0.7, a round trip of 2 % of the lightest mean."""
+    def prior_residuals(self, form: ModelForm, theta: Floats) -> Floats:
+        """Rows that pull weakly to the usual (cv 0.7, a round trip of 2 % of the lightest mean), of (..., names)."""
         lightest_s = next((item.mean_s for item in self.observations if math.isfinite(item.mean_s)), 0.05)
         usual = {"service_mean_s": lightest_s, "service_cv": 0.7, "cpu_mean_s": 0.5 * lightest_s,
                  "database_mean_s": 0.5 * lightest_s, "network_round_trip_s": 0.02 * lightest_s}  # fmt: skip

@@ -104,7 +104,7 @@ def print_fit(fit: CalibrationResult) -> None:
         (name, item.format(), "yes" if fit.identified.get(name, True) else "no")
         for name, item in fit.parameters.items()
     ]
-    title = f"Calibrated on {len(fit.steps)} steps, {fit.users_range[0]} to {fit.users_range[1]} users ({fit.family})"
+    title = f"Calibrated on {len(fit.steps)} steps, {fit.valid_range} ({fit.family})"
     out().print(table(title, ("parameter (s)", f"value ({fit.level:.0%} interval)", "told by the data"), rows))
     print_findings(fit.findings)
     if fit.next_step is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from loadtests.deployment import UNLIMITED
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.recording import LoadStep, Recording
 from loadtests.trust.check import Looked, NotApplicable
@@ -117,6 +118,8 @@ def look_at_the_gate(recording: Recording) -> Looked:
     limit = recording.deployment.gate
     most = _most_in_flight(recording)
     users = max(step.users for step in recording.steps)
+    if limit == UNLIMITED:
+        return NotApplicable("the server has no gate")
     stated = f"below the stated limit of {limit}" if isinstance(limit, int) else "and no limit is stated"
     inside = f"at most {most} requests were inside at once, " if most is not None else ""
     message = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from loadtests.foundation.distributions import Distribution
@@ -47,22 +48,23 @@ def capacity_of_fit(
         When nothing bounds the objective, or it is met beyond the measured loads by a model
         whose workers or gate the recording does not show.
     """
-    workload = ClosedWorkload(fit.users_range[1], think_time or fit.think_time)
+    think = think_time or fit.think_time
+    heaviest = fit.heaviest_users(think)
+    workload = ClosedWorkload(math.ceil(heaviest), think)
     found = find_capacity(
         fit.model, workload, p95_s=p95_s, max_bad_fraction=max_bad_fraction,
         draws=model_draws(fit, CAPACITY_DRAWS, seed), seed=seed, level=level,
     )  # fmt: skip
-    _refuse_blind(fit, found)
-    return replace(found, valid_up_to=float(fit.users_range[1]))
+    _refuse_blind(fit, found, heaviest)
+    return replace(found, valid_up_to=heaviest)
 
 
-def _refuse_blind(fit: CalibrationResult, found: InstanceCapacity) -> None:
+def _refuse_blind(fit: CalibrationResult, found: InstanceCapacity, heaviest: float) -> None:
     """Refuse a capacity beyond the measured loads where the recording has not shown what stops a larger load."""
-    heaviest = fit.users_range[1]
     unseen = [name for name in ("workers", "gate_limit") if fit.identified.get(name) is False]
     if unseen and found.value.high > heaviest:
         raise InputError(
-            f"The recording does not show {' and '.join(unseen)}, and the capacity would lie beyond its {heaviest} "
-            f"users: nothing measured says what stops a larger load. Record a step with about {2 * heaviest} users, or "
-            f"state {' and '.join(unseen)} in the deployment."
+            f"The recording does not show {' and '.join(unseen)}, and the capacity would lie beyond its "
+            f"{heaviest:,.4g} users: nothing measured says what stops a larger load. Record a step with about "
+            f"{2 * heaviest:,.4g} users, or state {' and '.join(unseen)} in the deployment."
         )

@@ -230,4 +230,4 @@ def _worst(found: _Found) -> str:
     blocks = found.problem.residual_blocks(found.best.fit.model)
     place = int(np.argmax([float(block @ block) / len(block) for block in blocks]))
     item = found.problem.observations[place]
-    return f"step {item.step} ({item.load:g} users)"
+    return f"step {item.step} ({item.load_text})"

@@ -101,7 +101,7 @@ def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep 
     if unseen:
         load = _rounded(2 * heaviest.load)
         named = " and ".join(name.replace("_", " ") for name in unseen)
-        return NextStep(load, {}, f"a load heavy enough to show {named}")
+        return NextStep(load, {}, f"a load heavy enough to show {named}", heaviest.unit)
     jacobian = problem.jacobian(best)
     information = jacobian.T @ jacobian
     before = np.sqrt(np.diag(np.linalg.pinv(information)))
@@ -118,7 +118,7 @@ def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep 
     _, load, shrinks = max(gains, key=lambda item: item[0])
     told = dict(zip(best.form.names, np.round(shrinks, 3).tolist(), strict=True))
     most = max(told, key=lambda name: told[name])
-    return NextStep(load, told, f"it would narrow {most} by a factor of {told[most]:.2g}")
+    return NextStep(load, told, f"it would narrow {most} by a factor of {told[most]:.2g}", heaviest.unit)
 
 
 def _rounded(load: float) -> float:
@@ -142,13 +142,13 @@ def _information(problem: Problem, best: Fit, like: StepObservation, load: float
 
 
 def _unseen_limit(name: str, problem: Problem) -> Finding:
-    load = problem.observations[-1].load
+    heaviest = problem.observations[-1]
     return Finding(
         f"{name.replace('_', '-')}-not-identified", "warning",
-        f"The recording does not show {name}: up to {load:g} users nothing changes when it is doubled. "
+        f"The recording does not show {name}: up to {heaviest.load_text} nothing changes when it is doubled. "
         "The model takes it as unlimited, so it says nothing of heavier loads.",
-        f"Record a step with about {math.ceil(2 * load)} users, or state {name} in the deployment.",
-        {"highest_users": load},
+        f"Record a step with about {math.ceil(2 * heaviest.load)} {heaviest.unit}, or state {name} in the deployment.",
+        {"highest_load": heaviest.load, "unit": heaviest.unit},
     )  # fmt: skip
 
 
@@ -161,9 +161,10 @@ def _wide(name: str) -> Finding:
 
 
 def _gate_not_reached(problem: Problem) -> Finding:
-    load = problem.observations[-1].load
+    heaviest = problem.observations[-1]
     return Finding(
         "gate-not-reached", "info",
-        f"No request was shed up to {load:g} users: the gate's effect is taken from the deployment, not seen.",
-        f"Record a step with about {math.ceil(2 * load)} users to see the gate at work.", {"highest_users": load},
+        f"No request was shed up to {heaviest.load_text}: the gate's effect is taken from the deployment, not seen.",
+        f"Record a step with about {math.ceil(2 * heaviest.load)} {heaviest.unit} to see the gate at work.",
+        {"highest_load": heaviest.load, "unit": heaviest.unit},
     )  # fmt: skip

@@ -28,6 +28,7 @@ from simulations.calibration.step_view import (
     StepView,
     levels_for,
 )
+from simulations.calibration.valid_range import RATE, USERS
 from simulations.model.workload import ClosedWorkload, OpenWorkload
 
 Floats = NDArray[np.float64]
@@ -73,6 +74,16 @@ class StepObservation:
     def load(self) -> float:
         """Users, or requests per second of an open load."""
         return self.workload.users if isinstance(self.workload, ClosedWorkload) else self.workload.arrival_rate_rps
+
+    @property
+    def unit(self) -> str:
+        """Of the load."""
+        return USERS if isinstance(self.workload, ClosedWorkload) else RATE
+
+    @property
+    def load_text(self) -> str:
+        """For people."""
+        return f"{self.load:,.4g} {self.unit}"
 
     def value(self, name: str) -> float:
         """The statistic of this name; NaN where the view has none."""

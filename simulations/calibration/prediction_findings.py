@@ -8,6 +8,7 @@ from loadtests.foundation.findings import Finding
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.valid_range import RATE, USERS
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
 from simulations.model.workload import ClosedWorkload
@@ -30,11 +31,11 @@ def _beyond_measured(
     fit: CalibrationResult, model: ServerModel, workload: SteadyWorkload, fleet: Fleet
 ) -> Iterator[Finding]:
     if isinstance(workload, ClosedWorkload):
-        asked, measured, unit = workload.users / fleet.instances, float(fit.users_range[1]), "users"
+        asked, unit = workload.users / fleet.instances, USERS
+        measured = fit.heaviest_users(workload.think_time)
     else:
-        asked = offered_rate_rps(model, workload) / fleet.instances
-        measured = max(step.metrics["throughput_rps"].mid for step in fit.steps)
-        unit = "requests per second"
+        asked, unit = offered_rate_rps(model, workload) / fleet.instances, RATE
+        measured = fit.valid_range.highest_rps
     if asked <= measured:
         return
     unseen = [name for name in ("workers", "gate_limit") if fit.identified.get(name) is False]

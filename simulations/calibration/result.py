@@ -19,6 +19,7 @@ from loadtests.recording import LoadStep
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.model_form import ModelForm
 from simulations.calibration.scoring import FormScore
+from simulations.calibration.valid_range import USERS, ValidRange
 from simulations.model.server_model import ServerModel
 
 if TYPE_CHECKING:
@@ -97,6 +98,32 @@ class CalibrationResult:
         """Lightest and heaviest calibrated load."""
         users = [step.users for step in self.steps]
         return min(users), max(users)
+
+    @property
+    def valid_range(self) -> ValidRange:
+        """Loads of one instance inside which the model may be used; predictions beyond carry a finding."""
+        return ValidRange.of(self.steps)
+
+    def heaviest_users(self, think_time: Distribution | None = None) -> float:
+        """Users of one instance at the highest valid load.
+
+        Where only the rate of requests was known: those who would offer it, by N = X (R + Z) [1]_.
+
+        Parameters
+        ----------
+        think_time : Distribution, optional
+            Default: the calibrated one.
+
+        References
+        ----------
+        .. [1] P. J. Denning, J. P. Buzen, "The operational analysis of queueing network models", ACM Computing
+           Surveys 10(3), 1978.
+        """
+        if self.valid_range.unit == USERS:
+            return self.valid_range.highest
+        heaviest = max(self.steps, key=lambda step: step.metrics["throughput_rps"].mid)
+        think_s = (think_time or self.think_time).mean_s
+        return heaviest.metrics["throughput_rps"].mid * (heaviest.metrics["mean_s"].mid + think_s)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a parameter: parameter, low, mid, high, level, identified."""
@@ -188,8 +215,7 @@ class CalibrationResult:
             ) from None
 
     def __repr__(self) -> str:
-        low, high = self.users_range
-        return f"CalibrationResult({self.family}, {len(self.steps)} steps, {low} to {high} users)"
+        return f"CalibrationResult({self.family}, {len(self.steps)} steps, {self.valid_range})"
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, float_format=lambda value: f"{value:.5g}"))

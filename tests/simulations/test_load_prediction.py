@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -19,6 +20,7 @@ from simulations import (
     ClosedWorkload,
     Fleet,
     OpenWorkload,
+    Quantity,
     ServerModel,
     SessionWorkload,
     calibrate,
@@ -109,6 +111,18 @@ def test_twice_the_instances_take_twice_the_load(fit: CalibrationResult) -> None
 def codes(fit: CalibrationResult, workload: OpenWorkload | ClosedWorkload, **more: object) -> dict[str, str]:
     found = predict_load(fit, workload, 2.0, **more)  # type: ignore[arg-type]
     return {item.code: item.severity for item in found.findings}
+
+
+def test_the_valid_range_is_that_of_the_calibrated_steps(fit: CalibrationResult) -> None:
+    rates = [step.metrics["throughput_rps"].mid for step in fit.steps]
+    assert (fit.valid_range.lowest, fit.valid_range.highest, fit.valid_range.unit) == (10.0, 60.0, "users")
+    assert (fit.valid_range.lowest_rps, fit.valid_range.highest_rps) == (min(rates), max(rates))
+    assert fit.heaviest_users() == 60.0
+    inside = replace(fit, steps=tuple(replace(step, load_quantity=Quantity.IN_FLIGHT) for step in fit.steps))
+    heaviest = max(inside.steps, key=lambda step: step.metrics["throughput_rps"].mid)
+    cycle_s = heaviest.metrics["mean_s"].mid + 1.0
+    assert inside.valid_range.highest == max(rates)
+    assert inside.heaviest_users(Exponential(1.0)) == pytest.approx(max(rates) * cycle_s)
 
 
 def test_a_load_beyond_what_was_measured_is_said(fit: CalibrationResult) -> None:

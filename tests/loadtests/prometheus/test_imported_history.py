@@ -190,9 +190,17 @@ def test_fewer_levels_keep_the_longest_stretch_of_each_band_of_rate(history, tmp
         assert step.users == round(inside + 0.5 * step.metrics["throughput_rps"].mid)
 
 
-def test_a_calibration_says_that_it_needs_single_requests(imported):
-    with pytest.raises(InputError, match="no single requests"):
-        calibrate(imported)
+def test_a_calibration_of_counters_and_histograms_finds_the_residence_time_and_says_what_it_cannot_tell(imported):
+    fit = calibrate(imported)
+    mean_s = 0.08 * np.exp(0.7**2 / 2)
+    fitted = fit.parameters["service_mean_s"].mid + fit.parameters["network_round_trip_s"].mid
+    assert fitted == pytest.approx(mean_s, rel=0.05)  # the traffic waits for nobody: all of it is service
+    assert fit.valid_range.unit == "requests per second"
+    assert (fit.valid_range.lowest, fit.valid_range.highest) == pytest.approx((20.0, 110.0), rel=0.05)
+    assert fit.identified["workers"] is False
+    (workers,) = (item for item in fit.findings if item.code == "workers-not-identified")
+    assert "requests per second" in workers.message
+    assert "users" not in workers.message
 
 
 def test_a_range_at_one_load_identifies_nothing(history, tmp_path):

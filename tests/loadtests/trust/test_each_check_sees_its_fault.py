@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loadtests.deployment import Deployment
+from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.distributions import Exponential, LogNormal
 from loadtests.trust.censoring import sending_ended_s
 from loadtests.trust.check import NotApplicable
@@ -77,6 +77,11 @@ def test_users_below_the_gate_leave_it_unobserved_and_that_is_said_not_held_agai
     assert [item.severity for item in report.findings if item.code == "gate-unobserved"] == ["info"]
     assert "below the stated limit of 20" in report.findings[0].message
     assert "gate-unobserved" not in report.fired
+
+
+def test_a_server_that_states_to_have_no_gate_has_none_to_observe(clean):
+    without = replace(clean.only([1]), deployment=replace(clean.deployment, gate_limit=UNLIMITED, queue_capacity=None))
+    assert "gate-unobserved" not in {item.code for item in check_recording(without).findings}
 
 
 @pytest.mark.parametrize(

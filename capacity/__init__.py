@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from capacity.demand.growth import GrowthProjection, read_growth
     from capacity.output import charts
     from capacity.planning.instance_formula import required_instances
+    from capacity.planning.ordering import order_timeline
+    from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
@@ -24,9 +26,12 @@ __all__ = [
     "CapacityPlan",
     "GrowthProjection",
     "InstanceCapacity",
+    "OrderTimeline",
+    "OrderingRules",
     "PlanningPolicy",
     "ScalingTimeline",
     "charts",
+    "order_timeline",
     "plan_capacity",
     "read_growth",
     "required_instances",
@@ -39,8 +44,11 @@ _load, __dir__ = attach(
         "CapacityPlan": "capacity.planning.plan",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
+        "OrderTimeline": "capacity.planning.orders",
+        "OrderingRules": "capacity.planning.orders",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
+        "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "read_growth": "capacity.demand.growth",
         "required_instances": "capacity.planning.instance_formula",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +17,16 @@ from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
     from capacity.demand.growth import GrowthProjection
+    from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
     from capacity.planning.policy import PlanningPolicy
+    from loadtests.foundation.intervals import Interval
     from simulations.analysis.capacity_curve import InstanceCapacity
 
 _JSON_HELP = "Print JSON on stdout."
 GUIDE = "guide"
 DEFAULT_MAX_BAD, DEFAULT_SEED = "0.1%", 1
+_MOST_ORDERS = 12
 
 
 def instances(
@@ -71,6 +75,12 @@ def plan(
     quantity: Annotated[str, typer.Option(help="What is counted: users, connections, in_flight, rps or ccu.")] = "",
     policy: Annotated[str, typer.Option(help="Policy file (JSON or TOML), or the word guide.")] = "",
     extrapolate_to: Annotated[int, typer.Option(help="Continue the last growth segment to this month.")] = 0,
+    risk: Annotated[str, typer.Option(help="Accepted probability of running out before an order arrives.")] = "5%",
+    lead_time: Annotated[
+        str, typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's.")
+    ] = "",
+    fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
+    start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
     ] = None,
@@ -92,12 +102,13 @@ def plan(
     if out_folder is not None:
         check_folder_target(out_folder)
     chosen = _read_policy(policy, measured=model is not None)
+    ordering = OrderingOptions(risk, lead_time, fleet, start).rules(chosen, DEFAULT_SEED if seed is None else seed)
     demand = _read_growth(growth, quantity, extrapolate_to)
     if model is None:
-        made = plan_capacity(demand, _assumed(instance_capacity, instance_max, quantity), chosen)
+        made = plan_capacity(demand, _assumed(instance_capacity, instance_max, quantity), chosen, ordering=ordering)
     else:
         question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, DEFAULT_SEED if seed is None else seed)
-        made = plan_capacity(demand, question.capacity(), chosen)
+        made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering)
         made = replace(made, seed=question.seed, capacity_inputs=question.inputs())
     if out_folder is not None:
         _write_plan(made, out_folder)
@@ -146,7 +157,59 @@ def print_plan(made: CapacityPlan) -> None:
         counts = _range(phase.min_instances, phase.max_instances)
         console.print(f"{months}: {phase.phase}, {counts} instance(s)", style="bold")
         console.print(f"    {phase.reason}", soft_wrap=True)
+    if made.orders is not None:
+        print_orders(made.orders)
     print_findings(made.findings)
+
+
+def print_orders(orders: OrderTimeline) -> None:
+    """Order dates for people, the first of them."""
+    about, header, rows = orders.as_table()
+    out().print(table("Order dates", header, rows[:_MOST_ORDERS]))
+    out().print(about, style="dim", soft_wrap=True)
+    if len(rows) > _MOST_ORDERS:
+        out().print(f"{len(rows) - _MOST_ORDERS} later orders stand in the plan's JSON document.", style="dim")
+
+
+@dataclass(frozen=True)
+class OrderingOptions:
+    """How order dates are found, as given on the command line."""
+
+    risk: str
+    lead_time: str
+    fleet: int
+    start: str
+
+    def rules(self, policy: PlanningPolicy, seed: int) -> OrderingRules:
+        """The rules, in numbers."""
+        from capacity.planning.orders import OrderingRules
+        from loadtests.foundation.units import parse_fraction
+
+        return OrderingRules(
+            risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy),
+            fleet=self.fleet or None, start=self._start(), seed=seed,
+        )  # fmt: skip
+
+    def _lead_time(self, policy: PlanningPolicy) -> Interval | float:
+        from loadtests.foundation.intervals import Interval
+
+        if not self.lead_time:
+            return float(policy.lead_time_months)
+        ends = [float(_exact("--lead-time", part)) for part in self.lead_time.split(",")]
+        if len(ends) == 1:
+            return ends[0]
+        if len(ends) != 3:
+            raise InputError(f"--lead-time is {self.lead_time!r}; give months as one number, or as low,mid,high.")
+        low, mid, high = ends
+        return Interval(low, mid, high, 0.9, "prediction")
+
+    def _start(self) -> date | None:
+        if not self.start:
+            return None
+        try:
+            return date.fromisoformat(self.start)
+        except ValueError:
+            raise InputError(f"--start is {self.start!r}; write a date such as 2026-12-01.") from None
 
 
 @dataclass(frozen=True)

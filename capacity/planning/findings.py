@@ -6,6 +6,8 @@ there. It never repeats a number from elsewhere; it computes its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from capacity.planning.demand_findings import DEMAND_CHECKS
 from capacity.planning.facts import PlanFacts
 from capacity.planning.fleet_findings import FLEET_CHECKS
@@ -19,4 +21,9 @@ def plan_findings(facts: PlanFacts) -> tuple[Finding, ...]:
     """Run every check; most severe first, within a severity in the order fleet, service, demand."""
     checks = (*FLEET_CHECKS, *SERVICE_CHECKS, *DEMAND_CHECKS)
     found = [finding for check in checks for finding in check(facts)]
-    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+    return most_severe_first(found)
+
+
+def most_severe_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The same, within a severity in their order."""
+    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))

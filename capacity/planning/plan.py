@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.wording import amount, html_table, number_range, percent, text_table
+from capacity.planning.orders import OrderTimeline, date_after
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseName, ScalingPhase, scaling_timeline
 from loadtests.foundation.errors import InputError
@@ -116,19 +117,20 @@ class PlanStep:
         """What the formula asks for at the low and at the high factor."""
         return self.needs[0].instances, self.needs[1].instances
 
-    def to_dict(self, quantity: Quantity) -> dict[str, Any]:
-        """JSON form; the peak's name carries the quantity."""
+    def to_dict(self, quantity: Quantity, orders: OrderTimeline | None = None) -> dict[str, Any]:
+        """JSON form; the peak's name carries the quantity, order dates come from the plan's."""
         fleet = self.deployed
         ends = zip(("low", "high"), fleet.at_peak, fleet.utilization_normal, fleet.utilization_max, strict=True)
         at_peak = {end: {"instances": n, "utilization_normal": u, "utilization_max": v} for end, n, u, v in ends}
         return {
-            "month": self.month, "date": None, "interpolated": self.interpolated, "extrapolated": self.extrapolated,
+            "month": self.month, **_dates(self.month, orders),
+            "interpolated": self.interpolated, "extrapolated": self.extrapolated,
             f"peak_{quantity}": self.peak, "peak_low": self.peak_low, "peak_high": self.peak_high,
             "instances": {"low": self.instances[0], "high": self.instances[1]},
             "needs": [vars(need) for need in self.needs], "phase": self.phase,
             "deployed": {"min": fleet.min, "max": fleet.max, f"max_{quantity}": fleet.max_load},
             "at_peak": at_peak, "shed_rate": fleet.shed_rate,
-            "bound_by": self.bound_by, "reason": self.reason, "order_by": None,
+            "bound_by": self.bound_by, "reason": self.reason,
         }  # fmt: skip
 
     @classmethod
@@ -170,6 +172,8 @@ class CapacityPlan:
         Of the simulations behind the capacity; None where nothing was drawn.
     capacity_inputs : dict
         What the capacity came from (model file, objective, think time); empty for an assumed one.
+    orders : OrderTimeline, optional
+        Order dates, where they were asked for.
     """
 
     growth: GrowthProjection
@@ -181,6 +185,7 @@ class CapacityPlan:
     versions: dict[str, str] = field(default_factory=lambda: versions_of("numpy", "scipy"))
     seed: int | None = None
     capacity_inputs: dict[str, Any] = field(default_factory=dict)
+    orders: OrderTimeline | None = None
 
     @property
     def quantity(self) -> Quantity:
@@ -200,9 +205,10 @@ class CapacityPlan:
             },
             "quantity": self.quantity.value,
             "instance_capacity": self.instance_capacity.to_dict(),
-            "steps": [step.to_dict(self.quantity) for step in self.steps],
+            "steps": [step.to_dict(self.quantity, self.orders) for step in self.steps],
             "phases": [phase.to_dict() for phase in self.phases],
             "findings": [finding.to_dict() for finding in self.findings],
+            "orders": None if self.orders is None else self.orders.to_dict(),
         }
 
     @classmethod
@@ -229,6 +235,7 @@ class CapacityPlan:
                 dict(data["versions"]),
                 data.get("seed"),
                 dict(data["inputs"].get("capacity", {})),
+                OrderTimeline.from_dict(data["orders"]) if data.get("orders") else None,
             )
         except InputError:
             raise
@@ -274,6 +281,8 @@ class CapacityPlan:
     def summary(self) -> str:
         """The plan for people: months, phases, findings."""
         parts = [self._title(), text_table(_TABLE, self._rows()), "", scaling_timeline(self).summary()]
+        if self.orders is not None:
+            parts += ["", self.orders.summary()]
         if self.findings:
             parts += ["", "Findings", *(f"  {f.severity}: {f.message} [{f.code}]" for f in self.findings)]
         return "\n".join(parts)
@@ -300,6 +309,18 @@ class CapacityPlan:
         return html_table(_TABLE, self._rows(), self._title()) + html_table(
             ("severity", "code", "finding", "what to do"), findings, "Findings"
         )
+
+
+def _dates(month: int, orders: OrderTimeline | None) -> dict[str, Any]:
+    """The month's date and the latest order of what it adds; null where they are not known."""
+    start = None if orders is None else orders.rules.start
+    order = None if orders is None else orders.order_in(month)
+    at = None if order is None else order.order_by_month
+    return {
+        "date": None if start is None else date_after(start, month).isoformat(),
+        "order_by_month": at,
+        "order_by": None if start is None or at is None else date_after(start, at).isoformat(),
+    }
 
 
 def _flat(step: PlanStep, quantity: Quantity) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from capacity.demand.exact_numbers import plain
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.wording import amount, percent
 from capacity.planning.basis import InstanceBasis, instance_basis
 from capacity.planning.facts import PlanFacts
-from capacity.planning.findings import plan_findings
+from capacity.planning.findings import most_severe_first, plan_findings
 from capacity.planning.instance_formula import required_instances, utilization
+from capacity.planning.order_findings import ORDER_CODES, order_findings
+from capacity.planning.ordering import order_timeline
+from capacity.planning.orders import OrderingRules
 from capacity.planning.plan import CapacityPlan, FactorNeed, FleetRange, PlanStep
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseRules, ScalingPhase, phases_of
@@ -20,7 +25,11 @@ DEFAULT_POLICY = PlanningPolicy()
 
 
 def plan_capacity(
-    growth: GrowthProjection, instance_capacity: InstanceCapacity, policy: PlanningPolicy = DEFAULT_POLICY
+    growth: GrowthProjection,
+    instance_capacity: InstanceCapacity,
+    policy: PlanningPolicy = DEFAULT_POLICY,
+    *,
+    ordering: OrderingRules | None = None,
 ) -> CapacityPlan:
     """Plan every month of a growth projection.
 
@@ -36,6 +45,8 @@ def plan_capacity(
     instance_capacity : InstanceCapacity
         Load of one instance: measured, simulated, or `InstanceCapacity.assumed`.
     policy : PlanningPolicy, optional
+    ordering : OrderingRules, optional
+        With it the plan has order dates (`CapacityPlan.orders`).
 
     Returns
     -------
@@ -61,7 +72,15 @@ def plan_capacity(
     phases = phases_of([peak.peak for peak in peaks], rules)
     steps = tuple(_step(peak, _phase_of(phases, peak.month), basis, policy) for peak in peaks)
     facts = PlanFacts(growth, instance_capacity, policy, basis, steps, phases)
-    return CapacityPlan(growth, instance_capacity, policy, steps, phases, plan_findings(facts))
+    made = CapacityPlan(growth, instance_capacity, policy, steps, phases, plan_findings(facts))
+    return made if ordering is None else with_orders(made, ordering)
+
+
+def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:
+    """The same plan with its order dates, and what a reader must know about them."""
+    orders = order_timeline(plan, ordering)
+    findings = (*(f for f in plan.findings if f.code not in ORDER_CODES), *order_findings(orders))
+    return replace(plan, orders=orders, findings=most_severe_first(findings))
 
 
 def _check_kinds(growth: object, instance_capacity: object, policy: object) -> None:

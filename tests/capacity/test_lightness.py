@@ -24,8 +24,9 @@ def test_the_public_names_are_these() -> None:
     import capacity
 
     assert sorted(capacity.__all__) == [
-        "CapacityPlan", "GrowthProjection", "InstanceCapacity", "PlanningPolicy", "ScalingTimeline", "charts",
-        "plan_capacity", "read_growth", "required_instances", "scaling_timeline",
+        "CapacityPlan", "GrowthProjection", "InstanceCapacity", "OrderTimeline", "OrderingRules", "PlanningPolicy",
+        "ScalingTimeline", "charts", "order_timeline", "plan_capacity", "read_growth", "required_instances",
+        "scaling_timeline",
     ]  # fmt: skip
     for name in capacity.__all__:
         assert getattr(capacity, name) is not None

@@ -1,0 +1,55 @@
+"""What a reader of order dates must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from capacity.demand.wording import percent
+from capacity.planning.orders import OrderTimeline
+from loadtests.foundation.findings import Finding
+
+LATE, CERTAIN, BEYOND = "order-is-late", "order-without-probability", "projection-too-short"
+ORDER_CODES = (LATE, CERTAIN, BEYOND)
+
+
+def order_findings(orders: OrderTimeline) -> Iterator[Finding]:
+    """Orders that are late already, dates without probabilities, and a projection that ends too early to say.
+
+    Parameters
+    ----------
+    orders : OrderTimeline
+
+    Yields
+    ------
+    Finding
+    """
+    late = [item for item in orders.orders if item.order_by_month is not None and item.order_by_month < 0]
+    if late:
+        yield _late(orders, late[-1].instances, late[0].probability_late_today)
+    if not orders.is_uncertain:
+        yield Finding(
+            CERTAIN, "info",
+            "Growth, capacity and lead time are stated without ranges: the order dates are those of the central "
+            "values, and no probability stands behind them.",
+            "State low and high of the peaks, plan with a measured capacity, or give the lead time as low, mid, high.",
+        )  # fmt: skip
+    if not orders.orders:
+        yield Finding(
+            BEYOND, "info",
+            f"{orders.fleet} instance(s) last for the whole projection of {orders.months[-1].month} months: it names "
+            "no order.",
+            "Project further (extrapolate_to) to see when they end.", {"fleet": orders.fleet},
+        )  # fmt: skip
+
+
+def _late(orders: OrderTimeline, instances: int, probability: float | None) -> Finding:
+    chance = "" if probability is None else (
+        f" Ordered today, the first comes too late with a probability of {percent(probability)}; accepted are "
+        f"{percent(orders.rules.risk)}."
+    )  # fmt: skip
+    return Finding(
+        LATE, "warning",
+        f"Up to {instances} instances should have been ordered before today (there are {orders.fleet}).{chance}",
+        "Order now, shorten the lead time, or hold the load back until they are there.",
+        {"fleet": orders.fleet, "instances": instances, "probability_late_today": probability},
+    )  # fmt: skip

@@ -1,0 +1,186 @@
+"""When to order: the latest date on which the risk of running out before the order arrives is still acceptable.
+
+Demand passes what n instances carry at a time T; an order arrives a lead time L after it is made. An order at t comes
+too late where T < t + L, so with a risk r the latest order is the r-quantile of T - L, taken jointly over the
+uncertainty of growth, capacity and lead time. It is the reorder point of inventory theory [1]_ on the time axis.
+
+References
+----------
+.. [1] E. A. Silver, D. F. Pyke, D. J. Thomas, "Inventory and Production Management in Supply Chains", 4th ed., 2016,
+   chapter 6 (continuous review, service level by probability of no stockout).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.planning.basis import instance_basis
+from capacity.planning.orders import MonthOutlook, OrderDate, OrderingRules, OrderTimeline
+from capacity.planning.scenarios import Scenarios, draw_scenarios
+from loadtests.foundation.intervals import Interval
+
+if TYPE_CHECKING:
+    from capacity.planning.plan import CapacityPlan
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+PHASES = ("vertical", "horizontal", "autoscaling")
+_MOST_ORDERS = 400
+_QUANTILES = (0.05, 0.5, 0.95)
+
+
+def order_timeline(plan: CapacityPlan, rules: OrderingRules | None = None) -> OrderTimeline:
+    """Order dates for a plan, jointly over what is uncertain in its growth, its capacity and the lead time.
+
+    An instance carries its normal capacity; no safety factor is applied, since the stated risk takes its place.
+
+    Parameters
+    ----------
+    plan : CapacityPlan
+    rules : OrderingRules, optional
+        Default: risk 5 %, the policy's lead time.
+
+    Returns
+    -------
+    OrderTimeline
+    """
+    chosen = rules or OrderingRules(lead_time_months=float(plan.policy.lead_time_months))
+    peaks = plan.growth.monthly(plan.policy.interpolation)
+    scenarios = draw_scenarios(
+        peaks, plan.instance_capacity.value, chosen.lead_time,
+        seed=chosen.seed, count=chosen.draws, growth_level=chosen.growth_level,
+    )  # fmt: skip
+    fleet = chosen.fleet or plan.steps[0].deployed.at_peak[0]
+    return timeline_of(scenarios, plan, chosen, fleet)
+
+
+def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, fleet: int) -> OrderTimeline:
+    """The same from scenarios of one's own, for example with a forecast's sample paths as peaks.
+
+    Parameters
+    ----------
+    scenarios : Scenarios
+        In the plan's quantity.
+    plan : CapacityPlan
+        Its policy and central values count.
+    rules : OrderingRules
+    fleet : int
+        Instances today.
+
+    Returns
+    -------
+    OrderTimeline
+    """
+    is_uncertain = len(scenarios) > 1
+    is_geometric = plan.policy.interpolation == "geometric"
+    counts = scenarios.instance_counts()
+    sizes = _sizes(counts, fleet)
+    needed = scenarios.first_passages(sizes, geometric=is_geometric)
+    central = _central(plan, rules, scenarios.months).first_passages(sizes, geometric=is_geometric)[0]
+    orders = _orders(sizes, needed, central, scenarios.lead_time_months, rules)
+    mine = needed[:, 0]
+    return OrderTimeline(
+        rules, fleet, is_uncertain, orders, _outlook(scenarios, plan, rules, counts, mine),
+        _months(mine, float(central[0])), float(np.mean(np.isinf(mine))) if is_uncertain else None,
+    )  # fmt: skip
+
+
+def _sizes(counts: Counts, fleet: int) -> list[int]:
+    """Fleets that may be exceeded: from today's to one less than the largest that any month needs."""
+    most = int(np.flatnonzero(counts.sum(axis=0))[-1])
+    return list(range(fleet, min(max(most, fleet + 1), fleet + _MOST_ORDERS)))
+
+
+def _central(plan: CapacityPlan, rules: OrderingRules, months: int) -> Scenarios:
+    peaks = [float(item.peak) for item in plan.growth.monthly(plan.policy.interpolation)][:months]
+    one, lead = plan.instance_capacity.value.mid, rules.lead_time.mid
+    return Scenarios.of(np.array([peaks]), np.array([float(one)]), np.array([float(lead)]))
+
+
+def _orders(
+    sizes: Sequence[int], needed: Floats, central: Floats, lead: Floats, rules: OrderingRules
+) -> tuple[OrderDate, ...]:
+    """Until the first that neither the risk nor the central values ask for within the projection."""
+    found = []
+    for place, size in enumerate(sizes):
+        order = _order(size + 1, needed[:, place], float(central[place]), lead, rules)
+        if order.order_by_month is None and order.mid_line_month is None:
+            break
+        found.append(order)
+    return tuple(found)
+
+
+def _order(instances: int, needed: Floats, central: float, lead: Floats, rules: OrderingRules) -> OrderDate:
+    mid_line = central - rules.lead_time.mid
+    mid = mid_line if math.isfinite(mid_line) else None
+    if needed.size == 1:
+        return OrderDate(instances, _months(needed, central), mid, 0.0, mid, None)
+    slack = needed - lead
+    latest, error = _quantile_below(slack, rules.risk)
+    late = float(np.mean(slack < 0.0))
+    return OrderDate(instances, _months(needed, central), latest, error, mid, late)
+
+
+def _quantile_below(values: Floats, risk: float) -> tuple[float | None, float]:
+    """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics."""
+    place = min(math.floor(risk * values.size), values.size - 1)
+    around = round(math.sqrt(values.size * risk * (1.0 - risk)))
+    places = [max(place - around, 0), place, min(place + around, values.size - 1)]
+    low, latest, high = np.partition(values, sorted(set(places)))[places].tolist()
+    if not math.isfinite(latest):
+        return None, 0.0
+    return latest, (high - low) / 2 if math.isfinite(high) else latest - low
+
+
+def _months(needed: Floats, central: float) -> Interval:
+    if needed.size == 1:
+        return Interval(central, central, central, 1.0, "assumed")
+    low, mid, high = np.quantile(needed, _QUANTILES, method="inverted_cdf").tolist()
+    return Interval(low, mid, high, 0.9, "prediction")
+
+
+def _outlook(
+    scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, counts: Counts, needed: Floats
+) -> tuple[MonthOutlook, ...]:
+    number = len(scenarios)
+    if number == 1:
+        return tuple(_certain(month, row) for month, row in enumerate(counts))
+    phases = _phases(scenarios, plan) / number
+    reached = np.searchsorted(np.sort(needed), np.arange(scenarios.months), side="right") / number
+    return tuple(
+        MonthOutlook(
+            month, float(reached[month]), _counted(counts[month]), _place(counts[month], 1.0 - rules.risk),
+            dict(zip(PHASES, phases[month].tolist(), strict=True)),
+        )
+        for month in range(scenarios.months)
+    )  # fmt: skip
+
+
+def _phases(scenarios: Scenarios, plan: CapacityPlan) -> Floats:
+    basis = instance_basis(plan.growth, plan.instance_capacity, plan.policy)
+    ratio = float(basis.maximum / basis.normal)
+    return scenarios.phase_counts(ratio, float(plan.policy.safety_factor[1]), plan.policy.lead_time_months).astype(
+        np.float64
+    )
+
+
+def _certain(month: int, row: Counts) -> MonthOutlook:
+    count = int(np.flatnonzero(row)[0])
+    return MonthOutlook(month, None, Interval.assumed(count), count)
+
+
+def _counted(row: Counts) -> Interval:
+    low, mid, high = (_place(row, share) for share in _QUANTILES)
+    return Interval(low, mid, high, 0.9, "prediction")
+
+
+def _place(row: Counts, share: float) -> int:
+    """Fewest instances that suffice in this share of the scenarios."""
+    cumulative = np.cumsum(row)
+    return int(np.searchsorted(cumulative, math.ceil(share * cumulative[-1])))

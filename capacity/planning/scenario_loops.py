@@ -1,0 +1,99 @@
+"""Loops over scenarios and months: arrays in, arrays out. Checking and naming is done by who calls.
+
+Loads are logarithms, so that a draw costs no exponential and a crossing no logarithm. Plain Python: what
+`capacity.planning.scenario_kernels` compiles, and what runs as it is where scenarios are few.
+"""
+
+from __future__ import annotations
+
+import math
+
+NEAR = 1e-9
+"""Relative distance to a whole number within which a count is left to exact arithmetic."""
+SAME = 1e-12
+"""Relative difference within which a load is what a fleet carries, and does not exceed it."""
+_FAR = 4.0
+"""Instances that a count is moved one by one; further, an exponential is cheaper."""
+
+
+def growth_paths(log_mid, up, down, position, out):
+    """Logarithms of peaks by scenario and month: each path keeps its position in every month's range."""
+    months = log_mid.size
+    for scenario in range(position.size):
+        place = position[scenario]
+        spread = up if place >= 0.0 else down
+        for month in range(months):
+            out[scenario, month] = log_mid[month] + place * spread[month]
+
+
+def first_passages(log_peaks, log_capacity, log_sizes, is_geometric, out):
+    """Months at which the load first exceeds fleets of ascending sizes; infinite where it never does.
+
+    Between two months the load moves geometrically or along a line, as between stated points of a growth.
+    """
+    months, number = log_peaks.shape[1], log_sizes.size
+    for scenario in range(log_peaks.shape[0]):
+        one, place, before = log_capacity[scenario], 0, 0.0
+        for month in range(months):
+            load = log_peaks[scenario, month] - one
+            while place < number and load > log_sizes[place] + SAME:
+                at = 0.0
+                if month > 0:
+                    level, rise = log_sizes[place] - before, load - before
+                    if is_geometric:
+                        at = month - 1 + max(level, 0.0) / rise
+                    else:
+                        at = month - 1 + max(math.expm1(level), 0.0) / math.expm1(rise)
+                out[scenario, place] = at
+                place += 1
+            if place == number:
+                break
+            before = load
+        for rest in range(place, number):
+            out[scenario, rest] = math.inf
+
+
+def count_instances(log_peaks, log_capacity, log_carried, histogram, unsure):
+    """Count scenarios by month and instances needed; return how many are left as unsure.
+
+    `log_carried` at n: what n instances carry over the safety factor, over one instance's capacity; ascending.
+    """
+    left, last = 0, log_carried.size - 1
+    for scenario in range(log_peaks.shape[0]):
+        one, count = log_capacity[scenario], 1
+        for month in range(log_peaks.shape[1]):
+            load = log_peaks[scenario, month] - one
+            if abs(load - log_carried[count]) * count > _FAR:
+                count = min(max(int(math.exp(load - log_carried[1])), 1), last)
+            while count < last and load > log_carried[count]:
+                count += 1
+            while count > 1 and load <= log_carried[count - 1]:
+                count -= 1
+            if load + NEAR >= log_carried[count] or load - NEAR <= log_carried[count - 1]:
+                unsure[scenario, month] = True
+                left += 1
+            else:
+                histogram[month, count] += 1
+    return left
+
+
+def count_phases(log_peaks, log_capacity, rules, histogram):
+    """Count scenarios by month and phase (vertical, horizontal, autoscaling) by the rules of the timeline.
+
+    `rules`: maximum over normal capacity of one instance, high factor, lead time in whole months.
+    """
+    log_maximum, factor, lead = math.log(rules[0]), rules[1], int(rules[2])
+    months = log_peaks.shape[1]
+    for scenario in range(log_peaks.shape[0]):
+        one, phase, log_spare = log_capacity[scenario], 0, 0.0
+        for month in range(months):
+            load = log_peaks[scenario, month] - one
+            if phase == 0 and load >= log_maximum - SAME:
+                phase = 1
+                fleet = math.ceil(math.exp(load) * factor * (1.0 - NEAR))
+                log_spare = math.log(fleet - 1.0) if fleet > 1 else -math.inf
+            if phase == 1:
+                for ahead in range(month, min(month + lead + 1, months)):
+                    if log_peaks[scenario, ahead] - one > log_spare + SAME:
+                        phase = 2
+            histogram[month, phase] += 1

@@ -1,0 +1,304 @@
+"""Joint scenarios of growth, capacity and lead time: drawn once, then counted as often as one asks.
+
+An uncertain number is drawn from a split lognormal: below and above its central value logarithms are normal, each with
+the spread that puts the stated end at the stated level [1]_. A growth path keeps its position in the ranges of all
+months (low stays low): that is what somebody who states low, mid and high means, and of all dependences it gives the
+widest sums. Draws of one's own (a forecast's sample paths) can take its place.
+
+References
+----------
+.. [1] K. F. Wallis, "The two-piece normal, binormal, or double Gaussian distribution: its origin and rediscoveries",
+   Statistical Science 29(1), 2014.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.planning import scenario_loops
+from capacity.planning.instance_formula import required_instances
+from capacity.planning.orders import DRAWS
+from loadtests.foundation.checks import whole
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import normal_quantile
+from loadtests.foundation.seeds import generator
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Found = TypeVar("Found")
+
+_SLICES = 4
+_MOST_INSTANCES = 100_000
+_PHASES = 3
+_WORTH_COMPILING = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Scenarios:
+    """What may come, scenario by scenario. Made by `draw_scenarios`, or by `Scenarios.of` from draws of one's own.
+
+    Parameters
+    ----------
+    log_peaks : array, shape (scenarios, months)
+        Logarithm of the peak load of each month from today (0).
+    capacity : array, shape (scenarios,)
+        Load that one instance carries, above 0.
+    lead_time_months : array, shape (scenarios,)
+        From an order to its capacity, at least 0.
+    stated_peaks : array, optional
+        The peaks themselves where somebody states them: counts of instances are exact for these numbers.
+
+    Raises
+    ------
+    InputError
+        For other shapes, and numbers outside these ranges.
+    """
+
+    log_peaks: Floats
+    capacity: Floats
+    lead_time_months: Floats
+    stated_peaks: Floats | None = None
+
+    def __post_init__(self) -> None:
+        _check("log_peaks", self.log_peaks, 2, least=-math.inf)
+        _check("capacity", self.capacity, 1, least=math.ulp(0.0))
+        _check("lead_time_months", self.lead_time_months, 1, least=0.0)
+        if not len(self.log_peaks) == len(self.capacity) == len(self.lead_time_months):
+            raise InputError(
+                f"There are {len(self.log_peaks)} paths, {len(self.capacity)} capacities and "
+                f"{len(self.lead_time_months)} lead times; give one of each a scenario."
+            )
+
+    @classmethod
+    def of(cls, peaks: Floats, capacity: Floats, lead_time_months: Floats) -> Scenarios:
+        """From the peaks themselves, shape (scenarios, months), above 0."""
+        stated = np.asarray(peaks, dtype=np.float64)
+        _check("peaks", stated, 2, least=math.ulp(0.0))
+        one, lead = (np.asarray(item, dtype=np.float64) for item in (capacity, lead_time_months))
+        return cls(np.log(stated), one, lead, stated)
+
+    def __len__(self) -> int:
+        return len(self.log_peaks)
+
+    @property
+    def months(self) -> int:
+        """Number of months, today's included."""
+        return int(self.log_peaks.shape[1])
+
+    @cached_property
+    def _log_capacity(self) -> Floats:
+        return np.log(self.capacity)
+
+    def first_passages(self, sizes: Sequence[int], *, geometric: bool = True) -> Floats:
+        """Months after which the load first exceeds what fleets of these sizes carry; infinite where it never does.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Ascending, at least 1.
+        geometric : bool, default True
+            How the load moves between two months; else along a line.
+
+        Returns
+        -------
+        array, shape (scenarios, sizes)
+        """
+        loops, found = _loops(len(self)), np.empty((len(self), len(sizes)))
+        logs = np.log(np.asarray(sizes, dtype=np.float64))
+
+        def run(part: slice) -> None:
+            loops.first_passages(self.log_peaks[part], self._log_capacity[part], logs, geometric, found[part])
+
+        _in_threads(run, len(self))
+        return found
+
+    def instance_counts(self, safety_factor: float = 1.0) -> Counts:
+        """How many scenarios need how many instances: ceil(peak / capacity x factor), exact as `required_instances`.
+
+        Returns
+        -------
+        array of int, shape (months, instances)
+            At [m, n] the scenarios that need n instances in month m.
+        """
+        carried = self._log_carried(float(safety_factor))
+        loops, shape = _loops(len(self)), (self.months, carried.size)
+        unsure = np.zeros(self.log_peaks.shape, dtype=np.bool_)
+
+        def run(part: slice) -> Counts:
+            counted = np.zeros(shape, dtype=np.int64)
+            loops.count_instances(self.log_peaks[part], self._log_capacity[part], carried, counted, unsure[part])
+            return counted
+
+        found = np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
+        if found.sum() < unsure.size:
+            for scenario, month in np.argwhere(unsure).tolist():
+                found[month, self._exact_count(scenario, month, safety_factor)] += 1
+        return found
+
+    def _log_carried(self, safety_factor: float) -> Floats:
+        """Logarithm of what 0, 1, 2, ... instances carry over the factor, up to the most that a scenario needs."""
+        most = float(np.exp(np.max(self.log_peaks.max(axis=1) - self._log_capacity))) * safety_factor
+        if most > _MOST_INSTANCES:
+            raise InputError(
+                f"A scenario needs {most:,.0f} instances; at most {_MOST_INSTANCES:,} are counted. Plan in larger "
+                "instances, or look for a wrong unit."
+            )
+        with np.errstate(divide="ignore"):
+            return np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
+
+    def _exact_count(self, scenario: int, month: int, safety_factor: float) -> int:
+        stated = self.stated_peaks
+        peak = math.exp(self.log_peaks[scenario, month]) if stated is None else float(stated[scenario, month])
+        return required_instances(peak, float(self.capacity[scenario]), safety_factor)
+
+    def phase_counts(self, maximum_over_normal: float, high_factor: float, lead_months: int) -> Counts:
+        """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`.
+
+        Returns
+        -------
+        array of int, shape (months, 3)
+            Vertical, horizontal, autoscaling.
+        """
+        loops, shape = _loops(len(self)), (self.months, _PHASES)
+        rules = np.array([maximum_over_normal, high_factor, lead_months], dtype=np.float64)
+
+        def run(part: slice) -> Counts:
+            counted = np.zeros(shape, dtype=np.int64)
+            loops.count_phases(self.log_peaks[part], self._log_capacity[part], rules, counted)
+            return counted
+
+        return np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
+
+
+def draw_scenarios(
+    months: Sequence[MonthlyPeak],
+    capacity: Interval,
+    lead_time_months: Interval,
+    *,
+    seed: int = 1,
+    count: int = DRAWS,
+    growth_level: float = 0.9,
+) -> Scenarios:
+    """Draw scenarios from the ranges of growth, capacity and lead time, independent of each other.
+
+    Parameters
+    ----------
+    months : sequence of MonthlyPeak
+        As by `GrowthProjection.monthly`.
+    capacity : Interval
+        Of one instance.
+    lead_time_months : Interval
+    seed : int, default 1
+    count : int, default 100,000
+        One is enough, and is what comes, where nothing is uncertain.
+    growth_level : float, default 0.9
+        Probability that `low` and `high` of a month enclose.
+
+    Returns
+    -------
+    Scenarios
+    """
+    count = whole("count", count, least=1)
+    ranges = [_Range.of_month(month, growth_level) for month in months]
+    one, lead = _Range.of(capacity), _Range.of(lead_time_months)
+    if not any(item.is_uncertain for item in (*ranges, one, lead)):
+        count = 1
+    rng = generator(seed, 6)
+    position, carried, waited = rng.standard_normal((3, count))
+    return _scenarios(ranges, position, one.at(carried), lead.at(waited))
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A split lognormal: central value, spreads of logarithms above and below."""
+
+    mid: float
+    up: float = 0.0
+    down: float = 0.0
+
+    @property
+    def is_uncertain(self) -> bool:
+        return self.up > 0.0 or self.down > 0.0
+
+    @classmethod
+    def of(cls, interval: Interval) -> _Range:
+        """Of an interval; one that is only assumed has no spread."""
+        if interval.kind == "assumed" and interval.low == interval.high:
+            return cls(interval.mid)
+        return cls._of_ends(interval.low, interval.mid, interval.high, interval.level)
+
+    @classmethod
+    def of_month(cls, month: MonthlyPeak, level: float) -> _Range:
+        low, high = month.low, month.high
+        return cls(month.peak) if low is None or high is None else cls._of_ends(low, month.peak, high, level)
+
+    @classmethod
+    def _of_ends(cls, low: float, mid: float, high: float, level: float) -> _Range:
+        if low == high:
+            return cls(mid)
+        if not (low > 0.0 and math.isfinite(high) and level < 1.0):
+            raise InputError(
+                f"The range {low:g} to {high:g} at level {level:g} cannot be drawn from: its ends must be above 0 and "
+                "finite, its level below 1."
+            )
+        errors = normal_quantile(0.5 + level / 2)
+        return cls(mid, math.log(high / mid) / errors, math.log(mid / low) / errors)
+
+    def at(self, position: Floats) -> Floats:
+        """Values at standard normal positions; exactly `mid` where there is no spread."""
+        if not self.is_uncertain:
+            return np.full(position.size, float(self.mid))
+        return np.asarray(self.mid * np.exp(np.where(position >= 0, self.up, self.down) * position))
+
+
+def _scenarios(ranges: Sequence[_Range], position: Floats, capacity: Floats, lead: Floats) -> Scenarios:
+    if not any(item.is_uncertain for item in ranges):
+        mids = np.array([item.mid for item in ranges], dtype=np.float64)
+        return Scenarios.of(np.tile(mids, (position.size, 1)), capacity, lead)
+    logs, up, down = (
+        np.array(column) for column in zip(*((math.log(item.mid), item.up, item.down) for item in ranges), strict=True)
+    )
+    loops, found = _loops(position.size), np.empty((position.size, len(ranges)))
+
+    def run(part: slice) -> None:
+        loops.growth_paths(logs, up, down, position[part], found[part])
+
+    _in_threads(run, position.size)
+    return Scenarios(found, capacity, lead)
+
+
+def _loops(scenarios: int) -> Any:
+    """Compiled where there are many scenarios; numba takes longer to load than a few take in plain Python."""
+    if scenarios < _WORTH_COMPILING:
+        return scenario_loops
+    from capacity.planning import scenario_kernels
+
+    return scenario_kernels
+
+
+def _in_threads(run: Callable[[slice], Found], number: int) -> list[Found]:
+    """Run slices of so many scenarios, a thread each where there are many."""
+    if number < _SLICES * 1_000:
+        return [run(slice(0, number))]
+    edges = np.linspace(0, number, _SLICES + 1).astype(int).tolist()
+    with ThreadPoolExecutor(_SLICES) as threads:
+        return list(threads.map(run, map(slice, edges[:-1], edges[1:])))
+
+
+def _check(name: str, values: Floats, dimensions: int, *, least: float) -> None:
+    if values.ndim != dimensions or values.size == 0:
+        raise InputError(f"{name} has shape {values.shape}; it must have {dimensions} dimension(s) and not be empty.")
+    low, high = float(values.min()), float(values.max())  # NaN, too, shows in both
+    if not (low >= least and math.isfinite(low) and math.isfinite(high)):
+        bound = {0.0: " and at least 0", -math.inf: ""}.get(least, " and above 0")
+        raise InputError(f"{name} must be finite{bound} in every scenario; they go from {low:g} to {high:g}.")

@@ -1,0 +1,180 @@
+"""Order dates: the latest that keeps the risk, the mid-line beside it, and no probability that nobody stated."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capacity import (
+    CapacityPlan,
+    GrowthProjection,
+    InstanceCapacity,
+    OrderingRules,
+    PlanningPolicy,
+    order_timeline,
+    plan_capacity,
+)
+from capacity.planning.ordering import timeline_of
+from capacity.planning.orders import date_after
+from capacity.planning.planner import with_orders
+from capacity.planning.scenarios import Scenarios
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import normal_quantile
+
+MONTHLY = 1.1
+GROWTH = GrowthProjection.from_points([(0, 1_000), (24, 1_000 * MONTHLY**24)], "users")
+RANGED = GrowthProjection.from_frame(
+    pd.DataFrame({"month": [0, 24], "peak_users": [1_000, 9_850], "low": [1_000, 5_000], "high": [1_000, 30_000]})
+)
+LEAD = Interval(0.5, 1.0, 3.0, 0.9, "prediction")
+
+
+def plan_of(growth=GROWTH, capacity=None, **ordering):
+    one = InstanceCapacity.assumed(100, "users") if capacity is None else capacity
+    return plan_capacity(growth, one, PlanningPolicy(), ordering=OrderingRules(**ordering))
+
+
+def passed_month(instances, growth=MONTHLY):
+    """When the load exceeds one instance less."""
+    return math.log((instances - 1) * 100 / 1_000) / math.log(growth)
+
+
+def test_without_ranges_the_order_is_the_lead_time_before_the_load_passes_the_fleet_and_no_probability_is_given():
+    orders = plan_of(lead_time_months=2.0, fleet=12).orders
+    assert orders.orders[0].instances == 13
+    for item in orders.orders:
+        assert item.order_by_month == item.mid_line_month == pytest.approx(passed_month(item.instances) - 2.0)
+        assert item.probability_late_today is None
+    assert (orders.is_uncertain, orders.never_exceeded) == (False, None)
+    assert {month.exceeds_fleet for month in orders.months} == {None}
+    assert [month.instances.mid for month in orders.months[:3]] == [10, 11, 13]
+
+
+def test_an_uncertain_lead_time_moves_the_order_to_its_long_end():
+    """Only the lead time varies, so the latest order is the passage less its 95 % point; 5 standard errors allowed."""
+    order = plan_of(lead_time_months=LEAD, fleet=12).orders.orders[0]
+    assert order.order_by_month == pytest.approx(passed_month(13) - 3.0, abs=5 * order.order_by_error)
+    assert order.mid_line_month == pytest.approx(passed_month(13) - 1.0)
+    assert 0 < order.order_by_error < 0.05
+
+
+def test_an_uncertain_growth_moves_the_order_to_its_fast_end():
+    """A path keeps its place, so the latest order is the passage of the path at the risk's quantile."""
+    order = plan_of(RANGED, lead_time_months=1.0, fleet=15, risk=0.02).orders.orders[0]
+    spread = math.log(30_000 / 9_850) / normal_quantile(0.95)
+    fast = math.exp((math.log(9_850 / 1_000) + normal_quantile(0.98) * spread) / 24)
+    assert order.order_by_month == pytest.approx(passed_month(16, fast) - 1.0, abs=5 * order.order_by_error)
+
+
+def test_the_stated_risk_is_the_share_of_scenarios_that_come_too_late():
+    """By the draws themselves: at the date no more than the risk, a day later more."""
+    rng = np.random.default_rng(2)
+    paths = 1_000 * np.exp(np.cumsum(rng.normal(0.05, 0.1, (4_000, 13)), axis=1))
+    drawn = Scenarios.of(paths, rng.lognormal(math.log(100), 0.1, 4_000), rng.gamma(4.0, 0.25, 4_000))
+    rules = OrderingRules(risk=0.1)
+    found = timeline_of(drawn, plan_capacity(GROWTH, InstanceCapacity.assumed(100, "users")), rules, 16)
+    passed = drawn.first_passages([16])[:, 0]
+    latest = found.orders[0].order_by_month
+    assert np.mean(passed < latest + drawn.lead_time_months) <= 0.1
+    assert np.mean(passed < latest + 1 / 30 + drawn.lead_time_months) > 0.1
+    assert found.never_exceeded == np.mean(np.isinf(passed))
+    for month in found.months:
+        assert month.exceeds_fleet == np.mean(passed <= month.month)
+        enough = np.mean(paths[:, month.month] <= month.at_risk * drawn.capacity)
+        assert enough >= 0.9 > np.mean(paths[:, month.month] <= (month.at_risk - 1) * drawn.capacity)
+        assert sum(month.phases.values()) == pytest.approx(1.0)
+
+
+def test_more_risk_orders_later_and_more_load_orders_earlier():
+    measured = replace(InstanceCapacity.assumed(100, "users"), value=Interval(80, 100, 115))
+    by_risk = [
+        plan_of(RANGED, measured, risk=risk, lead_time_months=LEAD, fleet=20).orders.orders[0].order_by_month
+        for risk in (0.01, 0.05, 0.2, 0.5)
+    ]
+    by_load = [
+        plan_of(RANGED.scaled(factor), measured, lead_time_months=LEAD, fleet=20).orders.orders[0].order_by_month
+        for factor in (1.0, 1.1, 1.4)
+    ]
+    assert by_risk == sorted(by_risk)
+    assert by_load == sorted(by_load, reverse=True)
+    assert len({*by_risk, *by_load}) == 6  # 5 % of the unscaled load stands in both
+
+
+def test_an_order_that_is_late_is_said_with_its_probability():
+    made = plan_of(RANGED, lead_time_months=LEAD, fleet=11)
+    (late,) = (finding for finding in made.findings if finding.code == "order-is-late")
+    assert late.severity == "warning"
+    assert late.numbers["probability_late_today"] > 0.05
+    assert late.numbers["instances"] > 11
+    assert made.orders.orders[0].order_by_month < 0
+
+
+def test_a_fleet_that_lasts_has_no_order_and_the_plan_says_how_far_it_looked():
+    made = plan_of(fleet=200)
+    assert made.orders.orders == ()
+    assert made.orders.exhaustion.mid == math.inf
+    assert "24 months" in next(item.message for item in made.findings if item.code == "projection-too-short")
+
+
+def test_the_guide_is_at_its_limit_today_and_needs_a_third_instance_in_month_six():
+    made = plan_capacity(
+        GrowthProjection.guide(), InstanceCapacity.assumed(3_350), ordering=OrderingRules(start=date(2026, 12, 1))
+    )
+    second, third = made.orders.orders
+    assert (second.needed_month.mid, second.order_by_month) == (0.0, -1.0)
+    assert third.needed_month.mid == pytest.approx(5.0 + math.log(6_700 / 6_257) / math.log(7_000 / 6_257), abs=0.01)
+    steps = made.to_dict()["steps"]
+    assert [step["date"] for step in steps[:2]] == ["2026-12-01", "2027-01-01"]
+    assert {step["month"]: step["order_by"] for step in steps if step["order_by"]} == {0: "2026-11-01", 6: "2027-04-19"}
+
+
+def test_a_plan_with_orders_is_the_same_after_its_file(tmp_path):
+    made = plan_of(RANGED, lead_time_months=LEAD, fleet=11, start=date(2026, 12, 31))
+    read = CapacityPlan.load(made.save(tmp_path / "plan.json"))
+    assert read.to_dict() == made.to_dict()
+    assert json.dumps(read.to_dict(), allow_nan=False)
+    assert read.orders.order_for(13) == made.orders.order_for(13)
+    assert list(made.orders.to_frame()["instances"]) == [item.instances for item in made.orders.orders]
+    assert "by the mid-line" in made.summary()
+
+
+def test_asking_again_replaces_the_findings_about_orders():
+    made = with_orders(plan_of(RANGED, lead_time_months=LEAD, fleet=11), OrderingRules(fleet=2_000))
+    assert "order-is-late" not in {item.code for item in made.findings}
+
+
+def test_the_default_lead_time_is_the_policy_s():
+    plan = plan_capacity(GROWTH, InstanceCapacity.assumed(100, "users"), PlanningPolicy(lead_time_months=3))
+    assert order_timeline(plan).rules.lead_time.mid == 3.0
+
+
+@pytest.mark.parametrize(
+    ("months", "then"),
+    [(0, "2027-01-31"), (1, "2027-02-28"), (-1.5, "2026-12-15"), (12, "2028-01-31"), (0.5, "2027-02-15")],
+)
+def test_months_are_added_by_the_calendar(months, then):
+    assert date_after(date(2027, 1, 31), months).isoformat() == then
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"risk": 0.0}, "risk is 0.0; it must lie between 0 and 1"),
+        ({"risk": math.nan}, "risk"),
+        ({"fleet": 0}, "fleet"),
+        ({"lead_time_months": -1.0}, "lead_time_months"),
+        ({"lead_time_months": Interval.unknown()}, "lead_time_months is unknown"),
+        ({"draws": 0}, "draws"),
+        ({"growth_level": 1.0}, "growth_level"),
+    ],
+)
+def test_rules_that_mean_nothing_are_refused(rules, said):
+    with pytest.raises(InputError, match=said):
+        OrderingRules(**rules)

@@ -1,0 +1,120 @@
+"""Scenarios are counted as the exact formula counts, and passages are where the load really passes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity import GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.planning import scenario_kernels, scenario_loops
+from capacity.planning.scenarios import Scenarios, draw_scenarios
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
+
+HUNDREDTHS = 100
+FACTORS = (100, 105, 110, 120, 125, 133, 135, 140, 150, 200)
+CERTAIN = Interval.assumed(1.0)
+
+
+def scenarios(*paths, capacity=1.0, lead=1.0):
+    number = len(paths)
+    return Scenarios.of(np.array(paths, dtype=float), np.full(number, capacity), np.full(number, lead))
+
+
+def test_a_million_random_cases_need_what_the_exact_formula_says():
+    """Peaks, capacities and factors of two decimals; a tenth of the peaks are whole multiples, where doubles round."""
+    rng = np.random.default_rng(1)
+    for factor in FACTORS:
+        capacity = rng.integers(1, 1_000_000, 100_000)
+        peak = rng.integers(1, 100_000_000, capacity.size)
+        many = rng.random(capacity.size) < 0.1
+        peak[many] = capacity[many] * rng.integers(1, 100, int(many.sum()))
+        capacity = np.maximum(capacity, peak // 40_000 + 1)
+        exact = -(-(peak * factor) // (capacity * HUNDREDTHS))
+        drawn = Scenarios.of((peak / HUNDREDTHS)[:, None], capacity / HUNDREDTHS, np.zeros(capacity.size))
+        counted = drawn.instance_counts(factor / HUNDREDTHS)[0]
+        assert np.array_equal(counted, np.bincount(exact, minlength=counted.size))
+
+
+def test_a_load_passes_a_fleet_where_it_grows_through_what_the_fleet_carries():
+    grows = scenarios((100.0, 200.0, 200.0, 800.0), capacity=100.0)
+    geometric = [0.0, 2.0, 2.0 + math.log(1.5) / math.log(4.0), 3.0, math.inf]
+    assert grows.first_passages([1, 2, 3, 8, 9])[0, :3] == pytest.approx(geometric[:3])
+    assert grows.first_passages([8, 9])[0].tolist() == [math.inf, math.inf]  # eight carry 800: nothing is exceeded
+    assert grows.first_passages([2, 4], geometric=False)[0] == pytest.approx([2.0, 2.0 + 200 / 600])
+
+
+def test_a_fleet_that_is_too_small_today_is_passed_today_and_a_falling_load_never_passes_again():
+    assert scenarios((300.0, 100.0), capacity=100.0).first_passages([2, 3])[0].tolist() == [0.0, math.inf]
+
+
+@given(st.lists(st.lists(st.floats(1.0, 1e4), min_size=6, max_size=6), min_size=1, max_size=5), st.floats(10.0, 500.0))
+def test_compiled_loops_do_what_the_plain_ones_do(paths, capacity):
+    drawn = scenarios(*paths, capacity=capacity)
+    logs = np.log(np.arange(1, 6, dtype=float))
+    sides = []
+    for loops in (scenario_loops, scenario_kernels):
+        passed = np.empty((len(drawn), 5))
+        loops.first_passages(drawn.log_peaks, np.log(drawn.capacity), logs, False, passed)
+        carried = drawn._log_carried(1.25)
+        counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(drawn.log_peaks.shape, dtype=bool)
+        loops.count_instances(drawn.log_peaks, np.log(drawn.capacity), carried, counted, unsure)
+        phases = np.zeros((6, 3), dtype=np.int64)
+        loops.count_phases(drawn.log_peaks, np.log(drawn.capacity), np.array([1.5, 1.5, 1.0]), phases)
+        sides.append((passed, counted, unsure, phases))
+    for plain, compiled in zip(*sides, strict=True):
+        assert np.allclose(plain, compiled, rtol=1e-12, atol=0)
+
+
+@given(st.lists(st.integers(1_000, 60_000), min_size=2, max_size=10), st.integers(0, 3))
+def test_phases_of_one_certain_path_are_those_of_the_timeline(peaks, lead):
+    policy = PlanningPolicy(lead_time_months=lead, utilization_percent=67)
+    plan = plan_capacity(GrowthProjection.from_points(enumerate(peaks)), InstanceCapacity.assumed(3_350), policy)
+    counted = scenarios(peaks, capacity=3_350.0).phase_counts(5_000 / 3_350, 1.5, lead)
+    names = ("vertical", "horizontal", "autoscaling")
+    assert [names[int(row.argmax())] for row in counted] == [step.phase for step in plan.steps]
+
+
+def test_draws_have_the_stated_ends_at_the_stated_level_and_keep_their_place_over_the_months():
+    """Shares of 100,000 draws below an end lie within 5 standard errors (false alarm below 1e-5 over all)."""
+    months = [MonthlyPeak(0, 100.0), MonthlyPeak(1, 200.0, 150.0, 400.0), MonthlyPeak(2, 300.0, 100.0, 330.0)]
+    drawn = draw_scenarios(months, Interval(9.0, 10.0, 12.0), Interval(0.5, 1.0, 3.0, 0.8, "prediction"), seed=3)
+    error = 5 * math.sqrt(0.1 * 0.9 / len(drawn))
+    for values, low, high, tail in (
+        (np.exp(drawn.log_peaks[:, 1]), 150.0, 400.0, 0.05),
+        (np.exp(drawn.log_peaks[:, 2]), 100.0, 330.0, 0.05),
+        (drawn.capacity, 9.0, 12.0, 0.05),
+        (drawn.lead_time_months, 0.5, 3.0, 0.1),
+    ):
+        assert np.mean(values < low) == pytest.approx(tail, abs=error)
+        assert np.mean(values > high) == pytest.approx(tail, abs=error)
+    assert np.array_equal(np.argsort(drawn.log_peaks[:, 1]), np.argsort(drawn.log_peaks[:, 2]))
+    assert np.allclose(drawn.log_peaks[:, 0], math.log(100.0))
+
+
+def test_one_scenario_is_enough_where_nothing_is_uncertain():
+    certain = draw_scenarios([MonthlyPeak(0, 5.0), MonthlyPeak(1, 6.0)], Interval.assumed(2.0), CERTAIN)
+    assert (len(certain), certain.stated_peaks.tolist(), certain.capacity.tolist()) == (1, [[5.0, 6.0]], [2.0])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: scenarios((1.0, 0.0)), "peaks must be finite and above 0"),
+        (lambda: scenarios((1.0, math.nan)), "peaks must be finite"),
+        (lambda: scenarios((1.0,), capacity=0.0), "capacity must be finite and above 0"),
+        (lambda: scenarios((1.0,), lead=-1.0), "lead_time_months must be finite and at least 0"),
+        (lambda: Scenarios.of(np.ones((2, 1)), np.ones(1), np.ones(2)), "2 paths, 1 capacities and 2 lead times"),
+        (lambda: Scenarios.of(np.ones(3), np.ones(3), np.ones(3)), "2 dimension"),
+        (lambda: scenarios((1e9,)).instance_counts(), "at most 100,000 are counted"),
+        (lambda: draw_scenarios([MonthlyPeak(0, 5.0)], Interval(0.0, 2.0, 3.0), CERTAIN), "ends must be above 0"),
+    ],
+)
+def test_what_is_no_scenario_is_refused(make, said):
+    with pytest.raises(InputError, match=said):
+        make()

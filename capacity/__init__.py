@@ -12,6 +12,14 @@ from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
     from capacity.demand.growth import GrowthProjection, read_growth
+    from capacity.demand.growth_curves import (
+        DemandEvent,
+        compound_growth,
+        growth_from_percentages,
+        linear_growth,
+        logistic_growth,
+        with_events,
+    )
     from capacity.output import charts
     from capacity.planning.instance_formula import required_instances
     from capacity.planning.ordering import order_timeline
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapacityPlan",
+    "DemandEvent",
     "GrowthProjection",
     "InstanceCapacity",
     "OrderTimeline",
@@ -31,23 +40,33 @@ __all__ = [
     "PlanningPolicy",
     "ScalingTimeline",
     "charts",
+    "compound_growth",
+    "growth_from_percentages",
+    "linear_growth",
+    "logistic_growth",
     "order_timeline",
     "plan_capacity",
     "read_growth",
     "required_instances",
     "scaling_timeline",
+    "with_events",
 ]
 
 _load, __dir__ = attach(
     __name__,
     {
         "CapacityPlan": "capacity.planning.plan",
+        "DemandEvent": "capacity.demand.growth_curves",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
+        **dict.fromkeys(
+            ("compound_growth", "growth_from_percentages", "linear_growth", "logistic_growth", "with_events"),
+            "capacity.demand.growth_curves",
+        ),
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "read_growth": "capacity.demand.growth",

@@ -24,9 +24,10 @@ def test_the_public_names_are_these() -> None:
     import capacity
 
     assert sorted(capacity.__all__) == [
-        "CapacityPlan", "GrowthProjection", "InstanceCapacity", "OrderTimeline", "OrderingRules", "PlanningPolicy",
-        "ScalingTimeline", "charts", "order_timeline", "plan_capacity", "read_growth", "required_instances",
-        "scaling_timeline",
+        "CapacityPlan", "DemandEvent", "GrowthProjection", "InstanceCapacity", "OrderTimeline", "OrderingRules",
+        "PlanningPolicy", "ScalingTimeline", "charts", "compound_growth", "growth_from_percentages", "linear_growth",
+        "logistic_growth", "order_timeline", "plan_capacity", "read_growth", "required_instances", "scaling_timeline",
+        "with_events",
     ]  # fmt: skip
     for name in capacity.__all__:
         assert getattr(capacity, name) is not None

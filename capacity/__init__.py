@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from capacity.planning.ordering import order_timeline
     from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
+    from capacity.planning.plan_actuals import actuals_against_plan
+    from capacity.planning.plan_comparison import compare_plans
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
     from capacity.planning.timeline import ScalingTimeline, scaling_timeline
+    from capacity.planning.what_if import conditions_for, plan_grid, sensitivity
     from simulations.analysis.capacity_curve import InstanceCapacity
 
 __all__ = [
@@ -39,16 +42,21 @@ __all__ = [
     "OrderingRules",
     "PlanningPolicy",
     "ScalingTimeline",
+    "actuals_against_plan",
     "charts",
+    "compare_plans",
     "compound_growth",
+    "conditions_for",
     "growth_from_percentages",
     "linear_growth",
     "logistic_growth",
     "order_timeline",
     "plan_capacity",
+    "plan_grid",
     "read_growth",
     "required_instances",
     "scaling_timeline",
+    "sensitivity",
     "with_events",
 ]
 
@@ -61,6 +69,11 @@ _load, __dir__ = attach(
         "InstanceCapacity": "simulations.analysis.capacity_curve",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
+        "sensitivity": "capacity.planning.what_if",
+        "conditions_for": "capacity.planning.what_if",
+        "plan_grid": "capacity.planning.what_if",
+        "compare_plans": "capacity.planning.plan_comparison",
+        "actuals_against_plan": "capacity.planning.plan_actuals",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
         **dict.fromkeys(

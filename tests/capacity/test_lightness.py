@@ -25,8 +25,9 @@ def test_the_public_names_are_these() -> None:
 
     assert sorted(capacity.__all__) == [
         "CapacityPlan", "DemandEvent", "GrowthProjection", "InstanceCapacity", "OrderTimeline", "OrderingRules",
-        "PlanningPolicy", "ScalingTimeline", "charts", "compound_growth", "growth_from_percentages", "linear_growth",
-        "logistic_growth", "order_timeline", "plan_capacity", "read_growth", "required_instances", "scaling_timeline",
+        "PlanningPolicy", "ScalingTimeline", "actuals_against_plan", "charts", "compare_plans", "compound_growth",
+        "conditions_for", "growth_from_percentages", "linear_growth", "logistic_growth", "order_timeline",
+        "plan_capacity", "plan_grid", "read_growth", "required_instances", "scaling_timeline", "sensitivity",
         "with_events",
     ]  # fmt: skip
     for name in capacity.__all__:

@@ -1,0 +1,175 @@
+"""What changed between two plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from capacity.demand.wording import amount, html_table, text_table
+from capacity.planning.plan import CapacityPlan, PlanStep
+from loadtests.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHANGES = ("month", "peak", "instances", "phase", "order by (month)")
+
+
+@dataclass(frozen=True)
+class MonthChange:
+    """One month in two plans; a side is None where that plan does not have the month."""
+
+    month: int
+    before: PlanStep | None
+    after: PlanStep | None
+    order_before: float | None
+    order_after: float | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether instances, phase or order date differ, or a side is missing."""
+        if self.before is None or self.after is None:
+            return True
+        sides = [(step.instances, step.phase) for step in (self.before, self.after)]
+        return sides[0] != sides[1] or self.order_before != self.order_after
+
+
+@dataclass(frozen=True)
+class PlanComparison:
+    """What changed from one plan to another. Made by `compare_plans`.
+
+    Parameters
+    ----------
+    quantity : str
+    months : tuple of MonthChange
+    inputs : dict of str to (before, after)
+        Inputs that differ: growth, capacity, policy.
+    codes_gone, codes_new : tuple of str
+        Findings that one plan has and the other has not.
+    """
+
+    quantity: str
+    months: tuple[MonthChange, ...]
+    inputs: dict[str, tuple[str, str]]
+    codes_gone: tuple[str, ...]
+    codes_new: tuple[str, ...]
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any month asks for something else."""
+        return any(item.is_changed for item in self.months)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "quantity": self.quantity, "changed": self.is_changed,
+            "inputs": {name: {"before": a, "after": b} for name, (a, b) in self.inputs.items()},
+            "months": [_change_row(item) for item in self.months],
+            "findings": {"gone": list(self.codes_gone), "new": list(self.codes_new)},
+        }  # fmt: skip
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a month: month, then peak, instances_low, instances_high, phase, order_by_month of either side."""
+        import pandas as pd
+
+        return pd.DataFrame([_change_row(item) for item in self.months])
+
+    def summary(self) -> str:
+        """The changed months for people, and the inputs behind them."""
+        rows = self._rows()
+        table = text_table(_CHANGES, rows) if rows else "No month asks for something else."
+        inputs = [f"{name}: {a} -> {b}" for name, (a, b) in self.inputs.items()]
+        findings = [f"finding gone: {code}" for code in self.codes_gone]
+        return "\n".join([table, *inputs, *findings, *(f"finding new: {code}" for code in self.codes_new)])
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [_change_text(item) for item in self.months if item.is_changed]
+
+    def _repr_html_(self) -> str:
+        return html_table(_CHANGES, self._rows(), "Changed months")
+
+
+def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
+    """What changed between two plans, month by month.
+
+    Parameters
+    ----------
+    before, after : CapacityPlan
+
+    Returns
+    -------
+    PlanComparison
+
+    Raises
+    ------
+    InputError
+        When they count different things.
+    """
+    if before.quantity != after.quantity:
+        raise InputError(
+            f"One plan counts {before.quantity}, the other {after.quantity}; only plans of one quantity compare."
+        )
+    last = max(before.steps[-1].month, after.steps[-1].month)
+    months = tuple(
+        MonthChange(month, _step(before, month), _step(after, month), _ordered(before, month), _ordered(after, month))
+        for month in range(last + 1)
+    )
+    codes = [{item.code for item in plan.findings} for plan in (before, after)]
+    gone, new = tuple(sorted(codes[0] - codes[1])), tuple(sorted(codes[1] - codes[0]))
+    return PlanComparison(before.quantity.value, months, _changed_inputs(before, after), gone, new)
+
+
+def _step(plan: CapacityPlan, month: int) -> PlanStep | None:
+    return plan.steps[month] if month < len(plan.steps) else None
+
+
+def _ordered(plan: CapacityPlan, month: int) -> float | None:
+    order = None if plan.orders is None else plan.orders.order_in(month)
+    return None if order is None else order.order_by_month
+
+
+def _changed_inputs(before: CapacityPlan, after: CapacityPlan) -> dict[str, tuple[str, str]]:
+    sides = [
+        {
+            "growth": (plan.growth.to_dict(), repr(plan.growth)),
+            "instance capacity": (plan.instance_capacity.to_dict(), plan.instance_capacity.value.format(",.6g")),
+            "policy": (plan.policy.to_dict(), str(plan.policy.to_dict())),
+        }
+        for plan in (before, after)
+    ]
+    return {name: (sides[0][name][1], sides[1][name][1]) for name in sides[0] if sides[0][name][0] != sides[1][name][0]}
+
+
+def _change_row(item: MonthChange) -> dict[str, Any]:
+    row: dict[str, Any] = {"month": item.month, "changed": item.is_changed}
+    for side, step, order in (
+        ("before", item.before, item.order_before),
+        ("after", item.after, item.order_after),
+    ):
+        low, high = (None, None) if step is None else step.instances
+        row |= {
+            f"peak_{side}": None if step is None else step.peak, f"instances_low_{side}": low,
+            f"instances_high_{side}": high, f"phase_{side}": None if step is None else step.phase,
+            f"order_by_month_{side}": order,
+        }  # fmt: skip
+    return row
+
+
+def _change_text(item: MonthChange) -> tuple[str, ...]:
+    a, b = item.before, item.after
+    pairs = [
+        ("-" if a is None else amount(a.peak), "-" if b is None else amount(b.peak)),
+        ("-" if a is None else _range(a), "-" if b is None else _range(b)),
+        ("-" if a is None else a.phase, "-" if b is None else b.phase),
+        *([(_month(item.order_before), _month(item.order_after))]),
+    ]
+    return (str(item.month), *(one if one == other else f"{one} -> {other}" for one, other in pairs))
+
+
+def _range(step: PlanStep) -> str:
+    low, high = step.instances
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _month(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,285 @@
+"""What moves a plan most, plans over grids of inputs, and what would have to be true for a fleet to last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from capacity.demand.exact_numbers import exact, plain
+from capacity.demand.growth import GrowthProjection
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.wording import amount, html_table, text_table
+from capacity.planning.instance_formula import required_instances
+from capacity.planning.plan import CapacityPlan
+from capacity.planning.planner import plan_capacity
+from capacity.planning.policy import PlanningPolicy
+from loadtests.foundation.checks import whole
+from loadtests.foundation.errors import InputError
+from simulations.analysis.capacity_curve import InstanceCapacity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ASSUMED_CHANGE = 0.1
+"""Inputs without a range are moved by this share up and down, and marked as such."""
+_HEADER = ("input", "from", "to", "instances at its low", "at its high", "")
+
+
+@dataclass(frozen=True)
+class Swing:
+    """How far one input moves the number of instances, the others at their central values.
+
+    Parameters
+    ----------
+    name : str
+    low, high : float
+        Ends of the input.
+    at_low, at_high : int
+        Instances that the formula asks for at these ends.
+    is_assumed : bool
+        True: the input has no range of its own and was moved by `ASSUMED_CHANGE`.
+    """
+
+    name: str
+    low: float
+    high: float
+    at_low: int
+    at_high: int
+    is_assumed: bool
+
+    @property
+    def width(self) -> int:
+        """Instances between the ends."""
+        return abs(self.at_high - self.at_low)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Swings of a month's instances, the widest first: what a tornado chart shows.
+
+    Parameters
+    ----------
+    month : int
+    instances : int
+        At the central values of all inputs, at the middle of the safety factors.
+    swings : tuple of Swing
+    """
+
+    month: int
+    instances: int
+    swings: tuple[Swing, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"month": self.month, "instances": self.instances, "swings": [vars(item) for item in self.swings]}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an input: name, low, high, at_low, at_high, is_assumed."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(item) for item in self.swings])
+
+    def summary(self) -> str:
+        """A table for people."""
+        return f"{self._title()}\n{text_table(_HEADER, self._rows())}"
+
+    def _title(self) -> str:
+        return f"What moves the {self.instances} instances of month {self.month}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                item.name, amount(item.low), amount(item.high), str(item.at_low), str(item.at_high),
+                f"no range stated: {ASSUMED_CHANGE:.0%} up and down" if item.is_assumed else "",
+            )
+            for item in self.swings
+        ]  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEADER, self._rows(), self._title())
+
+
+def sensitivity(plan: CapacityPlan, month: int | None = None) -> Sensitivity:
+    """Move peak, capacity and safety factor one by one between their ends.
+
+    Parameters
+    ----------
+    plan : CapacityPlan
+    month : int, optional
+        Default: the last.
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    InputError
+        For a month that the plan does not have.
+    """
+    peak = _month_of(plan, month)
+    capacity = plan.instance_capacity.value
+    first, last = (float(factor) for factor in plan.policy.safety_factor)
+    mid = {"peak": float(peak.peak), "instance capacity": float(capacity.mid), "safety factor": (first + last) / 2}
+    ends = {
+        "peak": _ends(peak.peak, peak.low, peak.high),
+        "instance capacity": _ends(capacity.mid, capacity.low, capacity.high),
+        "safety factor": (first, last, False) if first < last else (max(0.9 * first, 1.0), 1.1 * first, True),
+    }
+    swings = [
+        Swing(name, low, high, _instances({**mid, name: low}), _instances({**mid, name: high}), assumed)
+        for name, (low, high, assumed) in ends.items()
+    ]
+    return Sensitivity(peak.month, _instances(mid), tuple(sorted(swings, key=lambda item: -item.width)))
+
+
+def _ends(mid: float, low: float | None, high: float | None) -> tuple[float, float, bool]:
+    if low is None or high is None or low == high:
+        return plain((1 - ASSUMED_CHANGE) * mid), plain((1 + ASSUMED_CHANGE) * mid), True
+    return float(low), float(high), False
+
+
+def _instances(inputs: Mapping[str, float]) -> int:
+    return required_instances(inputs["peak"], inputs["instance capacity"], inputs["safety factor"])
+
+
+def _month_of(plan: CapacityPlan, month: int | None) -> MonthlyPeak:
+    months = plan.growth.monthly(plan.policy.interpolation)
+    chosen = months[-1].month if month is None else whole("month", month)
+    if chosen >= len(months):
+        raise InputError(f"The plan ends with month {months[-1].month}; month {chosen} is beyond it.")
+    return months[chosen]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A number that would have to be true, the others staying as they are.
+
+    Parameters
+    ----------
+    name : str
+        ``growth_percent_per_month``, ``peak``, ``instance_capacity`` or ``safety_factor``.
+    bound : float
+        The largest that still works, or the smallest.
+    is_upper : bool
+        Whether `bound` is a largest.
+    stated : float
+        What the plan says.
+    """
+
+    name: str
+    bound: float
+    is_upper: bool
+    stated: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether what is stated keeps the bound."""
+        return self.stated <= self.bound if self.is_upper else self.stated >= self.bound
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        sign = "at most" if self.is_upper else "at least"
+        verdict = "holds" if self.holds else "does not hold"
+        return f"{self.name.replace('_', ' ')} {sign} {amount(self.bound)} (stated: {amount(self.stated)}; {verdict})"
+
+
+def conditions_for(
+    plan: CapacityPlan, fleet: int, month: int, safety_factor: float | None = None
+) -> tuple[Condition, ...]:
+    """What would have to be true for a fleet to last until a month, one input at a time.
+
+    With n instances of capacity C and a factor f the peak P must satisfy P f <= n C, for P the peak of the month. The
+    growth is the compound one from today's peak: (n C / (f P(0)))^(1/m) - 1.
+
+    Parameters
+    ----------
+    plan : CapacityPlan
+    fleet : int
+        Instances, at least 1.
+    month : int
+        1 to the plan's last.
+    safety_factor : float, optional
+        Default: the low one of the policy.
+
+    Returns
+    -------
+    tuple of Condition
+
+    Raises
+    ------
+    InputError
+        For month 0, a month that the plan does not have and a fleet below 1.
+    """
+    count, at = whole("fleet", fleet, least=1), _month_of(plan, whole("month", month, least=1))
+    factor = exact("safety_factor", plan.policy.safety_factor[0] if safety_factor is None else safety_factor)
+    one = exact("capacity", plan.instance_capacity.value.low)
+    today, peak = (exact("peak", value) for value in (plan.growth.points[0].peak, at.peak))
+    largest = count * one / factor
+
+    def compound(end: float) -> float:
+        return 100.0 * math.expm1(math.log(end / float(today)) / at.month)
+
+    return (
+        Condition("growth_percent_per_month", compound(float(largest)), True, compound(float(peak))),
+        Condition("peak", _inside(largest, ROUND_FLOOR), True, plain(peak)),
+        Condition("instance_capacity", _inside(peak * factor / count, ROUND_CEILING), False, plain(one)),
+        Condition("safety_factor", _inside(count * one / peak, ROUND_FLOOR), True, plain(factor)),
+    )
+
+
+def _inside(bound: Fraction, rounding: str) -> float:
+    """A bound of 12 significant digits that still works."""
+    digits = Context(prec=12, rounding=rounding)
+    return plain(Fraction(digits.divide(Decimal(bound.numerator), Decimal(bound.denominator))))
+
+
+def plan_grid(
+    growths: Mapping[str, GrowthProjection],
+    capacities: Mapping[str, InstanceCapacity],
+    policies: Mapping[str, PlanningPolicy] | None = None,
+) -> pd.DataFrame:
+    """A plan for every combination of named growths, capacities and policies.
+
+    Parameters
+    ----------
+    growths, capacities : mapping of str
+    policies : mapping of str, optional
+        Default: the default policy.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a combination and month: growth, capacity, policy, month, peak, instances_low, instances_high, phase,
+        deployed_min, deployed_max.
+
+    Raises
+    ------
+    InputError
+        When one of them is empty.
+    """
+    import pandas as pd
+
+    chosen = {"default": PlanningPolicy()} if policies is None else policies
+    for name, given in (("growths", growths), ("capacities", capacities), ("policies", chosen)):
+        if not given:
+            raise InputError(f"{name} is empty; give at least one, by a name.")
+    every = product(growths.items(), capacities.items(), chosen.items())
+    return pd.DataFrame([row for cell in every for row in _grid_rows(*cell)])
+
+
+def _grid_rows(
+    growth: tuple[str, GrowthProjection], capacity: tuple[str, InstanceCapacity], policy: tuple[str, PlanningPolicy]
+) -> Iterator[dict[str, Any]]:
+    for step in plan_capacity(growth[1], capacity[1], policy[1]).steps:
+        yield {
+            "growth": growth[0], "capacity": capacity[0], "policy": policy[0], "month": step.month, "peak": step.peak,
+            "instances_low": step.instances[0], "instances_high": step.instances[1], "phase": step.phase,
+            "deployed_min": step.deployed.min, "deployed_max": step.deployed.max,
+        }  # fmt: skip

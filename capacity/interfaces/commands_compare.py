@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from loadtests.comparison.rule import ComparisonRule
     from loadtests.foundation.intervals import Interval
 
-Kind = Literal["recording", "model"]
+Kind = Literal["recording", "model", "plan"]
+_KINDS: dict[str, Kind] = {"a recording": "recording", "a model": "model", "a plan": "plan"}
 
-_ALLOWED = "two recordings (folders of `capacity record`) or two models (files of `capacity calibrate`)"
+_ALLOWED = (
+    "two recordings (folders of `capacity record`), two models (files of `capacity calibrate`) or two plans (plan.json)"
+)
 _PACKAGES = ("numpy", "numba", "scipy")
 _STYLES = {"worse": "bold red", "not worse": "green", "unclear": "yellow", "not judged": "dim"}
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Recording folder or model file: before.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Recording folder, model or plan file: before.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The same kind: after.")],
     margin: Annotated[str, typer.Option(help="Harm that is accepted, a share of A's value.")] = "5%",
     share_margin: Annotated[
@@ -51,11 +54,14 @@ def compare(
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Did this release get worse? Exit 99 when a difference lies beyond the margin."""
+    """Did this release get worse? Exit 99 when a difference lies beyond the margin. Of two plans: what changed."""
     from loadtests.foundation.files import write_json
 
     kind, rule = _kind_of_both(a, b), _rule(margin, share_margin, level)
     _check_targets(out_file, chart)
+    if kind == "plan":
+        _compare_plans(a, b, out_file, chart, as_json=as_json)
+        return
     found = _recordings(a, b, rule, seed, not no_calibrate) if kind == "recording" else _models(a, b, rule, seed)
     asked = {
         "a": a, "b": b, "margin": rule.margin, "share_margin": rule.margin_of_shares, "level": level,
@@ -83,14 +89,14 @@ def _check_targets(out_file: Path | None, chart: Path | None) -> None:
 def _kind_of_both(a: Path, b: Path) -> Kind:
     kinds = {name: _kind(path) for name, path in (("A", a), ("B", b))}
     wrong = [f"{name} ({path}) is {kinds[name]}" for name, path in (("A", a), ("B", b))]
-    if kinds["A"] != kinds["B"] or kinds["A"] not in ("a recording", "a model"):
+    if kinds["A"] != kinds["B"] or kinds["A"] not in _KINDS:
         raise InputError(f"compare takes {_ALLOWED}: {'; '.join(wrong)}.")
     if a.samefile(b):
         raise InputError(
             f"A and B are both {a}: {kinds['A']} against itself differs by nothing. Give the one of the release before "
             "as A and the one of the release after as B."
         )
-    return "recording" if kinds["A"] == "a recording" else "model"
+    return _KINDS[kinds["A"]]
 
 
 def _kind(path: Path) -> str:
@@ -139,6 +145,24 @@ def _models(a: Path, b: Path, rule: ComparisonRule, seed: int) -> ModelCompariso
     before, after = CalibrationResult.load(a), CalibrationResult.load(b)
     with progress("comparing") as stage:
         return compare_fits(before, after, rule, seed=seed, on_progress=stage.show)
+
+
+def _compare_plans(a: Path, b: Path, out_file: Path | None, chart: Path | None, *, as_json: bool) -> None:
+    from capacity.planning.plan import CapacityPlan
+    from capacity.planning.plan_comparison import compare_plans
+    from loadtests.foundation.files import write_json
+
+    if chart is not None:
+        raise InputError("--chart draws recordings and models; of two plans there is a table. Leave it out.")
+    found = compare_plans(CapacityPlan.load(a), CapacityPlan.load(b))
+    document = {**found.to_dict(), **envelope({"a": a, "b": b})}
+    if out_file is not None:
+        write_json(out_file, document)
+        messages().print(f"Wrote {out_file}", soft_wrap=True)
+    if as_json:
+        print_json(document)
+    else:
+        out().print(found.summary(), soft_wrap=True, markup=False)
 
 
 def _draw(found: RecordingComparison | ModelComparison, path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
+from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, OrderingRules, PlanningPolicy, plan_capacity
+from capacity.planning.planner import with_orders
 from loadtests import (
     ComparisonRule,
     Deployment,
@@ -183,6 +184,8 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
     parts = [document, document["inputs"], document["instance_capacity"], document["steps"][0], document["phases"][0]]
     parts += [document["steps"][0]["needs"][0], document["steps"][0]["at_peak"]["low"], document["findings"][0]]
     parts += [document["inputs"]["policy"], document["inputs"]["growth"], document["inputs"]["growth"]["points"][1]]
+    orders = with_orders(guide_plan, OrderingRules()).to_dict()["orders"]
+    parts += [orders, orders["rules"], orders["orders"][0], orders["months"][0]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
 
 

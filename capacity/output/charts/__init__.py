@@ -8,10 +8,21 @@ from capacity.output.charts.model_fit import (
     plot_quantile_quantile,
     plot_residuals_over_time,
 )
+from capacity.output.charts.orders import plot_instances_outlook, plot_order_dates, plot_sensitivity
 from capacity.output.charts.planning import plot_growth_capacity, plot_timeline
 
 __all__ = [
-    "plot_capacity_curve", "plot_comparison", "plot_growth_capacity", "plot_knee_search", "plot_load_test_fit",
-    "plot_parameter_posteriors", "plot_quantile_quantile", "plot_residuals_over_time", "plot_steady_windows",
+    "plot_capacity_curve",
+    "plot_comparison",
+    "plot_growth_capacity",
+    "plot_instances_outlook",
+    "plot_knee_search",
+    "plot_load_test_fit",
+    "plot_order_dates",
+    "plot_parameter_posteriors",
+    "plot_quantile_quantile",
+    "plot_residuals_over_time",
+    "plot_sensitivity",
+    "plot_steady_windows",
     "plot_timeline",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import offset_copy
 
 from loadtests.foundation.units import Quantity
 
@@ -24,6 +25,7 @@ GREY = "#767676"
 
 DPI = 120
 SIZE = (8.0, 4.8)
+_BELOW_LABEL_POINTS = -36.0
 
 _UNITS = {
     Quantity.USERS: "users",
@@ -78,7 +80,9 @@ def amount_axis(ax: Axes, label: str) -> None:
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], columns: int = 2) -> None:
-    """Place a legend under the axes, where it covers no data."""
+    """Place a legend under the axes and their label, where it covers no data."""
+    below = offset_copy(ax.transAxes, ax.get_figure(root=True), y=_BELOW_LABEL_POINTS, units="points")
     ax.legend(
-        handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False, fontsize=9
+        handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=below, ncols=columns,
+        frameon=False, fontsize=9,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from capacity import GrowthProjection, InstanceCapacity, plan_capacity
 from capacity.interfaces import cli
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, LogNormal
@@ -38,6 +39,9 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_recording(folder / name, replace(made, gauges=empty_table(GAUGE_COLUMNS), manifest=MANIFEST))
         calibrate(made, seed=1).save(folder / f"{name}.json")
     write_json(folder / "plan.json", {"schema_version": 1, "steps": [], "phases": []})
+    for name, peak in (("real_plan", 1_000), ("other_plan", 1_200)):
+        growth = GrowthProjection.from_points([(0, 300), (2, 500), (3, peak)])
+        plan_capacity(growth, InstanceCapacity.assumed(100)).save(folder / f"{name}.json")
     return folder
 
 
@@ -83,12 +87,27 @@ def test_two_models_are_compared(sides: Path, capsys: pytest.CaptureFixture[str]
     assert {item["scope"] for item in document["differences"]} == {"parameter", "prediction"}
 
 
+def test_of_two_plans_the_changed_months_are_said(
+    sides: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "changed.json"
+    code, out, _ = run(sides, capsys, "real_plan.json", "other_plan.json")
+    assert code == 0
+    assert "growth: " in out
+    code, out, _ = run(sides, capsys, "real_plan.json", "other_plan.json", "--json", "--out", str(written))
+    document = json.loads(out)
+    assert (document["changed"], [item["month"] for item in document["months"] if item["changed"]]) == (True, [3])
+    assert json.loads(written.read_text()) == document
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("a", "a.json"), r"B \(.*a.json\) is a model"),
         (("a", "nowhere"), r"B \(nowhere\) is not there"),
-        (("plan.json", "plan.json"), r"two recordings .* or two models .*is a plan"),
+        (("a", "plan.json"), r"two recordings .* two models .* or two plans .*is a plan"),
+        (("plan.json", "plan.json"), "against itself"),
+        (("real_plan.json", "other_plan.json", "--chart", "x.png"), "of two plans there is a table"),
         (("a", "again", "--chart", "picture.jpg"), "ends in .png"),
         (("a", "again", "--margin", "five"), "--margin is 'five'"),
         (("a", "again", "--level", "90"), "level is 90"),

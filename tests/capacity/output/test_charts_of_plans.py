@@ -5,11 +5,22 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, charts, plan_capacity
+from capacity import (
+    CapacityPlan,
+    GrowthProjection,
+    InstanceCapacity,
+    OrderingRules,
+    PlanningPolicy,
+    charts,
+    order_timeline,
+    plan_capacity,
+    sensitivity,
+)
 from capacity.demand.growth_points import GrowthPoint
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
@@ -88,6 +99,32 @@ def test_the_timeline_is_drawn_with_its_instances(plan: CapacityPlan) -> None:
 def test_the_guides_timeline_is_readable_from_its_labels() -> None:
     shown = {text.get_text() for text in texts_of(charts.plot_timeline(PLANS["guide"]))}
     assert {"months 0-2: 1 instance", "months 3-4: 2-3 instances", "month 5 on: 3-10 instances"} <= shown
+
+
+@every_plan
+@pytest.mark.parametrize("fleet", [1, 15, 10_000])
+def test_order_dates_and_the_outlook_are_drawn(plan: CapacityPlan, fleet: int) -> None:
+    lead = Interval(0.5, 1.0, 2.5, 0.9, "prediction") if fleet == 15 else 1.0
+    orders = order_timeline(plan, OrderingRules(fleet=fleet, lead_time_months=lead, draws=2_000))
+    for ax, title in (
+        (charts.plot_order_dates(orders), "Order dates from"), (charts.plot_instances_outlook(orders), "Instances that")
+    ):  # fmt: skip
+        shown = {text.get_text() for text in texts_of(ax)}
+        assert any(text.startswith(title) for text in shown)
+        assert "months from today" in shown
+        assert overlaps(ax) == []
+        assert outside(ax) == []
+        pyplot.close(ax.get_figure(root=True))
+
+
+@every_plan
+def test_what_moves_a_plan_is_drawn_as_a_tornado(plan: CapacityPlan) -> None:
+    ax = charts.plot_sensitivity(sensitivity(plan))
+    shown = " ".join(text.get_text() for text in texts_of(ax))
+    assert all(name in shown for name in ("peak", "instance capacity", "safety factor", "at its low end"))
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+    pyplot.close(ax.get_figure(root=True))
 
 
 def test_charts_draw_where_they_are_told() -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth import Interpolation
 from capacity.planning.instance_formula import checked_factor
 from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.files import read_json
 
 GUIDE_SAFETY_FACTORS = (1.2, 1.5)

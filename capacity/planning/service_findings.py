@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from capacity.demand.exact_numbers import plain
 from capacity.demand.wording import amount, percent
 from capacity.planning.facts import PlanFacts
+from loadtests.foundation.exact_numbers import plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity, format_duration
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from capacity.demand.growth import Interpolation
 from capacity.planning.instance_formula import checked_factor
 from loadtests.deployment import UNLIMITED, Deployment
-from loadtests.foundation.checks import one_of, whole
+from loadtests.foundation.checks import named_values, one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.files import read_json
@@ -240,11 +240,7 @@ def _vertical_step(part: Any) -> tuple[ResourceChange, ...]:
 
 
 def _known(what: str, data: Any, kind: type) -> dict[str, Any]:
-    names = {item.name for item in fields(kind)}
-    unknown = sorted(set(_object(what, data)) - names)
-    if unknown:
-        raise InputError(f"The {what} has no {', '.join(unknown)}; allowed are {', '.join(sorted(names))}.")
-    return dict(data)
+    return named_values(what, data, [item.name for item in fields(kind)])
 
 
 def _object(what: str, data: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from capacity import thresholds
     from capacity.demand.growth import GrowthProjection, read_growth
     from capacity.output import charts
     from capacity.planning.instance_formula import required_instances
@@ -31,7 +32,10 @@ __all__ = [
     "read_growth",
     "required_instances",
     "scaling_timeline",
+    "thresholds",
 ]
+
+_MODULES = {"charts": "capacity.output.charts", "thresholds": "capacity.thresholds"}
 
 _load, __dir__ = attach(
     __name__,
@@ -50,4 +54,4 @@ _load, __dir__ = attach(
 
 
 def __getattr__(name: str) -> Any:
-    return import_module("capacity.output.charts") if name == "charts" else _load(name)
+    return import_module(_MODULES[name]) if name in _MODULES else _load(name)

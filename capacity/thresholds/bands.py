@@ -223,7 +223,7 @@ class BandProfile:
             For unknown keys or metrics, and edges that are out of order.
         """
         values = {"name": "", "bands": {}} | named_values("profile", data, ("name", "bands"))
-        bands = named_values("bands of a profile", values["bands"])
+        bands = named_values("table of bands", values["bands"])
         return cls(values["name"], tuple(_metric_bands(metric, edges) for metric, edges in bands.items()))
 
 
@@ -236,7 +236,7 @@ def checked_profile_name(name: object) -> str:
 
 def _metric_bands(metric: str, edges: object) -> MetricBands:
     return MetricBands(
-        Metric.parse(metric), **named_values(f"bands of {metric}", edges, ("warning_from", "critical_from"))
+        Metric.parse(metric), **named_values(f"table of bands of {metric}", edges, ("warning_from", "critical_from"))
     )
 
 

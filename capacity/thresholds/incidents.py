@@ -149,7 +149,7 @@ class IncidentProfile:
             For unknown keys, and rules that are not allowed.
         """
         values = {"name": "", "severities": {}} | named_values("incident profile", data, ("name", "severities"))
-        stated = named_values("severities of an incident profile", values["severities"], SEVERITIES)
+        stated = named_values("table of severities", values["severities"], SEVERITIES)
         names = [item.name for item in fields(IncidentRule) if item.name != "severity"]
         return cls(
             values["name"],

@@ -61,7 +61,7 @@ class Metric(StrEnum):
                 "The metric 'ccu_utilization' does not say its base; "
                 "use ccu_utilization_normal (what the server reports) or ccu_utilization_max."
             )
-        if name not in set(cls):
+        if not isinstance(name, str) or name not in set(cls):
             raise InputError(f"The metric {name!r} is not known; it must be one of {', '.join(cls)}.")
         return cls(name)
 

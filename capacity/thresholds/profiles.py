@@ -104,7 +104,7 @@ class ThresholdProfiles:
             "scaling": ScalingProfile.from_dict,
             "incident": IncidentProfile.from_dict,
         }
-        stated = named_values("thresholds", data, readers)
+        stated = named_values("table of thresholds", data, readers)
         return cls(**{key: _read(key, readers[key], part) for key, part in stated.items()})
 
 

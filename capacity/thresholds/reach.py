@@ -56,8 +56,8 @@ class UnreachableThreshold:
         """One sentence, with the profile's name and the numbers."""
         threshold = self.threshold
         return (
-            f"{threshold.profile}: {threshold.meaning} at {threshold.metric} {threshold.value:g} cannot be reached, "
-            f"it is at most {float(self.reach.at_most):.4g} ({self.reach.because})."
+            f"{threshold.profile}: {threshold.meaning} at {threshold.metric} {_shown(threshold.value)} cannot "
+            f"be reached, it is at most {_shown(self.reach.at_most)} ({self.reach.because})."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,9 +103,9 @@ def reach_of(metric: Metric, deployment: Deployment, *, residence_time_s: float 
     if gate is None:
         return None
     if metric is Metric.CCU_UTILIZATION_MAX:
-        return _ccu_reach(gate, deployment.max_ccu, "of at most", _BASE_ON_NORMAL)
+        return _ccu_reach(gate, deployment.max_ccu, "the maximum is", _BASE_ON_NORMAL)
     if metric is Metric.CCU_UTILIZATION_NORMAL:
-        return _ccu_reach(gate, deployment.normal_ccu, "of normally", _WATCH_SHED_RATE)
+        return _ccu_reach(gate, deployment.normal_ccu, "normal capacity is", _WATCH_SHED_RATE)
     if metric is Metric.THROUGHPUT_RPS and residence_time_s is not None and deployment.gate_reset_s is None:
         return _throughput_reach(gate, residence_time_s)
     return None
@@ -156,7 +156,7 @@ def _beyond(
 def _ccu_reach(gate: int, base: int | None, words: str, remedy: str) -> Reach | None:
     if not base:
         return None
-    return Reach(Fraction(gate, base), f"the gate closes at {gate:,} in flight {words} {base:,}", remedy)
+    return Reach(Fraction(gate, base), f"the gate closes at {gate:,} in flight, {words} {base:,}", remedy)
 
 
 def _queue_reach(deployment: Deployment, gate: int | None) -> Reach | None:
@@ -181,3 +181,7 @@ def _throughput_reach(gate: int, residence_time_s: float) -> Reach:
         raise InputError(f"residence_time_s is {residence_time_s!r}; it must be above 0.")
     because = f"the gate closes at {gate:,} in flight, each for {float(mean):g} s on average"
     return Reach(gate / mean, because, _WATCH_SHED_RATE)
+
+
+def _shown(number: Fraction | float) -> str:
+    return f"{float(number):,.0f}" if number >= 100 else f"{float(number):.4g}"

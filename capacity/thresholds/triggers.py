@@ -61,7 +61,7 @@ class ScalingVerdict:
     episodes : tuple of Episode
         Every time that a rule triggered, in the order of time.
     not_measured : tuple of Metric
-        Metrics of the rules without a series: of these rules the verdict says nothing.
+        Metrics of the rules without a series or samples: of these rules the verdict says nothing.
     """
 
     profile: str
@@ -119,14 +119,14 @@ def triggered(
     [300.0]
     """
     max_gap_s = positive("max_gap_s", max_gap_s)
-    samples = {Metric.parse(metric): _checked_samples(Metric.parse(metric), *given) for metric, given in series.items()}
+    samples = {Metric.parse(metric): _checked_samples(Metric.parse(metric), given) for metric, given in series.items()}
     episodes = [
         episode
         for rule in profile.rules
-        if rule.metric in samples
+        if samples.get(rule.metric)
         for episode in _episodes(profile.name, rule, samples[rule.metric], max_gap_s)
     ]
-    not_measured = tuple(dict.fromkeys(rule.metric for rule in profile.rules if rule.metric not in samples))
+    not_measured = tuple(dict.fromkeys(rule.metric for rule in profile.rules if not samples.get(rule.metric)))
     return ScalingVerdict(
         profile.name, tuple(sorted(episodes, key=lambda episode: episode.triggered_at_s)), not_measured
     )
@@ -154,7 +154,10 @@ def _runs(samples: list[tuple[float, float]], threshold: float, max_gap_s: float
         yield run
 
 
-def _checked_samples(metric: Metric, times_s: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
+def _checked_samples(metric: Metric, series: Series) -> list[tuple[float, float]]:
+    if len(series) != 2:
+        raise InputError(f"The series of {metric} has {len(series)} parts; it must be two: times in seconds, values.")
+    times_s, values = series
     if len(times_s) != len(values):
         raise InputError(f"The series of {metric} has {len(times_s)} times and {len(values)} values; give as many.")
     times = [stated_number(f"A time of {metric}", time_s) for time_s in times_s]
@@ -168,5 +171,5 @@ def _checked_samples(metric: Metric, times_s: Sequence[float], values: Sequence[
 
 
 def _known_or_nan(metric: Metric, value: float) -> float:
-    is_nan = isinstance(value, float) and math.isnan(value)
+    is_nan = value != value  # of any kind of float, NumPy's too
     return math.nan if is_nan else checked_value(metric, value)

@@ -25,7 +25,7 @@ def test_the_public_names_are_these() -> None:
 
     assert sorted(capacity.__all__) == [
         "CapacityPlan", "GrowthProjection", "InstanceCapacity", "PlanningPolicy", "ScalingTimeline", "charts",
-        "plan_capacity", "read_growth", "required_instances", "scaling_timeline",
+        "plan_capacity", "read_growth", "required_instances", "scaling_timeline", "thresholds",
     ]  # fmt: skip
     for name in capacity.__all__:
         assert getattr(capacity, name) is not None

@@ -59,10 +59,10 @@ class IncidentRule:
                 f"{self.severity} states {' and '.join(edges) or 'no edge'}; it must state "
                 f"{' and '.join(expected) or 'none: P0 is a service that is down, P3 everything below P2'}."
             )
-        for name in (*edges, "respond_within_s"):
-            object.__setattr__(self, name, _share_or_time(f"{name} of {self.severity}", getattr(self, name)))
         if self.error_rate_from is not None:
             checked_value(Metric.ERROR_RATE, self.error_rate_from, name=f"error_rate_from of {self.severity}")
+        for name in (*edges, "respond_within_s"):
+            object.__setattr__(self, name, _share_or_time(f"{name} of {self.severity}", getattr(self, name)))
 
     def is_reached(self, error_rate: float, degradation: float) -> bool:
         """Whether either share has reached its edge."""

@@ -95,6 +95,11 @@ _LARGEST = {
     Metric.CCU_UTILIZATION_MAX: 10.0,
 }
 
+_OF_A_RESET_COUNT = dict.fromkeys(
+    (Metric.CCU_UTILIZATION_NORMAL, Metric.CCU_UTILIZATION_MAX),
+    " A server that resets its count of requests in flight reports such values: leave them out.",
+)
+
 
 def checked_value(metric: Metric, value: float, *, name: str | None = None) -> float:
     """Return a measured value (or a threshold) of `metric` as a float.
@@ -118,10 +123,7 @@ def checked_value(metric: Metric, value: float, *, name: str | None = None) -> f
     name = name or str(metric)
     number = stated_number(name, value)
     if number < 0:
-        raise InputError(
-            f"{name} is {value!r}; it must be 0 or more. A server that resets its count of requests in flight "
-            "reports negative utilizations: leave such a measurement out."
-        )
+        raise InputError(f"{name} is {value!r}; it must be 0 or more.{_OF_A_RESET_COUNT.get(metric, '')}")
     if number > _LARGEST.get(metric, number):
         raise InputError(
             f"{name} is {value!r}; it must be a share of at most {_LARGEST[metric]:g} (write 80 % as 0.8)."

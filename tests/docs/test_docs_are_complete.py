@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
+from capacity.thresholds import Metric, ThresholdProfiles
+from capacity.thresholds.scaling import Action
 from loadtests import (
     ComparisonRule,
     Deployment,
@@ -184,6 +186,14 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
     parts += [document["steps"][0]["needs"][0], document["steps"][0]["at_peak"]["low"], document["findings"][0]]
     parts += [document["inputs"]["policy"], document["inputs"]["growth"], document["inputs"]["growth"]["points"][1]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
+
+
+def test_every_metric_and_key_of_threshold_profiles_is_described() -> None:
+    document = ThresholdProfiles.guide().to_dict()
+    parts = [document, *document.values(), document["scaling"]["rules"][0], document["daily"]["bands"]["p95_s"]]
+    parts += [document["incident"]["severities"], document["incident"]["severities"]["P1"]]
+    keys = {key for part in parts for key in part} | {*Metric, *get_args(Action)}
+    assert keys - names_on("files.md") == set()
 
 
 def test_the_functions_that_a_request_passes_exist() -> None:

@@ -65,7 +65,18 @@ class IncidentRule:
             object.__setattr__(self, name, _share_or_time(f"{name} of {self.severity}", getattr(self, name)))
 
     def is_reached(self, error_rate: float, degradation: float) -> bool:
-        """Whether either share has reached its edge."""
+        """Whether either share has reached its edge.
+
+        Parameters
+        ----------
+        error_rate, degradation : float
+            As `severity` takes them.
+
+        Returns
+        -------
+        bool
+            Always false for P0 and P3, which have no edges.
+        """
         pairs = ((error_rate, self.error_rate_from), (degradation, self.degradation_from))
         return any(edge is not None and reaches(value, edge) for value, edge in pairs)
 
@@ -123,7 +134,16 @@ class IncidentProfile:
         return cls("incident", tuple(rules))
 
     def rule(self, severity: IncidentSeverity) -> IncidentRule:
-        """The rule of one severity."""
+        """The rule of one severity.
+
+        Parameters
+        ----------
+        severity : {"P0", "P1", "P2", "P3"}
+
+        Returns
+        -------
+        IncidentRule
+        """
         return self.rules[SEVERITIES.index(severity)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +185,8 @@ def severity(
     error_rate: float, degradation: float = 0.0, *, is_down: bool = False, profile: IncidentProfile | None = None
 ) -> IncidentSeverity:
     """Return how severe an incident is; whether there is one is for somebody else to say.
+
+    What no number tells, such as lost data, a breach or a broken feature, is for people to judge too.
 
     Parameters
     ----------

@@ -13,7 +13,15 @@ from loadtests.foundation.errors import InputError
 
 @dataclass(frozen=True)
 class JudgedMetric:
-    """A measurement and the band that it is in."""
+    """A measurement and the band that it is in.
+
+    Parameters
+    ----------
+    value : float
+        In the metric's unit.
+    band : Band
+        With the profile's name.
+    """
 
     value: float
     band: Band

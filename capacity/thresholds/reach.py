@@ -46,7 +46,14 @@ class Reach:
 
 @dataclass(frozen=True)
 class UnreachableThreshold:
-    """A threshold that cannot fire, and the most that its metric can be."""
+    """A threshold that cannot fire, and the most that its metric can be.
+
+    Parameters
+    ----------
+    threshold : Threshold
+    reach : Reach
+        At most, why, and what to do.
+    """
 
     threshold: Threshold
     reach: Reach

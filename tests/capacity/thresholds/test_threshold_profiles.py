@@ -1,6 +1,8 @@
 """The four profiles together: as JSON, and as a table of a policy file."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,8 @@ def test_the_public_names_are_these() -> None:
     ]  # fmt: skip
     for name in thresholds.__all__:
         assert getattr(thresholds, name).__doc__
+
+
+def test_thresholds_load_nothing_but_the_standard_library() -> None:
+    use = "from capacity.thresholds import *; ThresholdProfiles.guide(); import sys; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", use], check=True)

@@ -62,6 +62,7 @@ def test_without_a_queue_its_utilization_stays_at_0() -> None:
         (Deployment(gate_limit=60, workers=20, queue_capacity=100), Fraction(2, 5)),
         (Deployment(gate_limit=10, workers=20, queue_capacity=100), 0),
         (Deployment(workers=20, queue_capacity=100), 1),
+        (Deployment(gate_limit=500, workers=20, queue_capacity=100), 1),
         (Deployment(gate_limit=60, workers="unlimited", queue_capacity=100), 0),
         (Deployment(gate_limit=60, workers=20, queue_capacity="unlimited"), 0),
         (Deployment(gate_limit="unlimited", workers=20, queue_capacity=100), None),

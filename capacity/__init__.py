@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from capacity import thresholds
     from capacity.demand.growth import GrowthProjection, read_growth
     from capacity.demand.growth_curves import (
         DemandEvent,
@@ -57,8 +58,11 @@ __all__ = [
     "required_instances",
     "scaling_timeline",
     "sensitivity",
+    "thresholds",
     "with_events",
 ]
+
+_MODULES = {"charts": "capacity.output.charts", "thresholds": "capacity.thresholds"}
 
 _load, __dir__ = attach(
     __name__,
@@ -90,4 +94,4 @@ _load, __dir__ = attach(
 
 
 def __getattr__(name: str) -> Any:
-    return import_module("capacity.output.charts") if name == "charts" else _load(name)
+    return import_module(_MODULES[name]) if name in _MODULES else _load(name)

@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
 
-from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth_points import MAX_MONTHS, GrowthPoint, MonthlyPeak
 from capacity.demand.growth_table import csv_rows, points_from_rows
 from capacity.demand.wording import amount, html_table, month_list, signed_percent, text_table
 from loadtests.foundation.checks import one_of, positive, whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.units import Quantity
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth import GrowthProjection, Interpolation
 from capacity.demand.growth_points import MAX_MONTHS, GrowthPoint
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.units import Quantity
 
 Stated = Number | tuple[Number, Number, Number]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from capacity.demand.exact_numbers import plain
 from loadtests.foundation.checks import finite, positive, whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import plain
 
 MAX_MONTHS = 1_200
 

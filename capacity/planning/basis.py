@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from capacity.demand.exact_numbers import exact, plain
 from capacity.demand.growth import GrowthProjection
 from capacity.planning.instance_formula import max_capacity
 from capacity.planning.policy import PlanningPolicy
 from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.units import Quantity
 from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.analysis.queueing_theory import erlang_b

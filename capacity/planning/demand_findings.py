@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 
-from capacity.demand.exact_numbers import exact, plain
 from capacity.demand.growth_points import GrowthPoint
 from capacity.demand.wording import amount, counted, month_list, number_range, signed_percent
 from capacity.planning.facts import PlanFacts
 from capacity.planning.instance_formula import required_instances
+from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from capacity.demand.exact_numbers import exact, plain
 from capacity.demand.wording import amount, counted, month_list, number_range, percent
 from capacity.planning.facts import PlanFacts
 from capacity.planning.plan import PlanStep
+from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity
 

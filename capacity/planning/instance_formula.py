@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from capacity.demand.exact_numbers import Number, exact, plain
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact, plain
 
 
 def required_instances(peak: Number, instance_capacity: Number, safety_factor: Number) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from capacity.demand.exact_numbers import plain
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.wording import amount, percent
@@ -19,6 +18,7 @@ from capacity.planning.plan import CapacityPlan, FactorNeed, FleetRange, PlanSte
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseRules, ScalingPhase, phases_of
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import plain
 from simulations.analysis.capacity_curve import InstanceCapacity
 
 DEFAULT_POLICY = PlanningPolicy()

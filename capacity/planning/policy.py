@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from capacity.demand.exact_numbers import Number, exact, plain
 from capacity.demand.growth import Interpolation
 from capacity.planning.instance_formula import checked_factor
+from capacity.thresholds.profiles import ThresholdProfiles
 from loadtests.deployment import UNLIMITED, Deployment
-from loadtests.foundation.checks import one_of, whole
+from loadtests.foundation.checks import named_values, one_of, whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.files import read_json
 
 GUIDE_SAFETY_FACTORS = (1.2, 1.5)
@@ -117,6 +118,8 @@ class PlanningPolicy:
     limits : MonitoredLimits
     vertical_step : tuple of ResourceChange
         What scaling up is said to change; ``max_ccu`` is the claim, the rest its means.
+    thresholds : ThresholdProfiles, optional
+        Bands, alerts and scaling rules; with a deployment the plan says which of them cannot fire.
 
     Raises
     ------
@@ -133,6 +136,7 @@ class PlanningPolicy:
     deployment: Deployment | None = None
     limits: MonitoredLimits = field(default_factory=MonitoredLimits)
     vertical_step: tuple[ResourceChange, ...] = ()
+    thresholds: ThresholdProfiles | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "safety_factor", _factor_pair(self.safety_factor))
@@ -172,6 +176,7 @@ class PlanningPolicy:
             **_optional_part(
                 "vertical_step", {item.resource: [item.before, item.after] for item in self.vertical_step}
             ),
+            **_optional_part("thresholds", self.thresholds.to_dict() if self.thresholds else None),
         }
 
     @classmethod
@@ -184,6 +189,7 @@ class PlanningPolicy:
             "limits": lambda part: MonitoredLimits(**_known("limits", part, MonitoredLimits)),
             "deployment": lambda part: None if part is None else _deployment(_object("deployment", part)),
             "vertical_step": _vertical_step,
+            "thresholds": lambda part: None if part is None else ThresholdProfiles.from_dict(part),
         }
         return cls(**{name: readers[name](part) if name in readers else part for name, part in values.items()})
 
@@ -240,11 +246,7 @@ def _vertical_step(part: Any) -> tuple[ResourceChange, ...]:
 
 
 def _known(what: str, data: Any, kind: type) -> dict[str, Any]:
-    names = {item.name for item in fields(kind)}
-    unknown = sorted(set(_object(what, data)) - names)
-    if unknown:
-        raise InputError(f"The {what} has no {', '.join(unknown)}; allowed are {', '.join(sorted(names))}.")
-    return dict(data)
+    return named_values(what, data, [item.name for item in fields(kind)])
 
 
 def _object(what: str, data: Any) -> dict[str, Any]:

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from capacity.demand.exact_numbers import plain
 from capacity.demand.wording import amount, percent
 from capacity.planning.facts import PlanFacts
+from capacity.thresholds.bands import BandProfile
+from capacity.thresholds.metrics import Metric
+from capacity.thresholds.reach import reach_of, unreachable
+from capacity.thresholds.scaling import ScalingProfile
+from loadtests.deployment import Deployment
+from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity, format_duration
 
@@ -86,23 +91,44 @@ def check_utilization_base(facts: PlanFacts) -> Iterator[Finding]:
 
 
 def check_unreachable_thresholds(facts: PlanFacts) -> Iterator[Finding]:
-    """Report CCU thresholds (percent of max) that the gate keeps the count from passing."""
-    deployment, thresholds = facts.policy.deployment, facts.policy.limits.ccu_percent_of_max
-    if not thresholds or deployment is None or deployment.max_ccu is None or not isinstance(deployment.gate, int):
+    """Report thresholds that the deployment's limits keep the metric from reaching."""
+    deployment, profiles = facts.policy.deployment, facts.policy.thresholds
+    if deployment is None:
         return
-    reachable = 100 * deployment.gate / deployment.max_ccu
-    unreachable = [threshold for threshold in thresholds if threshold > reachable]
-    if unreachable:
-        listed = " and ".join(f"{threshold:g} %" for threshold in unreachable)
+    yield from _beyond_the_gate(facts.policy.limits.ccu_percent_of_max, deployment)
+    for profile in profiles.with_thresholds() if profiles else ():
+        yield from _unreachable_in(profile, deployment)
+
+
+def _beyond_the_gate(thresholds: tuple[float, ...], deployment: Deployment) -> Iterator[Finding]:
+    """CCU thresholds in percent of the maximum that the gate keeps the count from passing."""
+    reach = reach_of(Metric.CCU_UTILIZATION_MAX, deployment)
+    if reach is None:
+        return
+    reachable = 100 * reach.at_most
+    beyond = [threshold for threshold in thresholds if exact("ccu_percent_of_max", threshold) > reachable]
+    if beyond:
+        listed = " and ".join(f"{threshold:g} %" for threshold in beyond)
         yield Finding(
             "unreachable-threshold", "warning",
             f"The gate closes at {deployment.gate:,} of {deployment.max_ccu:,} in flight, so utilization of the "
-            f"maximum never passes {reachable:.3g} %: the CCU thresholds at {listed} of the maximum cannot be reached.",
+            f"maximum never passes {float(reachable):.3g} %: the CCU thresholds at {listed} of the maximum cannot be "
+            "reached.",
             "Base the thresholds on normal capacity, or watch the shed rate.",
             {
                 "gate": deployment.gate, "max_ccu": deployment.max_ccu, "reachable_percent": plain(reachable),
-                "unreachable_percent": unreachable,
+                "unreachable_percent": beyond,
             },
+        )  # fmt: skip
+
+
+def _unreachable_in(profile: BandProfile | ScalingProfile, deployment: Deployment) -> Iterator[Finding]:
+    silent = unreachable(profile, deployment)
+    if silent:
+        yield Finding(
+            "unreachable-threshold", "warning", " ".join(item.message for item in silent),
+            " ".join(dict.fromkeys(item.reach.remedy for item in silent)),
+            {"profile": profile.name, "thresholds": [item.to_dict() for item in silent]},
         )  # fmt: skip
 
 

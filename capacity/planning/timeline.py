@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
-from capacity.demand.exact_numbers import exact
 from capacity.demand.wording import amount, counted, html_table, month_span, number_range, text_table
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.policy import AutoscalingBounds
+from loadtests.foundation.exact_numbers import exact
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,6 @@ from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from capacity.demand.exact_numbers import exact, plain
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.wording import amount, html_table, text_table
@@ -20,6 +19,7 @@ from capacity.planning.planner import plan_capacity
 from capacity.planning.policy import PlanningPolicy
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import exact, plain
 from simulations.analysis.capacity_curve import InstanceCapacity
 
 if TYPE_CHECKING:

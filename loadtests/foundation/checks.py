@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from numbers import Real
+from typing import Any
 
 from loadtests.foundation.errors import InputError
 
@@ -59,3 +60,13 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(sorted(allowed))}.")
     return value
+
+
+def named_values(what: str, data: object, allowed: Collection[str] | None = None) -> dict[str, Any]:
+    """Return an object of a file as a dict; refuse what is no object, and names that are not `allowed` (None: any)."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"The {what} is {data!r}; it must be an object with named values.")
+    unknown = sorted(set(map(str, data)) - set(data if allowed is None else allowed))
+    if allowed is not None and unknown:
+        raise InputError(f"The {what} has no {', '.join(unknown)}; allowed are {', '.join(sorted(allowed))}.")
+    return dict(data)

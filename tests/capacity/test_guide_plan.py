@@ -18,11 +18,14 @@ def plan() -> CapacityPlan:
     return plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3_350), PlanningPolicy.guide())
 
 
-def test_the_golden_plan_stays_as_it_is() -> None:
-    made = runpy.run_path(str(ROOT / "tests/golden/make_guide_plan.py"))
-    expected = json.loads(made["GOLDEN"].read_text(encoding="utf-8"))
-    assert made["document"]() == expected, (
-        "The guide's plan changed. If that is meant: ./run python tests/golden/make_guide_plan.py, and review the diff."
+GOLDEN = runpy.run_path(str(ROOT / "tests/golden/make_plans.py"))
+
+
+@pytest.mark.parametrize("name", GOLDEN["PLANS"])
+def test_the_golden_plans_stay_as_they_are(name: str) -> None:
+    expected = json.loads((GOLDEN["FOLDER"] / f"{name}.json").read_text(encoding="utf-8"))
+    assert GOLDEN["document"](name) == expected, (
+        f"The plan {name} changed. If that is meant: ./run python tests/golden/make_plans.py, and review the diff."
     )
 
 

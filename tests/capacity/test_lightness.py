@@ -28,7 +28,7 @@ def test_the_public_names_are_these() -> None:
         "PlanningPolicy", "ScalingTimeline", "actuals_against_plan", "charts", "compare_plans", "compound_growth",
         "conditions_for", "growth_from_percentages", "linear_growth", "logistic_growth", "order_timeline",
         "plan_capacity", "plan_grid", "read_growth", "required_instances", "scaling_timeline", "sensitivity",
-        "with_events",
+        "thresholds", "with_events",
     ]  # fmt: skip
     for name in capacity.__all__:
         assert getattr(capacity, name) is not None

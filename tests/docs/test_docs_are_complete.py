@@ -14,6 +14,8 @@ import pytest
 
 from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, OrderingRules, PlanningPolicy, plan_capacity
 from capacity.planning.planner import with_orders
+from capacity.thresholds import Metric, ThresholdProfiles
+from capacity.thresholds.scaling import Action
 from loadtests import (
     ComparisonRule,
     Deployment,
@@ -187,6 +189,14 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
     orders = with_orders(guide_plan, OrderingRules()).to_dict()["orders"]
     parts += [orders, orders["rules"], orders["orders"][0], orders["months"][0]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
+
+
+def test_every_metric_and_key_of_threshold_profiles_is_described() -> None:
+    document = ThresholdProfiles.guide().to_dict()
+    parts = [document, *document.values(), document["scaling"]["rules"][0], document["daily"]["bands"]["p95_s"]]
+    parts += [document["incident"]["severities"], document["incident"]["severities"]["P1"]]
+    keys = {key for part in parts for key in part} | {*Metric, *get_args(Action)}
+    assert keys - names_on("files.md") == set()
 
 
 def test_the_functions_that_a_request_passes_exist() -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
-from numbers import Integral
-
-import numpy as np
+from numbers import Real
 
 from loadtests.foundation.errors import InputError
 
@@ -34,7 +32,7 @@ def exact(name: str, value: Number) -> Fraction:
     InputError
         For text, booleans, NaN, infinities and what a double cannot reach.
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Integral, Fraction, float, Decimal, np.floating)):
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise InputError(f"{name} is {value!r}; it must be a number.")
     if not _is_representable(value):
         raise InputError(f"{name} is {value!r}; it must be a finite number.")

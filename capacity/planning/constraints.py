@@ -89,6 +89,19 @@ def fleet_for_losses(serving: int, rules: FleetRules) -> int:
     return max([serving, *(count for _, count, _, _ in _losses(serving, rules))])
 
 
+def largest_load(fleet: int, rules: FleetRules, factor: Fraction) -> Fraction:
+    """Load that a fleet carries by factor and losses, in instances that it fills; the inverse of `required_fleet`."""
+    kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
+    left = [count / kept_factor for count in _left(fleet, rules).values()]
+    return max(Fraction(0), min([fleet / factor, *left]))
+
+
+def required_fleet(load: Fraction, rules: FleetRules, factor: Fraction) -> int:
+    """Fewest instances for a load in instances that it fills: by the factor, and left by every loss."""
+    kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
+    return max(math.ceil(load * factor), fleet_for_losses(math.ceil(load * kept_factor), rules))
+
+
 def fleet_ceilings(limits: InstanceLimits, rules: FleetRules) -> tuple[Ceiling, ...]:
     """The ceilings that are stated, the lowest first."""
     return tuple(sorted(_ceilings(limits, rules), key=lambda item: item.most_instances))
@@ -163,8 +176,7 @@ class _Case:
             return Fraction(0)
         if fullest == 0:
             return None
-        left = [Fraction(count) / self._loss_factor for count in _left(most, self.rules).values()]
-        return max(Fraction(0), min([Fraction(most) / self.factor, *left]) / fullest)
+        return largest_load(most, self.rules, self.factor) / fullest
 
     def _changes(self, fleet: int | None, ceilings: tuple[Ceiling, ...]) -> Iterator[str]:
         if fleet is None:

@@ -83,7 +83,7 @@ def test_the_guides_vertical_step_triples_the_claim_and_doubles_what_is_behind_i
 
 def test_a_claim_that_one_resource_supports_is_not_flagged(fit: CalibrationResult) -> None:
     found = capacity_of_shape(fit, shape("wide", max_ccu=120, workers=16, queue_capacity=64), OBJECTIVE)
-    assert found.findings == ()
+    assert "vertical-step-unsupported" not in {item.code for item in found.findings}
 
 
 def test_cores_act_where_the_form_has_them() -> None:
@@ -102,7 +102,8 @@ def test_limits_that_were_searched_give_way_to_stated_ones() -> None:
     measured = calibrated(deployment=Deployment(), found={"workers": 8.0, "gate_limit": 40.0})
     changed = fit_under(measured, Deployment(workers=16, queue_capacity=24))
     assert changed.draws.names == tuple(NUMBERS)
-    assert changed.form.deployment == changed.model.deployment.with_limits(max_ccu=None)
+    assert changed.form.deployment == changed.model.deployment
+    assert changed.model.limits.workers == 16
     assert changed.model.limits.most_in_flight == 40
     assert fit_under(measured, Deployment(db_pool=5)).draws.names == measured.draws.names
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from capacity.demand.exact_numbers import exact
-from capacity.demand.wording import month_list
+from capacity.demand.wording import amount, month_list
 from capacity.planning.constraint_uses import not_checked
 from capacity.planning.shape_choice import HOURS_A_MONTH, ShapeChoice
 from capacity.planning.shape_inputs import ShapeCase
 from capacity.planning.shapes import ShapeCapacity
+from capacity.planning.uncertain import summarised
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 
@@ -25,7 +26,8 @@ def choice_findings(case: ShapeCase, choice: ShapeChoice) -> tuple[Finding, ...]
     """Every finding, most severe first."""
     found = [
         *_nothing_feasible(choice), *_parting(choice), *_nobody_carries(choice), *_of_capacities(case),
-        *_unchecked(case), *_ranges(case), *_assumed(case), *_few_draws(case), *_whole_months(choice),
+        *_unchecked(case), *_ended_by_resources(case), *_ranges(case), *_assumed(case), *_few_draws(case),
+        *_whole_months(choice),
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda item: _ORDER.index(item.severity)))
 
@@ -46,12 +48,13 @@ def _parting(choice: ShapeChoice) -> Iterator[Finding]:
         return
     largest = choice.largest_regrets
     regret = largest[best]
-    text = f"{regret:,.2f} {choice.currency}" if regret is not None else "a peak that it cannot carry"
-    least = "no shape is free of that" if safe is None else f"{safe} risks {largest[safe]:,.2f}"
+    text = "a future that it cannot carry and another shape can"
+    if regret is not None:
+        text = f"{regret:,.2f} {choice.currency} above the best shape of some future"
+    least = "so does every feasible shape" if safe is None else f"{safe} risks {largest[safe]:,.2f}"
     yield Finding(
         "least-regret-differs", "info",
-        f"{best} is the cheapest at the asked probability, but risks {text} above the best shape of some future; "
-        f"{least}.",
+        f"{best} is the cheapest at the asked probability, but risks {text}; {least}.",
         "Take the least regretted shape where a surprise costs more than the difference.",
         {"cheapest": best, "least_regret": safe, "largest_regrets": largest},
     )  # fmt: skip
@@ -139,6 +142,19 @@ def _few_draws(case: ShapeCase) -> Iterator[Finding]:
             f"Give at least {int(needed):,} draws, or ask for a lower probability.",
             {"draws": fewest, "needed": int(needed)},
         )  # fmt: skip
+
+
+def _ended_by_resources(case: ShapeCase) -> Iterator[Finding]:
+    for shape in case.shapes:
+        most, stated = case.most_by_resources(shape.name), summarised(case.capacities[shape.name])
+        if stated.high > most:
+            yield Finding(
+                "resources-end-before-capacity", "info",
+                f"The resources of shape {shape.name} end at {amount(most)}, below its capacity of "
+                f"{amount(stated.low)} to {amount(stated.high)}; it is taken to end there.",
+                "Give the shape more of what per_unit asks for.",
+                {"shape": shape.name, "most_by_resources": float(most), "capacity": stated.to_dict()},
+            )  # fmt: skip
 
 
 def _whole_months(choice: ShapeChoice) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from capacity.planning.shape_choice import HOURS_A_MONTH, MonthlyFleet, ShapeCho
 from capacity.planning.shape_inputs import Capacity, Peaks, ShapeCase
 from capacity.planning.shapes import InstanceShape, ShapeCapacity
 from capacity.planning.uncertain import Floats, summarised
+from loadtests.foundation.intervals import Interval
 
 DEFAULT_QUESTION = ShapeQuestion()
 _ROUNDING = 1e-12
@@ -109,9 +110,14 @@ class _Outline:
         reason = self._obstacle(fleets, ceiling, capacity)
         hours = None if reason else sum(fleet.instance_hours or 0 for fleet in fleets)
         return ShapePlan(
-            self.shape, summarised(self.case.capacities[self.shape.name]), fleets, ceiling, not reason, hours,
+            self.shape, self._capacity(), fleets, ceiling, not reason, hours,
             None if hours is None else _cost(self.shape, hours), self._all_months(fleets, loads), reason,
         )  # fmt: skip
+
+    def _capacity(self) -> Interval:
+        stated, most = summarised(self.case.capacities[self.shape.name]), self.case.most_by_resources(self.shape.name)
+        low, mid, high = (min(float(most), end) for end in (stated.low, stated.mid, stated.high))
+        return Interval(low, mid, high, stated.level, stated.kind)
 
     def _fleet(self, month: int, load: Floats, capacity: Floats) -> MonthlyFleet:
         question, row = self.case.question, _row_of(load, self.case.question)

@@ -31,7 +31,8 @@ def required_by_constraints(
       follow the guide's formula [3]_.
     - Losses: m instances carry the peak with the rules' `loss_safety_factor`. N+k asks for m + k. After the loss of
       the fullest of z evenly filled zones m must be left: ceil(m z / (z - 1)). During a rolling update n less what
-      it makes unavailable must be at least m [4]_, unless the rules say that updates happen away from the peak.
+      it makes unavailable must be at least m [4]_, where it makes any unavailable and the rules do not say that
+      updates happen away from the peak.
       The losses are not added up: each is survived alone.
     - Ceilings: n instances and those that an update adds share the database's connections [5]_ and a quota. More
       instances cannot pass a ceiling; the report says what would have to change and what the ceiling carries.
@@ -218,7 +219,7 @@ def _losses(serving: int, rules: FleetRules) -> Iterator[tuple[str, int, str, st
     if rules.survives_zone_loss:
         count, zones = rules.for_zone_loss(serving), rules.zones
         yield "zone_loss", count, f"{serving:,} left of {count:,} on {zones} zones", "even spread, a rule of the fleet"
-    if rules.carries_peak_during_update:
+    if rules.serves_less_during_update:
         count = rules.for_update(serving)
         formula = f"{serving:,} serving of {count:,} (max_unavailable {rules.max_unavailable})"
         yield "rolling_update", count, formula, "maxUnavailable [4]"
@@ -229,7 +230,7 @@ def _left(fleet: int, rules: FleetRules) -> dict[str, int]:
     left = {
         "spare_instances": (bool(rules.spare_instances), fleet - rules.spare_instances),
         "zone_loss": (rules.survives_zone_loss, rules.after_zone_loss(fleet)),
-        "rolling_update": (rules.carries_peak_during_update, fleet - rules.unavailable(fleet)),
+        "rolling_update": (rules.serves_less_during_update, fleet - rules.unavailable(fleet)),
     }
     return {name: count for name, (is_asked, count) in left.items() if is_asked}
 

@@ -78,6 +78,9 @@ class FleetRules:
         self._check_update()
         checked_factor(self.loss_safety_factor)
         object.__setattr__(self, "loss_safety_factor", kept("loss_safety_factor", self.loss_safety_factor))
+        most, reserved = self.database_max_connections, self.database_reserved_connections
+        if most is not None and reserved >= most:
+            raise InputError(f"database_reserved_connections is {reserved}; it must be below the database's {most}.")
         if self.survives_zone_loss and self.zones < 2:
             raise InputError("zones is 1; a fleet survives the loss of a zone only with at least 2.")
 
@@ -90,6 +93,11 @@ class FleetRules:
             raise InputError(
                 "max_surge and max_unavailable are both 0; such an update cannot begin. Let one of them be at least 1."
             )
+
+    @property
+    def serves_less_during_update(self) -> bool:
+        """Whether instances may be missing during a rolling update that the peak has to be carried in."""
+        return self.carries_peak_during_update and (_is_none(self.max_surge) or not _is_none(self.max_unavailable))
 
     def surge(self, instances: int) -> int:
         """Instances that a rolling update of `instances` adds for a while [1]_ (of the module)."""

@@ -125,7 +125,7 @@ class ShapePlan:
     ----------
     shape : InstanceShape
     capacity : Interval
-        Of one instance: low, mid and high as the scenarios use them.
+        Of one instance: low, mid and high as the scenarios use them, ended by the resources of `per_unit`.
     fleets : tuple of MonthlyFleet
     ceiling : Ceiling, optional
         The lowest.

@@ -123,6 +123,8 @@ def test_memory_that_the_capacity_does_not_know_ends_a_shape() -> None:
     question = ShapeQuestion(per_unit=ServiceDemand(in_flight=0.5, memory_mib_per_in_flight=4))
     choice = choose_shape({0: 2_000}, [small, LARGE], CAPACITIES, question)
     assert counts(choice, "small") == [4]
+    assert choice.plan("small").capacity == Interval.assumed(500.0)
+    assert "The resources of shape small end at 500, below its capacity of 1,000 to 1,000" in choice.summary()
     assert "Shape large, not checked: memory: memory_mib not stated" in choice.summary()
 
 

@@ -1,5 +1,6 @@
 """The number of instances is the maximum over all constraints; a ceiling that none can pass is said so."""
 
+import doctest
 import json
 import math
 from fractions import Fraction
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.demand.exact_numbers import exact
+from capacity.planning import constraints
 from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
 from capacity.planning.constraint_report import ConstraintReport
 from capacity.planning.constraints import required_by_constraints
 from capacity.planning.fleet_rules import FleetRules
 from loadtests import Deployment
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.units import Quantity
 
 GUIDE_PEAK = ServiceDemand(ccu=7_000)
 GUIDE_LIMITS = InstanceLimits(normal_ccu=3_350)
@@ -37,7 +40,8 @@ def test_the_largest_need_binds_and_the_next_one_is_named() -> None:
     demand = ServiceDemand(arrival_rate_rps=10, cpu_s_per_request=0.5, worker_time_s=3, bytes_per_request=125_000)
     limits = InstanceLimits(cpu_cores=2, workers=8, network_mbps=10)
     report = required_by_constraints(demand, limits)
-    assert {item.name: item.instances for item in report.needs[:3]} == {"workers": 4, "cpu": 3, "rolling_update": 4}
+    assert {item.name: item.instances for item in report.needs} == {"workers": 4, "cpu": 3, "network": 1}
+    assert report.runner_up == need(report, "cpu")
     assert (report.binding.name, report.instances) == ("workers", 4)
     assert need(report, "network").instances == 1
     assert need(report, "workers").utilization == 30 / 32
@@ -92,6 +96,12 @@ def test_headroom_may_be_used_up_by_a_loss_unless_the_rules_keep_it() -> None:
     assert (few.instances, few.binding.name) == (4, "ccu")
     more = required_by_constraints(GUIDE_PEAK, GUIDE_LIMITS, FleetRules(spare_instances=1, loss_safety_factor=1.5), 1.5)
     assert (more.instances, more.binding.name) == (5, "spare_instances")
+
+
+def test_an_update_that_only_adds_instances_asks_for_nothing() -> None:
+    report = required_by_constraints(GUIDE_PEAK, GUIDE_LIMITS, FleetRules(max_surge=1, max_unavailable=0))
+    assert [item.name for item in report.needs] == ["ccu"]
+    assert report.runner_up is None
 
 
 def test_updates_may_be_kept_away_from_the_peak() -> None:
@@ -161,6 +171,7 @@ def test_nothing_in_common_is_an_error() -> None:
     [
         (lambda: FleetRules(zones=1, survives_zone_loss=True), "at least 2"),
         (lambda: FleetRules(max_surge=0), "both 0"),
+        (lambda: FleetRules(database_max_connections=3, database_reserved_connections=3), "below the database's 3"),
         (lambda: FleetRules(max_surge="0%", max_unavailable="0%"), "both 0"),
         (lambda: FleetRules(max_unavailable="100%"), "nothing would serve"),
         (lambda: FleetRules(max_surge="a lot"), "a percentage such as"),
@@ -180,6 +191,16 @@ def test_nothing_in_common_is_an_error() -> None:
 def test_what_is_not_allowed_is_named(make: Any, named: str) -> None:
     with pytest.raises(InputError, match=named):
         make()
+
+
+def test_a_month_of_a_growth_fills_in_its_peak() -> None:
+    per_request = ServiceDemand(cpu_s_per_request=0.1)
+    assert per_request.peaked(Quantity.RPS, 14) == ServiceDemand(arrival_rate_rps=14, cpu_s_per_request=0.1)
+
+
+def test_the_example_of_the_docstring_is_true() -> None:
+    assert doctest.testmod(constraints).attempted > 0
+    assert doctest.testmod(constraints).failed == 0
 
 
 def test_a_deployments_limits_are_taken_where_they_are_numbers() -> None:
@@ -228,7 +249,8 @@ def broken(report: ConstraintReport, fleet: int, share: Fraction = Fraction(1)) 
     unavailable, existing = update_of(rules, fleet)
     left = {"spare_instances": fleet - rules.spare_instances} if rules.spare_instances else {}
     left |= {"zone_loss": fleet - max(zones)} if rules.survives_zone_loss else {}
-    left |= {"rolling_update": fleet - unavailable} if rules.carries_peak_during_update else {}
+    if rules.carries_peak_during_update and rules.max_unavailable not in (0, "0%"):
+        left["rolling_update"] = fleet - unavailable
     for name, serving in left.items():
         if any(asked * in_loss > serving * each for asked, each in sides.values()):
             found.add(name)
@@ -321,7 +343,7 @@ def test_the_report_is_shown_as_text_table_and_html() -> None:
     rules = FleetRules(spare_instances=1, max_instances=4)
     report = required_by_constraints(GUIDE_PEAK, GUIDE_LIMITS, rules, 1.2)
     assert report.summary().startswith("4 instances, bound by spare_instances, then ccu; NOT feasible")
-    assert list(report.to_frame()["name"]) == ["spare_instances", "ccu", "rolling_update"]
+    assert list(report.to_frame()["name"]) == ["spare_instances", "ccu"]
     assert "bound by spare_instances" in report._repr_html_()
     assert repr(report) == "ConstraintReport(4 instances, bound by spare_instances, then ccu; NOT feasible)"
     with pytest.raises(InputError, match="constraint-report"):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from capacity import GrowthProjection, InstanceCapacity
 from capacity.planning.alternatives import choose_shape
-from capacity.planning.constraint_inputs import ServiceDemand
+from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
+from capacity.planning.constraints import required_by_constraints
 from capacity.planning.fleet_rules import FleetRules
 from capacity.planning.shape_choice import HOURS_A_MONTH, ShapeChoice, ShapeQuestion
 from capacity.planning.shapes import InstanceShape, ShapeCapacity
@@ -176,6 +177,14 @@ def test_a_future_that_only_others_carry_rules_a_shape_out_of_least_regret() -> 
     assert "range-without-probability" in {item.code for item in choice.findings}
 
 
+def test_a_future_that_no_shape_carries_is_said() -> None:
+    peaks = {0: Interval(1_000, 2_000, 60_000, level=1, kind="assumed")}
+    choice = choose_shape(peaks, [SMALL, LARGE], CAPACITIES, ShapeQuestion(0.1, rules=FleetRules(max_instances=5)))
+    (said,) = [item for item in choice.findings if item.code == "scenario-not-carried"]
+    assert said.numbers["scenarios"] == [["high", "low"], ["high", "mid"], ["high", "high"]]
+    assert "range-without-probability" in {item.code for item in choice.findings}
+
+
 def test_equal_costs_go_to_fewer_instance_hours() -> None:
     twin = shape("twin", 0.2)
     choice = choose_shape({0: 2_000}, [SMALL, twin], {"small": 1_000, "twin": 2_000})
@@ -293,3 +302,15 @@ def test_the_fewest_that_are_sure_enough_are_found(peaks: list[int], capacity: i
         n for n in range(1, 1_001) if sum(n * capacity >= peak for peak in peaks) * 100 >= percent * len(peaks)
     )
     assert counts(choice, "small") == [needed]
+
+
+@given(st.integers(1, 10**5), st.integers(1, 10**4), factors, st.integers(0, 3), st.integers(0, 60))
+@settings(max_examples=60)
+def test_without_uncertainty_it_is_what_the_constraints_ask_for(
+    peak: int, capacity: int, factor: float, spare: int, percent: int
+) -> None:
+    rules = FleetRules(spare_instances=spare, zones=3, survives_zone_loss=True, max_unavailable=f"{percent}%")
+    choice = choose_shape({0: peak}, [SMALL], {"small": capacity}, ShapeQuestion(0.9, factor, rules, draws=20))
+    asked = required_by_constraints(ServiceDemand(ccu=peak), InstanceLimits(normal_ccu=capacity), rules, factor)
+    assert counts(choice, "small") == [asked.instances]
+    assert choice.plan("small").probability_all_months == 1

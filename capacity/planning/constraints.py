@@ -125,18 +125,21 @@ class _Case:
         serving = self._serving()
         losses = [] if serving is None else list(_losses(serving, rules))
         fleet = None if None in counts else max([*(c or 0 for c in counts), *(loss[1] for loss in losses)])
-        needs = [self._need(ask, count, fleet) for ask, count in zip(self.asks, counts, strict=True)]
-        ranked = sorted(zip(needs, self.asks, strict=True), key=lambda pair: _rank(pair[0], pair[1].instances))
-        of_losses = [self._loss_need(loss, fleet or 0) for loss in losses]
-        ordered = sorted([*(need for need, _ in ranked), *of_losses], key=_size)
+        needs = (*self._resource_needs(counts, fleet), *(self._loss_need(loss, fleet or 0) for loss in losses))
         ceilings = fleet_ceilings(self.limits, rules)
         share = self._largest_share(ceilings[0].most_instances) if ceilings else None
         return ConstraintReport(
-            self.demand, self.limits, rules, factor, tuple(ordered), ceilings,
+            self.demand, self.limits, rules, factor, tuple(sorted(needs, key=_size)), ceilings,
             None if share is None else _rounded_down(share),
             {} if share is None else {name: _rounded_down(v) for name, v in self.demand.loads(share).items()},
             tuple(self._changes(fleet, ceilings)), self._not_checked(),
         )  # fmt: skip
+
+    def _resource_needs(self, counts: list[int | None], fleet: int | None) -> list[ConstraintNeed]:
+        """The needs of loads and resources, the fuller one first."""
+        needs = [self._need(ask, count, fleet) for ask, count in zip(self.asks, counts, strict=True)]
+        ranked = sorted(zip(needs, self.asks, strict=True), key=lambda pair: -(pair[1].instances or 0))
+        return [need for need, _ in ranked]
 
     def _count(self, ask: ResourceAsk) -> int | None:
         return None if ask.instances is None else math.ceil(ask.instances * self.factor)
@@ -253,10 +256,6 @@ def _usable_connections(rules: FleetRules) -> int:
 
 def _size(need: ConstraintNeed) -> float:
     return -math.inf if need.instances is None else -need.instances
-
-
-def _rank(need: ConstraintNeed, filled: Fraction | None) -> tuple[float, Fraction]:
-    return _size(need), -(filled or Fraction(0))
 
 
 def _rounded_down(value: Fraction) -> int | float:

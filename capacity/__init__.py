@@ -22,6 +22,11 @@ if TYPE_CHECKING:
         with_events,
     )
     from capacity.output import charts
+    from capacity.planning.alternatives import choose_shape
+    from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
+    from capacity.planning.constraint_report import ConstraintReport
+    from capacity.planning.constraints import required_by_constraints
+    from capacity.planning.fleet_rules import FleetRules
     from capacity.planning.instance_formula import required_instances
     from capacity.planning.ordering import order_timeline
     from capacity.planning.orders import OrderingRules, OrderTimeline
@@ -30,21 +35,36 @@ if TYPE_CHECKING:
     from capacity.planning.plan_comparison import compare_plans
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
+    from capacity.planning.shape_capacity import ShapeObjective, capacities_of_shapes, capacity_of_shape
+    from capacity.planning.shape_choice import ShapeChoice, ShapeQuestion
+    from capacity.planning.shapes import InstanceShape, ShapeCapacity, read_shapes
     from capacity.planning.timeline import ScalingTimeline, scaling_timeline
     from capacity.planning.what_if import conditions_for, plan_grid, sensitivity
     from simulations.analysis.capacity_curve import InstanceCapacity
 
 __all__ = [
     "CapacityPlan",
+    "ConstraintReport",
     "DemandEvent",
+    "FleetRules",
     "GrowthProjection",
     "InstanceCapacity",
+    "InstanceLimits",
+    "InstanceShape",
     "OrderTimeline",
     "OrderingRules",
     "PlanningPolicy",
     "ScalingTimeline",
+    "ServiceDemand",
+    "ShapeCapacity",
+    "ShapeChoice",
+    "ShapeObjective",
+    "ShapeQuestion",
     "actuals_against_plan",
+    "capacities_of_shapes",
+    "capacity_of_shape",
     "charts",
+    "choose_shape",
     "compare_plans",
     "compound_growth",
     "conditions_for",
@@ -55,6 +75,8 @@ __all__ = [
     "plan_capacity",
     "plan_grid",
     "read_growth",
+    "read_shapes",
+    "required_by_constraints",
     "required_instances",
     "scaling_timeline",
     "sensitivity",
@@ -68,27 +90,42 @@ _load, __dir__ = attach(
     __name__,
     {
         "CapacityPlan": "capacity.planning.plan",
+        "ConstraintReport": "capacity.planning.constraint_report",
         "DemandEvent": "capacity.demand.growth_curves",
+        "FleetRules": "capacity.planning.fleet_rules",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
+        "InstanceLimits": "capacity.planning.constraint_inputs",
+        "InstanceShape": "capacity.planning.shapes",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
-        "sensitivity": "capacity.planning.what_if",
-        "conditions_for": "capacity.planning.what_if",
-        "plan_grid": "capacity.planning.what_if",
-        "compare_plans": "capacity.planning.plan_comparison",
-        "actuals_against_plan": "capacity.planning.plan_actuals",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
-        **dict.fromkeys(
-            ("compound_growth", "growth_from_percentages", "linear_growth", "logistic_growth", "with_events"),
-            "capacity.demand.growth_curves",
-        ),
+        "ServiceDemand": "capacity.planning.constraint_inputs",
+        "ShapeCapacity": "capacity.planning.shapes",
+        "ShapeChoice": "capacity.planning.shape_choice",
+        "ShapeObjective": "capacity.planning.shape_capacity",
+        "ShapeQuestion": "capacity.planning.shape_choice",
+        "actuals_against_plan": "capacity.planning.plan_actuals",
+        "capacities_of_shapes": "capacity.planning.shape_capacity",
+        "capacity_of_shape": "capacity.planning.shape_capacity",
+        "choose_shape": "capacity.planning.alternatives",
+        "compare_plans": "capacity.planning.plan_comparison",
+        "compound_growth": "capacity.demand.growth_curves",
+        "conditions_for": "capacity.planning.what_if",
+        "growth_from_percentages": "capacity.demand.growth_curves",
+        "linear_growth": "capacity.demand.growth_curves",
+        "logistic_growth": "capacity.demand.growth_curves",
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
+        "plan_grid": "capacity.planning.what_if",
         "read_growth": "capacity.demand.growth",
+        "read_shapes": "capacity.planning.shapes",
+        "required_by_constraints": "capacity.planning.constraints",
         "required_instances": "capacity.planning.instance_formula",
         "scaling_timeline": "capacity.planning.timeline",
+        "sensitivity": "capacity.planning.what_if",
+        "with_events": "capacity.demand.growth_curves",
     },
 )
 

@@ -97,7 +97,7 @@ def instance_basis(growth: GrowthProjection, capacity: InstanceCapacity, policy:
         When growth and capacity count different things, or the capacity's
         interval reaches down to 0.
     """
-    quantity = _common_quantity(growth.quantity, capacity.quantity)
+    quantity = common_quantity(growth.quantity, capacity.quantity)
     low, mid, high = _ends(capacity)
     gate, assumed = _gate(quantity, capacity, policy.deployment)
     return InstanceBasis(
@@ -112,7 +112,8 @@ def instance_basis(growth: GrowthProjection, capacity: InstanceCapacity, policy:
     )
 
 
-def _common_quantity(demand: Quantity, capacity: Quantity) -> Quantity:
+def common_quantity(demand: Quantity, capacity: Quantity) -> Quantity:
+    """The quantity of both sides; an unspecified CCU takes the other's. Refuses what differs."""
     if demand == capacity or capacity == Quantity.CCU:
         return demand
     if demand == Quantity.CCU:

@@ -1,0 +1,186 @@
+"""The inputs of `choose_shape`, checked and in one form: peaks by month, capacities by shape, and their draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from capacity.demand.growth import GrowthProjection
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.planning.basis import common_quantity
+from capacity.planning.constraint_uses import resource_asks
+from capacity.planning.shape_choice import ShapeQuestion
+from capacity.planning.shapes import InstanceShape, ShapeCapacity, repeated_names
+from capacity.planning.uncertain import Floats, Uncertain, checked_uncertain, drawn, uniforms
+from loadtests.foundation.checks import whole
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import Number, exact
+from loadtests.foundation.intervals import Interval
+from loadtests.foundation.units import Quantity
+from simulations.analysis.capacity_curve import InstanceCapacity
+
+Peaks = GrowthProjection | Mapping[int, Uncertain]
+Capacity = ShapeCapacity | InstanceCapacity | Uncertain
+_NOTHING = Interval.assumed(0.0)
+_GROWTH, _CAPACITY = 1, 2
+
+
+@dataclass(frozen=True)
+class ShapeCase:
+    """Checked inputs.
+
+    Parameters
+    ----------
+    question : ShapeQuestion
+    shapes : tuple of InstanceShape
+        All with a price in one currency.
+    peaks : dict of int to Interval or array
+    capacities : dict of str to Interval or array
+    given : dict of str to ShapeCapacity, InstanceCapacity or number
+        The capacities as they were given.
+    """
+
+    question: ShapeQuestion
+    shapes: tuple[InstanceShape, ...]
+    peaks: dict[int, Interval | Floats]
+    capacities: dict[str, Interval | Floats]
+    given: dict[str, Capacity]
+
+    @classmethod
+    def of(
+        cls,
+        peaks: Peaks,
+        shapes: Sequence[InstanceShape],
+        capacities: Mapping[str, Capacity],
+        question: ShapeQuestion,
+    ) -> ShapeCase:
+        """Check everything; see `choose_shape`."""
+        chosen = tuple(shapes)
+        _check_shapes(chosen)
+        _check_names(chosen, capacities)
+        _check_quantities(peaks, capacities)
+        given = {shape.name: capacities[shape.name] for shape in chosen}
+        read = {name: _uncertain_capacity(name, value) for name, value in given.items()}
+        return cls(question, chosen, _peaks_by_month(peaks, question), read, given)
+
+    @property
+    def currency(self) -> str:
+        """Of every price."""
+        return self.shapes[0].currency or ""
+
+    def peak_draws(self) -> dict[int, Floats]:
+        """Draws of each month's peak; the months of one draw belong to the same future."""
+        at = uniforms(self.question.draws, self.question.seed, _GROWTH)
+        return {month: drawn(peak, at) for month, peak in self.peaks.items()}
+
+    def capacity_draws(self, name: str) -> Floats:
+        """Draws of a shape's capacity, resources of `per_unit` included; the same uniform numbers for all shapes."""
+        at = uniforms(self.question.draws, self.question.seed, _CAPACITY)
+        return np.minimum(drawn(self.capacities[name], at), float(self.most_by_resources(name)))
+
+    def most_by_resources(self, name: str) -> Fraction | float:
+        """Largest load that the resources of one instance carry by `per_unit`; infinite where nothing is stated."""
+        if self.question.per_unit is None:
+            return math.inf
+        filled = [ask.instances for ask in resource_asks(self.question.per_unit, self.shape(name).limits)]
+        if None in filled:
+            return Fraction(0)
+        largest = max((item for item in filled if item), default=None)
+        return math.inf if largest is None else 1 / largest
+
+    def shape(self, name: str) -> InstanceShape:
+        """The shape of a name."""
+        return next(shape for shape in self.shapes if shape.name == name)
+
+    def exact_load(self, peak: Number, capacity: Number, name: str) -> Fraction | None:
+        """Instances of a shape that a peak fills, exactly; None when an instance carries nothing."""
+        most = self.most_by_resources(name)
+        is_bound = isinstance(most, Fraction) and float(capacity) >= float(most)
+        each = Fraction(most) if is_bound else exact("capacity", capacity)
+        if each == 0:
+            return Fraction(0) if peak == 0 else None
+        return exact("peak", peak) / each
+
+
+def _check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
+    if not shapes:
+        raise InputError("No shape is given; give at least one InstanceShape.")
+    strange = [shape for shape in shapes if not isinstance(shape, InstanceShape)]
+    if strange:
+        raise InputError(f"A shape is {strange[0]!r}; make it with InstanceShape(...) or read_shapes.")
+    if problems := repeated_names(shapes):
+        raise InputError(" ".join(problems))
+    without = [shape.name for shape in shapes if shape.price_per_hour is None]
+    if without:
+        raise InputError(
+            f"There is no price for {', '.join(without)}, so a month of it has no cost; state price_per_hour and "
+            "currency, or leave the shape out."
+        )
+    currencies = sorted({shape.currency or "" for shape in shapes})
+    if len(currencies) > 1:
+        raise InputError(f"The prices are in {' and '.join(currencies)}; give all in one currency.")
+
+
+def _check_names(shapes: tuple[InstanceShape, ...], capacities: Mapping[str, Capacity]) -> None:
+    names = {shape.name for shape in shapes}
+    unknown, missing = sorted(set(capacities) - names), sorted(names - set(capacities))
+    if unknown:
+        raise InputError(f"There is no shape {', '.join(unknown)}; the shapes are {', '.join(sorted(names))}.")
+    if missing:
+        raise InputError(
+            f"No capacity is given for {', '.join(missing)}; state one, or compute it with capacity_of_shape."
+        )
+
+
+def _check_quantities(peaks: Peaks, capacities: Mapping[str, Capacity]) -> None:
+    counted = {name: quantity for name, value in capacities.items() if (quantity := _quantity(value)) is not None}
+    if len(set(counted.values())) > 1:
+        listed = ", ".join(f"{name} in {quantity}" for name, quantity in counted.items())
+        raise InputError(f"The capacities count different things ({listed}); give all in one quantity.")
+    if isinstance(peaks, GrowthProjection):
+        for quantity in counted.values():
+            common_quantity(peaks.quantity, quantity)
+
+
+def _quantity(value: Capacity) -> Quantity | None:
+    inner = value.capacity if isinstance(value, ShapeCapacity) else value
+    return inner.quantity if isinstance(inner, InstanceCapacity) else None
+
+
+def _uncertain_capacity(name: str, value: Capacity) -> Interval | Floats:
+    inner = value.capacity if isinstance(value, ShapeCapacity) else value
+    if inner is None:
+        return _NOTHING
+    number = inner.value if isinstance(inner, InstanceCapacity) else inner
+    return checked_uncertain(f"the capacity of {name}", number)
+
+
+def _peaks_by_month(peaks: Peaks, question: ShapeQuestion) -> dict[int, Interval | Floats]:
+    if isinstance(peaks, GrowthProjection):
+        return {item.month: _of_month(item) for item in peaks.monthly(question.interpolation)}
+    if not isinstance(peaks, Mapping) or not peaks:
+        raise InputError("No peak is given; give a GrowthProjection, or a peak by month such as {0: 3350, 1: 4000}.")
+    found = {whole("month", month): checked_uncertain(f"the peak of month {month}", peaks[month]) for month in peaks}
+    gaps = list(_gaps(sorted(found)))
+    if gaps:
+        raise InputError(
+            f"There is no peak for month {', '.join(map(str, gaps))}; give every month between the first and the "
+            "last, or a GrowthProjection, which interpolates."
+        )
+    return dict(sorted(found.items()))
+
+
+def _gaps(months: list[int]) -> Iterator[int]:
+    for before, after in pairwise(months):
+        yield from range(before + 1, after)
+
+
+def _of_month(item: MonthlyPeak) -> Interval:
+    if item.low is None or item.high is None:
+        return Interval.assumed(item.peak)
+    return Interval(item.low, item.peak, item.high, level=1.0, kind="assumed")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from capacity.planning.plan import CapacityPlan
     from capacity.planning.plan_actuals import actuals_against_plan
     from capacity.planning.plan_comparison import compare_plans
+    from capacity.planning.plan_constraints import PlanConstraints
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
     from capacity.planning.shape_capacity import ShapeObjective, capacities_of_shapes, capacity_of_shape
@@ -53,6 +54,7 @@ __all__ = [
     "InstanceShape",
     "OrderTimeline",
     "OrderingRules",
+    "PlanConstraints",
     "PlanningPolicy",
     "ScalingTimeline",
     "ServiceDemand",
@@ -99,6 +101,7 @@ _load, __dir__ = attach(
         "InstanceShape": "capacity.planning.shapes",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
+        "PlanConstraints": "capacity.planning.plan_constraints",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
         "ServiceDemand": "capacity.planning.constraint_inputs",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from capacity.demand.growth import GrowthProjection
     from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
+    from capacity.planning.plan_constraints import PlanConstraints
     from capacity.planning.policy import PlanningPolicy
     from loadtests.foundation.intervals import Interval
     from simulations.analysis.capacity_curve import InstanceCapacity
@@ -80,6 +81,9 @@ def plan(
         str, typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's.")
     ] = "",
     fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
+    constraints: Annotated[
+        Path | None, typer.Option(help="File (JSON or TOML) with per_unit, limits and rules of a fleet.")
+    ] = None,
     start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
@@ -103,12 +107,15 @@ def plan(
         check_folder_target(out_folder)
     chosen = _read_policy(policy, measured=model is not None)
     ordering = OrderingOptions(risk, lead_time, fleet, start).rules(chosen, DEFAULT_SEED if seed is None else seed)
+    more = None if constraints is None else _read_constraints(constraints)
     demand = _read_growth(growth, quantity, extrapolate_to)
     if model is None:
-        made = plan_capacity(demand, _assumed(instance_capacity, instance_max, quantity), chosen, ordering=ordering)
+        made = plan_capacity(
+            demand, _assumed(instance_capacity, instance_max, quantity), chosen, ordering=ordering, constraints=more
+        )
     else:
         question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, DEFAULT_SEED if seed is None else seed)
-        made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering)
+        made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering, constraints=more)
         made = replace(made, seed=question.seed, capacity_inputs=question.inputs())
     if out_folder is not None:
         _write_plan(made, out_folder)
@@ -157,6 +164,8 @@ def print_plan(made: CapacityPlan) -> None:
         counts = _range(phase.min_instances, phase.max_instances)
         console.print(f"{months}: {phase.phase}, {counts} instance(s)", style="bold")
         console.print(f"    {phase.reason}", soft_wrap=True)
+    if made.constraints is not None:
+        console.print(table("Largest need over all constraints", *made.constraints.as_table()))
     if made.orders is not None:
         print_orders(made.orders)
     print_findings(made.findings)
@@ -277,6 +286,12 @@ def _read_growth(source: str, quantity: str, extrapolate_to: int) -> GrowthProje
         growth = replace(GrowthProjection.guide(), extrapolate_to=beyond)
         return replace(growth, quantity=Quantity.parse(quantity)) if quantity else growth
     return read_growth(sys.stdin if source == "-" else Path(source), quantity or None, extrapolate_to=beyond)
+
+
+def _read_constraints(path: Path) -> PlanConstraints:
+    from capacity.planning.plan_constraints import PlanConstraints
+
+    return PlanConstraints.read(path)
 
 
 def _read_policy(source: str, *, measured: bool) -> PlanningPolicy:

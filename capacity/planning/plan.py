@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.wording import amount, html_table, number_range, percent, text_table
 from capacity.planning.orders import OrderTimeline, date_after
+from capacity.planning.plan_constraints import ConstraintTimeline
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseName, ScalingPhase, scaling_timeline
 from loadtests.foundation.errors import InputError
@@ -174,6 +175,8 @@ class CapacityPlan:
         What the capacity came from (model file, objective, think time); empty for an assumed one.
     orders : OrderTimeline, optional
         Order dates, where they were asked for.
+    constraints : ConstraintTimeline, optional
+        The largest need over further constraints, where they were stated.
     """
 
     growth: GrowthProjection
@@ -186,6 +189,7 @@ class CapacityPlan:
     seed: int | None = None
     capacity_inputs: dict[str, Any] = field(default_factory=dict)
     orders: OrderTimeline | None = None
+    constraints: ConstraintTimeline | None = None
 
     @property
     def quantity(self) -> Quantity:
@@ -209,6 +213,7 @@ class CapacityPlan:
             "phases": [phase.to_dict() for phase in self.phases],
             "findings": [finding.to_dict() for finding in self.findings],
             "orders": None if self.orders is None else self.orders.to_dict(),
+            "constraints": None if self.constraints is None else self.constraints.to_dict(),
         }
 
     @classmethod
@@ -236,6 +241,7 @@ class CapacityPlan:
                 data.get("seed"),
                 dict(data["inputs"].get("capacity", {})),
                 OrderTimeline.from_dict(data["orders"]) if data.get("orders") else None,
+                ConstraintTimeline.from_dict(data["constraints"]) if data.get("constraints") else None,
             )
         except InputError:
             raise
@@ -281,6 +287,8 @@ class CapacityPlan:
     def summary(self) -> str:
         """The plan for people: months, phases, findings."""
         parts = [self._title(), text_table(_TABLE, self._rows()), "", scaling_timeline(self).summary()]
+        if self.constraints is not None:
+            parts += ["", "Constraints", self.constraints.summary()]
         if self.orders is not None:
             parts += ["", self.orders.summary()]
         if self.findings:

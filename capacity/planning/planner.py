@@ -15,6 +15,12 @@ from capacity.planning.order_findings import ORDER_CODES, order_findings
 from capacity.planning.ordering import order_timeline
 from capacity.planning.orders import OrderingRules
 from capacity.planning.plan import CapacityPlan, FactorNeed, FleetRange, PlanStep
+from capacity.planning.plan_constraints import (
+    CONSTRAINT_CODES,
+    PlanConstraints,
+    constraint_findings,
+    constraints_of_plan,
+)
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseRules, ScalingPhase, phases_of
 from loadtests.foundation.errors import InputError
@@ -30,6 +36,7 @@ def plan_capacity(
     policy: PlanningPolicy = DEFAULT_POLICY,
     *,
     ordering: OrderingRules | None = None,
+    constraints: PlanConstraints | None = None,
 ) -> CapacityPlan:
     """Plan every month of a growth projection.
 
@@ -47,6 +54,8 @@ def plan_capacity(
     policy : PlanningPolicy, optional
     ordering : OrderingRules, optional
         With it the plan has order dates (`CapacityPlan.orders`).
+    constraints : PlanConstraints, optional
+        With it every month has its largest need over them too (`CapacityPlan.constraints`).
 
     Returns
     -------
@@ -73,7 +82,16 @@ def plan_capacity(
     steps = tuple(_step(peak, _phase_of(phases, peak.month), basis, policy) for peak in peaks)
     facts = PlanFacts(growth, instance_capacity, policy, basis, steps, phases)
     made = CapacityPlan(growth, instance_capacity, policy, steps, phases, plan_findings(facts))
+    made = made if constraints is None else with_constraints(made, constraints)
     return made if ordering is None else with_orders(made, ordering)
+
+
+def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> CapacityPlan:
+    """The same plan with the needs of further constraints, and what a reader must know about them."""
+    found = constraints_of_plan(plan, constraints)
+    others = (item for item in plan.findings if item.code not in CONSTRAINT_CODES)
+    findings = most_severe_first((*others, *constraint_findings(plan, found)))
+    return replace(plan, constraints=found, findings=findings)
 
 
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:

@@ -1,0 +1,100 @@
+"""A plan with constraints asks for the largest need of every month, and says where that is more than the formula."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from capacity import (
+    CapacityPlan,
+    FleetRules,
+    GrowthProjection,
+    InstanceCapacity,
+    InstanceLimits,
+    PlanConstraints,
+    PlanningPolicy,
+    ServiceDemand,
+    plan_capacity,
+)
+from capacity.interfaces import cli
+from capacity.planning.planner import with_constraints
+from loadtests.foundation.errors import InputError
+
+GROWTH = GrowthProjection.from_points([(0, 1_000), (2, 3_000)], "users")
+POLICY = PlanningPolicy(safety_factor=(1.0, 1.2))
+BUSY = PlanConstraints(
+    ServiceDemand(arrival_rate_rps=2, cpu_s_per_request=0.001), InstanceLimits(cpu_cores=1, cpu_target_percent=50)
+)
+
+
+def plan_of(constraints):
+    return plan_capacity(GROWTH, InstanceCapacity.assumed(500, "users"), POLICY, constraints=constraints)
+
+
+def test_without_further_limits_the_needs_are_those_of_the_formula():
+    plan = plan_of(PlanConstraints())
+    needs = [(item.low.instances, item.high.instances) for item in plan.constraints.months]
+    assert needs == [step.instances for step in plan.steps]
+    assert {item.high.binding.name for item in plan.constraints.months} == {"users"}
+    assert "constraint-binds" not in {item.code for item in plan.findings}
+
+
+def test_what_a_unit_asks_grows_with_the_peak_and_the_binding_constraint_is_named():
+    """3,000 users send 6,000 requests a second of 1 ms: six cores, half of a core an instance."""
+    plan = plan_of(BUSY)
+    assert [(item.low.instances, item.high.instances) for item in plan.constraints.months] == [(4, 5), (7, 9), (12, 15)]
+    (binds,) = (item for item in plan.findings if item.code == "constraint-binds")
+    assert binds.numbers == {"months": [0, 1, 2], "binding": "cpu", "instances": 15}
+    assert list(plan.constraints.to_frame()["runner_up"]) == ["users"] * 3
+
+
+def test_a_ceiling_that_is_passed_is_critical_and_says_from_which_month():
+    rules = FleetRules(database_max_connections=103, database_reserved_connections=3)
+    plan = plan_of(PlanConstraints(limits=InstanceLimits(db_pool=20), rules=rules))
+    (passed,) = (item for item in plan.findings if item.code == "constraint-ceiling-passed")
+    assert plan.findings[0] == passed
+    assert (passed.severity, passed.numbers["months"]) == ("critical", [1, 2])
+    assert passed.message.startswith("In months 1-2, first in month 1: users asks for 5 instances")
+    assert [item.high.is_feasible for item in plan.constraints.months] == [True, False, False]
+
+
+def test_a_spare_instance_is_asked_for_beyond_the_formula():
+    plan = plan_of(PlanConstraints(rules=FleetRules(spare_instances=1)))
+    assert [item.low.instances for item in plan.constraints.months] == [3, 5, 7]
+    assert "spare instances" in plan.summary()
+
+
+def test_a_plan_with_constraints_is_the_same_after_its_file(tmp_path):
+    plan = plan_of(BUSY)
+    assert CapacityPlan.load(plan.save(tmp_path / "plan.json")).to_dict() == plan.to_dict()
+
+
+def test_asking_again_replaces_the_findings_about_constraints():
+    again = with_constraints(plan_of(BUSY), PlanConstraints())
+    assert "constraint-binds" not in {item.code for item in again.findings}
+
+
+def test_the_command_reads_them_from_a_file(tmp_path, capsys):
+    file = tmp_path / "constraints.toml"
+    file.write_text('[limits]\ndb_pool = 200\n\n[rules]\ndatabase_max_connections = 1000\nmax_surge = "25%"\n')
+    words = ["plan", "--growth", "guide", "--instance-capacity", "3350", "--constraints", str(file)]
+    assert cli.run([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [item["high"]["needs"][0]["name"] for item in document["constraints"]["months"]] == ["ccu"] * 7
+    assert cli.run(words) == 0
+    assert "Largest need over all constraints" in capsys.readouterr().out
+    file.write_text("[limit]\ndb_pool = 200\n")
+    assert cli.run(words) == 2
+    assert "no limit; allowed are per_unit, limits, rules" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[limits", "not valid TOML"), ("[limits]\nworkers = 0\n", "workers is 0"), (None, "does not exist")]
+)  # fmt: skip
+def test_files_that_hold_no_constraints_are_refused(tmp_path, text, said):
+    file = tmp_path / "constraints.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=said):
+        PlanConstraints.read(file)

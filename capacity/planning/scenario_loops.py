@@ -12,8 +12,6 @@ NEAR = 1e-9
 """Relative distance to a whole number within which a count is left to exact arithmetic."""
 SAME = 1e-12
 """Relative difference within which a load is what a fleet carries, and does not exceed it."""
-_FAR = 4.0
-"""Instances that a count is moved one by one; further, an exponential is cheaper."""
 
 
 def growth_paths(log_mid, up, down, position, out):
@@ -53,27 +51,29 @@ def first_passages(log_peaks, log_capacity, log_sizes, is_geometric, out):
             out[scenario, rest] = math.inf
 
 
-def count_instances(log_peaks, log_capacity, log_carried, histogram, unsure):
+def count_instances(log_peaks, log_capacity, log_carried, guesses, histogram, unsure):
     """Count scenarios by month and instances needed; return how many are left as unsure.
 
     `log_carried` at n: what n instances carry over the safety factor, over one instance's capacity; ascending.
+    `guesses`: the least and most load that may come, and how many instances each of equal parts between needs at least.
     """
-    left, last = 0, log_carried.size - 1
+    first, last, counts = guesses
+    left, top, parts = 0, log_carried.size - 1, counts.size
+    scale = parts / (last - first) if last > first else 0.0
     for scenario in range(log_peaks.shape[0]):
-        one, count = log_capacity[scenario], 1
+        one = log_capacity[scenario]
         for month in range(log_peaks.shape[1]):
             load = log_peaks[scenario, month] - one
-            if abs(load - log_carried[count]) * count > _FAR:
-                count = min(max(int(math.exp(load - log_carried[1])), 1), last)
-            while count < last and load > log_carried[count]:
+            count = counts[min(max(int((load - first) * scale), 0), parts - 1)]
+            while count < top and load > log_carried[count]:
                 count += 1
             while count > 1 and load <= log_carried[count - 1]:
                 count -= 1
-            if load + NEAR >= log_carried[count] or load - NEAR <= log_carried[count - 1]:
+            if log_carried[count - 1] + NEAR < load < log_carried[count] - NEAR:
+                histogram[month, count] += 1
+            else:
                 unsure[scenario, month] = True
                 left += 1
-            else:
-                histogram[month, count] += 1
     return left
 
 

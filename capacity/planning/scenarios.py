@@ -41,6 +41,7 @@ _SLICES = 4
 _MOST_INSTANCES = 100_000
 _PHASES = 3
 _WORTH_COMPILING = 100
+_PARTS, _MOST_LOG = 8_192, 700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,31 +131,39 @@ class Scenarios:
         array of int, shape (months, instances)
             At [m, n] the scenarios that need n instances in month m.
         """
-        carried = self._log_carried(float(safety_factor))
+        carried, guesses = self._tables(float(safety_factor))
         loops, shape = _loops(len(self)), (self.months, carried.size)
         unsure = np.zeros(self.log_peaks.shape, dtype=np.bool_)
 
-        def run(part: slice) -> Counts:
+        def run(part: slice) -> tuple[Counts, int]:
             counted = np.zeros(shape, dtype=np.int64)
-            loops.count_instances(self.log_peaks[part], self._log_capacity[part], carried, counted, unsure[part])
-            return counted
+            peaks, capacity = self.log_peaks[part], self._log_capacity[part]
+            return counted, loops.count_instances(peaks, capacity, carried, guesses, counted, unsure[part])
 
-        found = np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
-        if found.sum() < unsure.size:
+        parts = _in_threads(run, len(self))
+        found = np.asarray(sum((counted for counted, _ in parts), np.zeros(shape, dtype=np.int64)))
+        if any(left for _, left in parts):
             for scenario, month in np.argwhere(unsure).tolist():
                 found[month, self._exact_count(scenario, month, safety_factor)] += 1
         return found
 
-    def _log_carried(self, safety_factor: float) -> Floats:
-        """Logarithm of what 0, 1, 2, ... instances carry over the factor, up to the most that a scenario needs."""
-        most = float(np.exp(np.max(self.log_peaks.max(axis=1) - self._log_capacity))) * safety_factor
+    def _tables(self, safety_factor: float) -> tuple[Floats, tuple[float, float, Counts]]:
+        """Logarithm of what 0, 1, 2, ... instances carry over the factor, and where to begin to look in it."""
+        first = float(self.log_peaks.min() - self._log_capacity.max())
+        last = float(self.log_peaks.max() - self._log_capacity.min())
+        if last + math.log(safety_factor) > math.log(_MOST_INSTANCES):  # a bound so far, of what never meets
+            last = float(np.max(self.log_peaks.max(axis=1) - self._log_capacity))
+        most = math.exp(min(last, _MOST_LOG)) * safety_factor
         if most > _MOST_INSTANCES:
             raise InputError(
                 f"A scenario needs {most:,.0f} instances; at most {_MOST_INSTANCES:,} are counted. Plan in larger "
                 "instances, or look for a wrong unit."
             )
         with np.errstate(divide="ignore"):
-            return np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
+            carried = np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
+        edges = np.linspace(first, last, _PARTS + 1)[:-1]
+        counts = np.clip(np.searchsorted(carried, edges), 1, carried.size - 1).astype(np.int64)
+        return carried, (first, last, counts)
 
     def _exact_count(self, scenario: int, month: int, safety_factor: float) -> int:
         stated = self.stated_peaks

@@ -29,7 +29,7 @@ def months_of(number: int) -> list[MonthlyPeak]:
     return [MonthlyPeak(m, 4_000 * 1.025**m, 4_000 * 1.01**m, 4_000 * 1.04**m) for m in range(number)]
 
 
-def count(drawn: Scenarios) -> None:
+def counted(drawn: Scenarios) -> None:
     """What an order date and an outlook need of given draws."""
     drawn.first_passages([_FLEET])
     drawn.instance_counts()
@@ -58,11 +58,11 @@ def main() -> None:
     )
     parts = {
         "draws": seconds(lambda: draw_scenarios(months, ONE, LEAD, count=number)),
-        "counted, draws given": seconds(lambda: count(drawn)),
+        "counted, draws given": seconds(lambda: counted(drawn)),
         "phases, draws given": seconds(lambda: drawn.phase_counts(1.5, 1.5, 1)),
     }
     with patch.object(module, "_loops", lambda _number: scenario_loops):
-        plain = seconds(lambda: count(few), 2) * _SHARE
+        plain = seconds(lambda: counted(few), 2) * _SHARE
     for name, took in parts.items():
         print(json.dumps({"part": name, "scenarios": number, "months": given.months, "ms": round(took * 1e3, 1)}))  # noqa: T201 - its output
     print(json.dumps({"part": "plain loops over compiled", "ratio": round(plain / parts["counted, draws given"])}))  # noqa: T201 - its output

@@ -90,8 +90,9 @@ def test_the_command_reads_them_from_a_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[limits", "not valid TOML"), ("[limits]\nworkers = 0\n", "workers is 0"), (None, "does not exist")]
-)  # fmt: skip
+    ("text", "said"),
+    [("[limits", "not valid TOML"), ("[limits]\nworkers = 0\n", "workers is 0"), (None, "does not exist")],
+)
 def test_files_that_hold_no_constraints_are_refused(tmp_path, text, said):
     file = tmp_path / "constraints.toml"
     if text is not None:

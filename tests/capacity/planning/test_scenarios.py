@@ -61,9 +61,9 @@ def test_compiled_loops_do_what_the_plain_ones_do(paths, capacity):
     for loops in (scenario_loops, scenario_kernels):
         passed = np.empty((len(drawn), 5))
         loops.first_passages(drawn.log_peaks, np.log(drawn.capacity), logs, False, passed)
-        carried = drawn._log_carried(1.25)
+        carried, guesses = drawn._tables(1.25)
         counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(drawn.log_peaks.shape, dtype=bool)
-        loops.count_instances(drawn.log_peaks, np.log(drawn.capacity), carried, counted, unsure)
+        loops.count_instances(drawn.log_peaks, np.log(drawn.capacity), carried, guesses, counted, unsure)
         phases = np.zeros((6, 3), dtype=np.int64)
         loops.count_phases(drawn.log_peaks, np.log(drawn.capacity), np.array([1.5, 1.5, 1.0]), phases)
         sides.append((passed, counted, unsure, phases))

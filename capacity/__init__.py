@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
+    from capacity.demand.forecast import forecast_growth
+    from capacity.demand.forecast_result import DemandForecast
     from capacity.demand.growth import GrowthProjection, read_growth
+    from capacity.demand.history import TrafficHistory, read_history
+    from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
     from capacity.output import charts
     from capacity.planning.instance_formula import required_instances
     from capacity.planning.plan import CapacityPlan
@@ -22,13 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapacityPlan",
+    "DemandForecast",
     "GrowthProjection",
     "InstanceCapacity",
+    "PeakFactor",
     "PlanningPolicy",
     "ScalingTimeline",
+    "TrafficHistory",
     "charts",
+    "estimate_peak_factor",
+    "forecast_growth",
     "plan_capacity",
     "read_growth",
+    "read_history",
     "required_instances",
     "scaling_timeline",
 ]
@@ -37,12 +47,18 @@ _load, __dir__ = attach(
     __name__,
     {
         "CapacityPlan": "capacity.planning.plan",
+        "DemandForecast": "capacity.demand.forecast_result",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
+        "PeakFactor": "capacity.demand.peak_factor",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
+        "TrafficHistory": "capacity.demand.history",
+        "estimate_peak_factor": "capacity.demand.peak_factor",
+        "forecast_growth": "capacity.demand.forecast",
         "plan_capacity": "capacity.planning.planner",
         "read_growth": "capacity.demand.growth",
+        "read_history": "capacity.demand.history",
         "required_instances": "capacity.planning.instance_formula",
         "scaling_timeline": "capacity.planning.timeline",
     },

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.demand.candidates import Candidate, ModelFailed, Task
+from capacity.demand.candidates import Candidate, ModelFailedError, Task
 from capacity.demand.history import Flags, Floats
 from capacity.demand.history_table import MONTH_S, WEEK_S
 from capacity.demand.period_peaks import Period, completed
@@ -108,7 +108,7 @@ class Backtest:
     @property
     def losses(self) -> Floats:
         """Pinball loss, mean over the quantiles; shape (models, origins, months), NaN where nothing was observed."""
-        return pinball(self.forecasts, self.observed[None, :, :, None]).mean(axis=-1)
+        return np.asarray(pinball(self.forecasts, self.observed[None, :, :, None]).mean(axis=-1), dtype=np.float64)
 
     @property
     def origin_losses(self) -> Floats:
@@ -122,19 +122,22 @@ class Backtest:
         return int(np.isfinite(self.observed).any(axis=1).sum())
 
     def effective_origins(self, model: int) -> float:
-        """Origins that count as independent, n (1 - r) / (1 + r) with the losses' lag-1 correlation r where above 0.
+        """Origins that count as independent; months of one origin are not counted by themselves."""
+        return effective_number(self.origin_losses[model])
 
-        G. V. Bayley, J. M. Hammersley, Supplement to the Journal of the Royal
-        Statistical Society 8, 1946, for a first-order autoregression. Months of one
-        origin are not counted separately: they rise and fall together.
-        """
-        losses = self.origin_losses[model]
-        n = len(losses)
-        spread = losses - losses.mean() if n else losses
-        if n < LEAST_ORIGINS_FOR_ERROR or not (spread**2).sum() > 0:
-            return float(n)
-        r = float((spread[1:] * spread[:-1]).sum() / (spread**2).sum())
-        return max(1.0, n * (1 - r) / (1 + r)) if r > 0 else float(n)
+
+def effective_number(losses: Floats) -> float:
+    """How many independent numbers a series is worth: n (1 - r) / (1 + r), r its lag-1 correlation where above 0.
+
+    G. V. Bayley, J. M. Hammersley, Supplement to the Journal of the Royal
+    Statistical Society 8, 1946, for a first-order autoregression.
+    """
+    n = len(losses)
+    off = losses - losses.mean()
+    if n < LEAST_ORIGINS_FOR_ERROR or not (off**2).sum() > 0:
+        return float(n)
+    r = float((off[1:] * off[:-1]).sum() / (off**2).sum())
+    return max(1.0, n * (1 - r) / (1 + r)) if r > 0 else float(n)
 
 
 def run_backtest(logs: Floats, censored: Flags, ways: Sequence[Candidate], design: Design) -> Backtest:
@@ -151,7 +154,7 @@ def run_backtest(logs: Floats, censored: Flags, ways: Sequence[Candidate], desig
             made[way.name] = np.stack([
                 month_quantiles(way, completed(logs[:end], censored[:end]), design, (place, end)) for end in origins
             ])  # fmt: skip
-        except ModelFailed as error:
+        except ModelFailedError as error:
             failed[way.name] = str(error)
     observed = np.stack([_observed(logs, censored, end, design) for end in origins])
     return Backtest(tuple(made), origins, np.stack(list(made.values())), observed, failed)
@@ -198,7 +201,7 @@ def choose(tested: Backtest) -> tuple[int, int]:
     if losses.shape[1] < LEAST_ORIGINS_FOR_ERROR:
         return best, best
     more = losses - losses[best]
-    effective = np.array([tested.effective_origins(model) for model in range(len(losses))])
+    effective = np.array([effective_number(row) for row in more])
     error = more.std(axis=1, ddof=1) / np.sqrt(effective)
     return int(np.flatnonzero(more.mean(axis=1) <= error + 1e-12)[0]), best
 

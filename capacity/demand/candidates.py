@@ -10,7 +10,7 @@ import numpy as np
 from capacity.demand.history import Floats
 
 
-class ModelFailed(RuntimeError):
+class ModelFailedError(RuntimeError):
     """A model that cannot be fitted to this history; it is left out, and that is said."""
 
 
@@ -84,10 +84,10 @@ def _naive_with_past_errors(logs: Floats, steps: int, season: int) -> Floats:
     """Repeat the last `season` values, and add the error paths of the same rule at every past origin."""
     ends = range(season, len(logs) - steps + 1)
     if not ends:
-        raise ModelFailed(f"{len(logs)} periods hold no past forecast over {steps}")
+        raise ModelFailedError(f"{len(logs)} periods hold no past forecast over {steps}")
     ahead = np.arange(steps)
     errors = np.array([logs[end + ahead] - _repeated(logs[:end], steps, season) for end in ends])
-    return _repeated(logs, steps, season) + errors
+    return np.asarray(_repeated(logs, steps, season) + errors, dtype=np.float64)
 
 
 def _repeated(logs: Floats, steps: int, season: int) -> Floats:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-from capacity.demand.candidates import LAST_VALUE, SEASONAL_NAIVE, TRAILING, Candidate, ModelFailed, Task
+from capacity.demand.candidates import LAST_VALUE, SEASONAL_NAIVE, TRAILING, Candidate, ModelFailedError, Task
 from capacity.demand.history import Floats
 
 
@@ -34,7 +34,7 @@ def ets_paths(task: Task, *, damped: bool) -> Floats:
 
     Raises
     ------
-    ModelFailed
+    ModelFailedError
         When the fit does not end in finite numbers.
     """
     try:
@@ -42,9 +42,9 @@ def ets_paths(task: Task, *, damped: bool) -> Floats:
             warnings.simplefilter("ignore")
             paths = _fitted_paths(task, damped)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
-        raise ModelFailed(str(error)) from None
+        raise ModelFailedError(str(error)) from None
     if not np.isfinite(paths).all():
-        raise ModelFailed("its futures are not finite")
+        raise ModelFailedError("its futures are not finite")
     return paths
 
 

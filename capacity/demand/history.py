@@ -64,7 +64,7 @@ class TrafficHistory:
             frame = frame.rename_axis(index="timestamp").reset_index()
         names = [str(column) for column in frame.columns]
         records = (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None))
-        rows = [(f"row {position}", record) for position, record in enumerate(records)]
+        rows: list[Row] = [(f"row {position}", record) for position, record in enumerate(records)]
         return _history("The frame", names, rows, timezone)
 
     @property
@@ -110,7 +110,7 @@ class TrafficHistory:
 
 
 def read_history(source: str | Path | TextIO, *, timezone: str | None = None) -> TrafficHistory:
-    """Read a traffic history CSV.
+    r"""Read a traffic history CSV.
 
     Columns: ``timestamp`` (start of the interval, ISO 8601 or seconds since
     1970, ascending, in even steps; whole intervals may be missing), ``value``
@@ -135,7 +135,7 @@ def read_history(source: str | Path | TextIO, *, timezone: str | None = None) ->
     Examples
     --------
     >>> import io
-    >>> read_history(io.StringIO("timestamp,value\\n2026-01-01,10\\n2026-01-02,12\\n"))
+    >>> read_history(io.StringIO("timestamp,value\n2026-01-01,10\n2026-01-02,12\n"))
     TrafficHistory(2 rows of 1 day, 2026-01-01T00:00:00Z to 2026-01-03T00:00:00Z)
     """
     return _history(*csv_rows(source, "traffic history", "timestamp and value"), timezone)
@@ -174,7 +174,7 @@ def _gap_finding(rows: Sequence[HistoryRow], interval: float) -> Iterator[Findin
         share = float(missing.sum() / (missing.sum() + len(rows)))
         yield Finding(
             "history-gaps", "warning" if share > 0.05 else "info",
-            f"{counted(int(missing.sum()), 'interval')} of {span_text(interval)} are missing ({share:.1%}); the longest "
+            f"{counted(int(missing.sum()), 'interval')} of {span_text(interval)} missing ({share:.1%}); the longest "
             f"gap has {int(missing[place])} after {rows[place].label}. A peak inside a gap is not known.",
             "Add what was recorded elsewhere.",
             {"missing": int(missing.sum()), "share": share, "longest": int(missing[place])},

@@ -213,7 +213,7 @@ def _irregular(rows: Sequence[HistoryRow]) -> list[str]:
         nearest = max(1, round(step / interval)) * interval
         if step > 0 and abs(step - nearest) > slack:
             problems.append(
-                f"  {after.label}: it comes {step:,.0f} s after {before.label}, where rows are {interval:,.0f} s apart; "
+                f"  {after.label}: it comes {step:,.0f} s after {before.label}, rows are {interval:,.0f} s apart; "
                 "bring the history to even intervals (gaps of whole intervals are allowed)."
             )
     return problems

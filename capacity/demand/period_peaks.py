@@ -79,7 +79,7 @@ def period_peaks(history: TrafficHistory, period: Period) -> PeriodPeaks:
     values = history.values[inside]
     peaks = np.full(number, np.nan)
     np.fmax.at(peaks, place, values)
-    share = np.bincount(place, minlength=number) * history.interval_s / length
+    share = np.asarray(np.bincount(place, minlength=number) * history.interval_s / length, dtype=np.float64)
     censored = np.bincount(place, weights=history.censored[inside], minlength=number) > 0
     return _without_idle(history.name, PeriodPeaks(period, history.end_s, *_judged(peaks, share, censored)))
 
@@ -139,7 +139,7 @@ def _between(logs: Floats, known: NDArray[np.bool_]) -> Floats:
 
 
 def _scatter(logs: Floats) -> float:
-    """1.4826 x median |y_t - (y_(t-1) + y_(t+1)) / 2| / sqrt(3/2): the deviation of one period, for independent ones."""
+    """Deviation of one period: 1.4826 x median |y_t - (y_(t-1) + y_(t+1)) / 2| / sqrt(3/2), for independent ones."""
     if len(logs) < 3:
         return 0.0
     off = np.abs(logs[1:-1] - (logs[:-2] + logs[2:]) / 2)

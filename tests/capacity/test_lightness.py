@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("simpy", "numba", "locust", "gevent", "matplotlib", "pydantic", "pandas", "pyarrow")
+HEAVY = ("simpy", "numba", "locust", "gevent", "matplotlib", "pydantic", "pandas", "pyarrow", "statsmodels")
 PLAN = """
 from capacity import GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity, scaling_timeline
 plan = plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3350), PlanningPolicy.guide())
@@ -24,8 +24,9 @@ def test_the_public_names_are_these() -> None:
     import capacity
 
     assert sorted(capacity.__all__) == [
-        "CapacityPlan", "GrowthProjection", "InstanceCapacity", "PlanningPolicy", "ScalingTimeline", "charts",
-        "plan_capacity", "read_growth", "required_instances", "scaling_timeline",
+        "CapacityPlan", "DemandForecast", "GrowthProjection", "InstanceCapacity", "PeakFactor", "PlanningPolicy",
+        "ScalingTimeline", "TrafficHistory", "charts", "estimate_peak_factor", "forecast_growth", "plan_capacity",
+        "read_growth", "read_history", "required_instances", "scaling_timeline",
     ]  # fmt: skip
     for name in capacity.__all__:
         assert getattr(capacity, name) is not None

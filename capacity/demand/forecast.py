@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from capacity.demand.backtest import Design, choose, final_quantiles, run_backtest
+from capacity.demand.backtest import choose, final_quantiles, run_backtest
+from capacity.demand.backtest_design import Design
 from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
 from capacity.demand.history_table import MONTH_S, WEEK_S
 from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
 from capacity.demand.period_peaks import Period, PeriodPeaks, period_peaks
-from capacity.demand.recalibration import recalibration_of
+from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
 from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import Quantity
@@ -67,7 +68,8 @@ def forecast_growth(
         )
     ways = tuple(way for way in offered if way.name in tested.names)
     chosen, lowest = choose(tested)
-    recalibration = recalibration_of(tested, chosen)
+    can = enough_origins(tested.observed)
+    recalibration = recalibrate(tested.forecasts[chosen], tested.observed) if can else Recalibration()
     raw = final_quantiles(ways[chosen], peaks.logs, peaks.censored, design, chosen)
     return DemandForecast(
         history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,

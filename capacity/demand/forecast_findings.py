@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capacity.demand.backtest import LEVEL, QUANTILES, coverage, inside_interval
-from capacity.demand.recalibration import LEAST_ORIGINS, inside_when_recalibrated
+from capacity.demand.quantile_scores import LEVEL, QUANTILES, coverage
+from capacity.demand.recalibration import LEAST_ORIGINS
 from capacity.demand.wording import counted
 from loadtests.foundation.findings import Finding
 
@@ -29,8 +29,8 @@ def _censored(forecast: DemandForecast) -> Iterator[Finding]:
         yield Finding(
             "demand-censored", "warning",
             f"Requests were shed in {counted(number, peaks.period)}: their peaks are lower bounds of the demand. "
-            "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, instead of "
-            "the value; these periods are not used to score forecasts.",
+            "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
+            "instead of the value; these periods are not used to score forecasts.",
             "Say what was offered instead of what was served, where that is known.",
             {"censored": number, "of": len(peaks.peaks)},
         )  # fmt: skip
@@ -41,7 +41,7 @@ def _idle_or_missing(forecast: DemandForecast) -> Iterator[Finding]:
     idle, missing = int(peaks.zero.sum()), int(np.isnan(peaks.peaks).sum())
     if missing:
         yield Finding(
-            "periods-missing", "warning",
+            "periods-missing", "warning" if missing > 0.05 * len(peaks.peaks) else "info",
             f"No peak is known of {counted(missing, peaks.period)} of {len(peaks.peaks)} ({idle} only zeros, "
             f"{missing - idle} less than half recorded); models see a straight line between their neighbours.",
             "Fill them from another source.",
@@ -84,9 +84,7 @@ def _origins(forecast: DemandForecast) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         unproven = [q for q in QUANTILES if origins < q / (1 - q) - 1e-9]
-        limit = (
-            f"; from so few, the quantiles {' and '.join(f'{q:g}' for q in unproven)} are estimates" if unproven else ""
-        )
+        limit = f"; so few cannot bound the quantile {' or '.join(f'{q:g}' for q in unproven)}" if unproven else ""
         yield Finding(
             "intervals-recalibrated", "info",
             f"The intervals are recalibrated by the errors at {origins} backtest origins (effectively "
@@ -96,12 +94,8 @@ def _origins(forecast: DemandForecast) -> Iterator[Finding]:
 
 
 def _coverage(forecast: DemandForecast) -> Iterator[Finding]:
-    """Coverage of what is delivered: recalibrated where it is, else as the way gives it."""
     tested, chosen = forecast.tested, forecast.chosen
-    inside = inside_when_recalibrated(tested, chosen)
-    if np.isnan(inside).all():
-        inside = inside_interval(tested.forecasts[chosen], tested.observed)
-    found = coverage(inside, tested.effective_origins(chosen))
+    found = coverage(tested.inside[chosen], tested.effective_origins(chosen))
     if not found.contains(LEVEL):
         side = "fewer" if found.mid < LEVEL else "more"
         yield Finding(
@@ -122,7 +116,8 @@ def _simplest(forecast: DemandForecast) -> Iterator[Finding]:
             "simplest-within-error", "warning" if grows_less else "info",
             f"{used.name} is used (pinball loss {losses[forecast.chosen]:.4f}): {lowest.name} has a lower one "
             f"({losses[forecast.lowest]:.4f}), but by no more than one standard error.{growth}",
-            "Where you know that demand grows, plan with the upper ends.", {"loss": float(losses[forecast.chosen]), "lowest_loss": float(losses[forecast.lowest])},
+            "Where you know that demand grows, plan with the upper ends.",
+            {"loss": float(losses[forecast.chosen]), "lowest_loss": float(losses[forecast.lowest])},
         )  # fmt: skip
 
 

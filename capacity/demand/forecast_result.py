@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from capacity.demand.backtest import HIGH, LEVEL, LOW, MEDIAN, QUANTILES, Backtest, Design
+from capacity.demand.backtest import Backtest
+from capacity.demand.backtest_design import Design
 from capacity.demand.candidates import Candidate
 from capacity.demand.forecast_findings import forecast_findings
 from capacity.demand.forecast_scores import model_rows, score_rows
@@ -18,6 +19,7 @@ from capacity.demand.history import Floats, TrafficHistory
 from capacity.demand.history_table import MONTH_S
 from capacity.demand.peak_factor import PeakFactor
 from capacity.demand.period_peaks import PeriodPeaks, completed
+from capacity.demand.quantile_scores import HIGH, LEVEL, LOW, MEDIAN, QUANTILES
 from capacity.demand.recalibration import Recalibration
 from capacity.demand.wording import amount, html_table, text_table
 from loadtests.foundation.findings import Finding
@@ -120,10 +122,11 @@ class DemandForecast:
     def scores(self) -> pd.DataFrame:
         """Backtest by way and month ahead.
 
-        Columns: model, chosen, month, pinball, coverage, coverage_recalibrated,
-        origins, effective_origins. `pinball` is of logarithms, the mean over the six
-        quantiles; coverage is of the central 90 % interval, as the way gave it and
-        recalibrated from the other origins (NaN where not recalibrated).
+        Columns: model, chosen, month, pinball, coverage, coverage_raw, origins,
+        effective_origins. `pinball` (of logarithms, the mean over the six quantiles)
+        and `coverage` (of the central 90 % interval) are of what is delivered: each
+        origin recalibrated from all others, where there are enough of them;
+        `coverage_raw` is of the intervals as the way gave them.
         """
         import pandas as pd
 
@@ -167,26 +170,24 @@ class DemandForecast:
         """The months, the backtest of every way and the findings, for people."""
         lines = [
             f"Peak load ({self.quantity}) by {self.model.name}: {self.model.about}",
-            text_table(("month", "median", "90 % interval", "99 %", ""), self._rows()),
+            text_table(("month", "median", "90 % interval", "99 %"), self.month_rows()),
             f"Backtest: {self.tested.scored_origins} origins, {self.design.horizon_months} months apart",
             text_table(BACKTEST_HEADER, self.backtest_rows()),
             *(f"{item.severity}: {item.message}" for item in self.findings),
         ]
         return "\n".join(lines)
 
-    def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        ranges = (self.today, *self.to_growth().points[1:])
-        tops = ("", *(amount(row[-1]) for row in self.quantiles))
-        return [
-            (str(p.month), amount(p.peak), _range_text(p), top, "measured" if p.month == 0 else "")
-            for p, top in zip(ranges, tops, strict=True)
-        ]
+    def month_rows(self) -> list[tuple[str, str, str, str]]:
+        """Cells of a table of months, from month 0, the one measured last."""
+        points = self.to_growth().points
+        tops = ("measured", *(amount(row[-1]) for row in self.quantiles))
+        return [(str(p.month), amount(p.peak), _range_text(p), top) for p, top in zip(points, tops, strict=True)]
 
     def backtest_rows(self) -> list[tuple[str, str, str, str, str]]:
         """Cells of a table of ways; the chosen one is marked."""
         return [
             (
-                f"{row['pinball']:.4f}", share_text(row["coverage"]), share_text(row["coverage_recalibrated"]),
+                f"{row['pinball']:.4f}", share_text(row["coverage"]), share_text(row["coverage_raw"]),
                 f"{row['effective_origins']:.1f}", f"{row['model']}{' (chosen)' if row['chosen'] else ''}",
             )
             for row in model_rows(self.tested, self.chosen)
@@ -201,12 +202,12 @@ class DemandForecast:
         )
 
     def _repr_html_(self) -> str:
-        header = ("month", f"median ({self.quantity})", "90 % interval", "99 %", "")
+        header = ("month", f"median ({self.quantity})", "90 % interval", "99 %")
         scores = html_table(BACKTEST_HEADER, self.backtest_rows(), "Backtest")
-        return html_table(header, self._rows(), repr(self)) + scores
+        return html_table(header, self.month_rows(), repr(self)) + scores
 
 
-BACKTEST_HEADER = ("pinball loss", "coverage of 90 %", "recalibrated", "effective origins", "way")
+BACKTEST_HEADER = ("pinball loss", "coverage of 90 %", "before recalibration", "effective origins", "way")
 
 
 def _point(month: int, logs: tuple[float, ...], factor: PeakFactor) -> GrowthPoint:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from capacity.demand.backtest import Backtest, coverage, inside_interval
+from capacity.demand.backtest import Backtest
 from capacity.demand.history import Floats
-from capacity.demand.recalibration import inside_when_recalibrated
+from capacity.demand.quantile_scores import coverage, inside_interval
 
 
 def score_rows(tested: Backtest, chosen: int) -> list[dict[str, Any]]:
@@ -17,17 +17,16 @@ def score_rows(tested: Backtest, chosen: int) -> list[dict[str, Any]]:
 
 
 def _rows_of(tested: Backtest, model: int, is_chosen: bool) -> list[dict[str, Any]]:
-    inside = inside_interval(tested.forecasts[model], tested.observed)
-    wider = inside_when_recalibrated(tested, model)
+    raw = inside_interval(tested.forecasts[model], tested.observed)
     independent = tested.effective_origins(model) / max(tested.scored_origins, 1)
     rows = []
     for month in range(tested.observed.shape[1]):
         origins = int(np.isfinite(tested.observed[:, month]).sum())
         rows.append({
             "model": tested.names[model], "chosen": is_chosen, "month": month + 1,
-            "pinball": mean_known(tested.losses[model, :, month]), "coverage": mean_known(inside[:, month]),
-            "coverage_recalibrated": mean_known(wider[:, month]), "origins": origins,
-            "effective_origins": independent * origins,
+            "pinball": mean_known(tested.losses[model, :, month]),
+            "coverage": mean_known(tested.inside[model, :, month]), "coverage_raw": mean_known(raw[:, month]),
+            "origins": origins, "effective_origins": independent * origins,
         })  # fmt: skip
     return rows
 
@@ -37,11 +36,11 @@ def model_rows(tested: Backtest, chosen: int) -> list[dict[str, Any]]:
     rows = []
     for model, name in enumerate(tested.names):
         effective = tested.effective_origins(model)
-        covered = coverage(inside_interval(tested.forecasts[model], tested.observed), effective)
+        covered = coverage(tested.inside[model], effective)
         rows.append({
             "model": name, "chosen": model == chosen, "pinball": float(tested.origin_losses[model].mean()),
             "coverage": covered.mid, "coverage_low": covered.low, "coverage_high": covered.high,
-            "coverage_recalibrated": mean_known(inside_when_recalibrated(tested, model)),
+            "coverage_raw": mean_known(inside_interval(tested.forecasts[model], tested.observed)),
             "origins": tested.scored_origins, "effective_origins": effective,
         })  # fmt: skip
     return rows

@@ -63,6 +63,10 @@ class PeakFactor:
         """What loads are multiplied by; where the factor is unknown they stay interval means, as the finding says."""
         return (self.value.low, self.value.mid, self.value.high) if self.value.is_known else (1.0, 1.0, 1.0)
 
+    def text(self) -> str:
+        """One line for people."""
+        return self.basis if self.source == "unknown" else f"{self.value.format('.3g')}, {self.basis}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {"value": self.value.to_dict(), "source": self.source, "basis": self.basis}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.demand.backtest import MEDIAN, QUANTILES, Backtest, inside_interval
 from capacity.demand.history import Floats
+from capacity.demand.quantile_scores import MEDIAN, QUANTILES, in_order
 
 LEAST_ORIGINS = 5
 
@@ -39,7 +39,7 @@ def recalibrate(forecasts: Floats, observed: Floats) -> Recalibration:
     lay beyond it, n the independent origins (Y. Romano, E. Patterson, E. Candes,
     NeurIPS 2019, each end by itself as in their theorem 2). Where n is too small
     for that (below 19 for 0.95, 99 for 0.99) it is the plain quantile tau, which
-    promises nothing; what it is worth is measured by `inside_when_recalibrated`.
+    promises nothing; what it is worth is measured by `leave_one_out`.
     Months are pooled, because few origins have none to spare; intervals are only
     made wider, because few origins cannot show that they are too wide.
 
@@ -70,31 +70,18 @@ def _shift(forecasts: Floats, observed: Floats, place: int, n: int) -> float:
     return max(0.0, float(np.quantile(beyond, corrected if corrected <= 1 else tau, method="higher")))
 
 
-def in_order(quantiles: Floats) -> Floats:
-    """Quantiles (last axis) that never cross: outwards from the median each at least as far as the one before."""
-    made = quantiles.copy()
-    made[..., MEDIAN:] = np.maximum.accumulate(made[..., MEDIAN:], axis=-1)
-    made[..., : MEDIAN + 1] = np.minimum.accumulate(made[..., MEDIAN::-1], axis=-1)[..., ::-1]
-    return made
+def leave_one_out(forecasts: Floats, observed: Floats) -> Floats:
+    """Each origin's quantiles recalibrated from all other origins: what the recalibrated intervals are worth.
 
-
-def recalibration_of(tested: Backtest, model: int) -> Recalibration:
-    """The shifts of one way, or none where it has fewer than five origins."""
-    if tested.scored_origins < LEAST_ORIGINS:
-        return Recalibration()
-    return recalibrate(tested.forecasts[model], tested.observed)
-
-
-def inside_when_recalibrated(tested: Backtest, model: int) -> Floats:
-    """As `inside_interval`, each origin recalibrated from all others: what the recalibrated intervals are worth.
-
-    NaN throughout where there are too few origins to recalibrate.
+    Unchanged where fewer than five origins were observed. Shapes as in `recalibrate`.
     """
-    inside = np.full(tested.observed.shape, np.nan)
-    if tested.scored_origins < LEAST_ORIGINS:
-        return inside
-    for origin in range(len(tested.origins)):
-        others = np.arange(len(tested.origins)) != origin
-        made = recalibrate(tested.forecasts[model][others], tested.observed[others])
-        inside[origin] = inside_interval(made.applied(tested.forecasts[model][origin]), tested.observed[origin])
-    return inside
+    if enough_origins(observed):
+        every = np.arange(len(observed))
+        made = [recalibrate(forecasts[every != one], observed[every != one]).applied(forecasts[one]) for one in every]
+        return np.stack(made)
+    return forecasts
+
+
+def enough_origins(observed: Floats) -> bool:
+    """Whether the origins with an observed month, shape (origins, months), are at least five."""
+    return int(np.isfinite(observed).any(axis=1).sum()) >= LEAST_ORIGINS

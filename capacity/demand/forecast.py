@@ -12,6 +12,7 @@ from capacity.demand.history_table import MONTH_S, WEEK_S
 from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
 from capacity.demand.period_peaks import Period, PeriodPeaks, period_peaks
 from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
+from capacity.demand.wording import counted
 from loadtests.foundation.checks import one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import Quantity
@@ -99,7 +100,7 @@ def _check_length(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -
     have, need = len(peaks.peaks), design.least_history
     if have < need:
         shorter = [m for m in range(1, design.horizon_months) if Design(design.period, m).least_history <= have]
-        advice = f"shorten the horizon to {shorter[-1]} months at most" if shorter else "collect more"
+        advice = f"shorten the horizon to {counted(shorter[-1], 'month')} at most" if shorter else "collect more"
         raise InputError(
             f"{history.name} has {have} {peaks.period}s of traffic; a forecast over {design.horizon_months} months "
             f"needs at least {need} ({design.least_training} to learn from, {design.steps} to test on). Give a longer "

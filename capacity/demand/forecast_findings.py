@@ -26,8 +26,9 @@ def _censored(forecast: DemandForecast) -> Iterator[Finding]:
     peaks = forecast.peaks
     number = int(peaks.censored.sum())
     if number:
+        recent = peaks.censored[-(12 if peaks.period == "month" else 26) :]
         yield Finding(
-            "demand-censored", "warning",
+            "demand-censored", "critical" if recent.mean() > 0.5 else "warning",
             f"Requests were shed in {counted(number, peaks.period)}: their peaks are lower bounds of the demand. "
             "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
             "instead of the value; these periods are not used to score forecasts.",

@@ -31,7 +31,7 @@ def _censored(forecast: DemandForecast) -> Iterator[Finding]:
             "demand-censored", "critical" if recent.mean() > 0.5 else "warning",
             f"Requests were shed in {counted(number, peaks.period)}: their peaks are lower bounds of the demand. "
             "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
-            "instead of the value; these periods are not used to score forecasts.",
+            "instead of the value; these periods are not used to score forecasts. The forecast may still be too low.",
             "Say what was offered instead of what was served, where that is known.",
             {"censored": number, "of": len(peaks.peaks)},
         )  # fmt: skip

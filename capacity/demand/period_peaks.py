@@ -16,6 +16,7 @@ from loadtests.foundation.errors import InputError
 Period = Literal["week", "month"]
 PERIOD_S: dict[Period, float] = {"week": WEEK_S, "month": MONTH_S}
 _LEAST_SHARE = 0.5
+_TREND_FROM = 12
 _CENSORED_QUANTILE = 0.9  # of the demand above the bound: high, because a peak that is taken too low sheds again
 
 
@@ -105,7 +106,8 @@ def completed(logs: Floats, censored: Flags) -> Floats:
     """The logarithms that models are fitted to: gaps interpolated, lower bounds raised.
 
     A gap gets what lies on the line between its neighbours. A lower bound b is
-    not an observation: with m interpolated from uncensored neighbours and s the
+    not an observation: with m interpolated from uncensored neighbours (after the
+    last of them continued along their trend, where that rises) and s the
     robust scatter of uncensored periods around their own neighbours, demand is
     taken as normal(m, s) above b (J. Tobin, Econometrica 26, 1958), and its 90 %
     quantile stands in: high on purpose. Only what is given is used, so a
@@ -135,7 +137,18 @@ def completed(logs: Floats, censored: Flags) -> Floats:
 
 def _between(logs: Floats, known: NDArray[np.bool_]) -> Floats:
     at = np.arange(len(logs), dtype=np.float64)
-    return np.asarray(np.interp(at, at[known], logs[known]), dtype=np.float64)
+    made = np.interp(at, at[known], logs[known])
+    last = int(np.flatnonzero(known)[-1])
+    if last + 1 < len(logs):
+        made[last + 1 :] = _continued(at[known][-_TREND_FROM:], logs[known][-_TREND_FROM:], at[last + 1 :])
+    return np.asarray(made, dtype=np.float64)
+
+
+def _continued(at: Floats, logs: Floats, later: Floats) -> Floats:
+    """Median line through the last uncensored periods, never falling (H. Theil 1950, P. K. Sen 1968)."""
+    one, other = np.triu_indices(len(at), 1)
+    slope = max(0.0, float(np.median((logs[other] - logs[one]) / (at[other] - at[one])))) if len(at) > 2 else 0.0
+    return np.asarray(float(np.median(logs - slope * at)) + slope * later, dtype=np.float64)
 
 
 def _scatter(logs: Floats) -> float:

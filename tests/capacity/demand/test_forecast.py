@@ -132,17 +132,27 @@ def test_a_history_that_is_mostly_missing_is_refused() -> None:
 
 
 def test_shed_demand_raises_the_forecast_and_is_said() -> None:
-    """A gate that cut every peak above 1,900 hides the growth; taken as plain observations the forecast stays there."""
+    """A gate that cut every peak above 1,800 hides the growth; taken as plain observations the forecast stays there."""
     days = seasonal_days(5, growth=0.1, swing=0.0)
-    cut = np.minimum(days, 1_900.0)
-    shed = np.flatnonzero(days > 1_900.0)
+    cut = np.minimum(days, 1_800.0)
+    shed = np.flatnonzero(days > 1_800.0)
     assert 20 < len(shed) < 200
-    plain, honest = (forecast_growth(daily(cut, marks), 2, within_interval_peak=1) for marks in ([], shed.tolist()))
+    plain, honest, whole = (
+        forecast_growth(daily(values, marks), 2, within_interval_peak=1).quantiles[-1, 2]
+        for values, marks in ((cut, []), (cut, shed.tolist()), (days, []))
+    )
+    assert plain < 0.93 * whole
+    assert honest == pytest.approx(whole, rel=0.06)
+
+
+def test_shed_requests_are_said_and_today_is_a_range() -> None:
+    days = seasonal_days(5, growth=0.1, swing=0.0)
+    shed = np.flatnonzero(days > 1_800.0).tolist()
+    honest = forecast_growth(daily(np.minimum(days, 1_800.0), shed), 2, within_interval_peak=1)
     assert "demand-censored" in codes(honest)
-    assert honest.quantiles[-1, 4] > plain.quantiles[-1, 4]
-    assert honest.today.low == 1_900
+    assert honest.today.low == 1_800
     assert honest.today.high is not None
-    assert honest.today.high > 1_900
+    assert honest.today.high > 1_800
 
 
 def test_demand_that_was_shed_in_every_month_tested_cannot_be_forecast() -> None:

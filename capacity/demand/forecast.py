@@ -8,7 +8,7 @@ from capacity.demand.backtest import choose, final_quantiles, run_backtest
 from capacity.demand.backtest_design import Design
 from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
-from capacity.demand.history_table import MONTH_S, WEEK_S
+from capacity.demand.history_table import WEEK_S
 from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
 from capacity.demand.period_peaks import Period, PeriodPeaks, period_peaks
 from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
@@ -92,8 +92,9 @@ def _period(history: TrafficHistory, horizon: int, given: Period | None) -> Peri
     if given is not None:
         one_of("period", given, ("week", "month"))
         return given
-    long_enough = history.span_s >= (Design("month", horizon).least_history - 0.01) * MONTH_S
-    return "month" if long_enough or history.interval_s > WEEK_S else "week"
+    if history.interval_s > WEEK_S:
+        return "month"
+    return "month" if len(period_peaks(history, "month").peaks) >= Design("month", horizon).least_history else "week"
 
 
 def _check_length(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -> None:

@@ -73,7 +73,8 @@ def period_peaks(history: TrafficHistory, period: Period) -> PeriodPeaks:
     length = PERIOD_S[period]
     if history.interval_s > length:
         raise InputError(f"{history.name} has rows farther apart than a {period}; use months.")
-    number = int((history.span_s + 0.01 * length) // length)
+    slack = max(0.01 * length, 0.1 * history.interval_s)  # calendar months are not all of one length
+    number = int((history.span_s + slack) // length)
     back = np.floor((history.end_s - history.starts_s - history.interval_s / 2) / length).astype(np.int64)
     inside = back < number
     place = (number - 1 - back)[inside]

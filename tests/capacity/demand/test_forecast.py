@@ -104,6 +104,36 @@ def test_a_year_and_a_half_is_forecast_by_weeks_with_its_limits_said() -> None:
     assert made.recalibration.origins == 0
 
 
+def test_years_before_the_launch_do_not_count() -> None:
+    days = np.r_[np.zeros(900), seasonal_days(1)]
+    made = forecast_growth(daily(days), 1)
+    assert (made.peaks.period, len(made.peaks.peaks)) == ("week", 53)
+
+
+def test_steps_can_be_asked_for() -> None:
+    assert forecast_growth(daily(seasonal_days(4)), 1, period="week").peaks.period == "week"
+    with pytest.raises(InputError, match="has 12 months of traffic"):
+        forecast_growth(daily(seasonal_days(1)[:366]), 1, period="month")
+    with pytest.raises(InputError, match="period is 'day'"):
+        forecast_growth(daily(seasonal_days(1)), 1, period="day")  # type: ignore[arg-type]
+
+
+def test_calendar_months_of_peaks_are_enough_for_a_forecast() -> None:
+    rows = [f"{2018 + at // 12}-{at % 12 + 1:02d}-01,{100 + at + 20 * (at % 12 == 11)}\n" for at in range(84)]
+    made = forecast_growth(read_history(io.StringIO("timestamp,value\n" + "".join(rows))), 3, within_interval_peak=1)
+    assert (made.peaks.period, len(made.peaks.peaks), np.isnan(made.peaks.peaks).sum()) == ("month", 84, 0)
+    assert made.quantiles[:, 2] == pytest.approx([184, 185, 186], rel=0.08)
+
+
+def test_the_chart_marks_lower_bounds() -> None:
+    days = seasonal_days(2, swing=0.0)
+    shed = np.flatnonzero(days > 1_600).tolist()
+    made = forecast_growth(daily(np.minimum(days, 1_600), shed), 1)
+    legend = charts.plot_forecast(made).get_legend()
+    assert legend is not None
+    assert "lower bound (requests shed)" in {text.get_text() for text in legend.get_texts()}
+
+
 def test_a_constant_history_gives_a_constant_and_a_warning() -> None:
     made = forecast_growth(daily(np.full(700, 50.0)), 2, within_interval_peak=1)
     assert made.quantiles == pytest.approx(np.full((2, 6), 50.0))

@@ -30,7 +30,7 @@ _LEAST_PAST, _MOST_PAST = 24, 60  # months
 
 
 def plot_forecast(forecast: DemandForecast, *, ax: Axes | None = None) -> Axes:
-    """Draw past period peaks, the fan of the coming months, and the backtest's coverage below.
+    """Draw past period peaks, the fan of the coming months, and the backtest's coverage above.
 
     The past is the peaks that the models saw, two to five years of them, times the
     factor inside the sampling interval; an arrow upwards marks a peak that is a
@@ -51,11 +51,15 @@ def plot_forecast(forecast: DemandForecast, *, ax: Axes | None = None) -> Axes:
     ax.axvline(0.0, color=GREY, linewidth=0.8, linestyle=":")
     ax.set_xlim(right=forecast.design.horizon_months + 0.5)
     end = iso(forecast.history.end_s)[:10]
-    ax.set_xlabel(f"months from the end of the history, {end}\n{backtest_caption(forecast)}")
+    ax.set_xlabel(f"months from the end of the history, {end}")
     amount_axis(ax, f"peak load ({unit_of(forecast.quantity)})")
     tidy(ax)
-    ax.set_title(f"Forecast by {forecast.model.name}", loc="left")
-    legend_below(ax, handles, columns=5, drop=0.27)
+    ax.set_title(f"Forecast by {forecast.model.name}", loc="left", pad=34)
+    ax.annotate(
+        backtest_caption(forecast), (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9,
+        color=GREY, va="bottom",
+    )  # fmt: skip
+    legend_below(ax, handles, columns=3)
     return ax
 
 

@@ -77,8 +77,8 @@ def amount_axis(ax: Axes, label: str) -> None:
     ax.set_ylabel(label)
 
 
-def legend_below(ax: Axes, handles: Sequence[Artist], columns: int = 2, *, drop: float = 0.16) -> None:
-    """Place a legend under the axes, where it covers no data, `drop` axes heights down: more under a longer label."""
+def legend_below(ax: Axes, handles: Sequence[Artist], columns: int = 2) -> None:
+    """Place a legend under the axes, where it covers no data."""
     ax.legend(
-        handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, -drop), ncols=columns, frameon=False, fontsize=9
+        handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False, fontsize=9
     )  # fmt: skip

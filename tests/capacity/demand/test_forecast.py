@@ -201,14 +201,16 @@ def test_a_horizon_is_whole_months(horizon: float) -> None:
 def test_the_chart_says_what_the_backtest_says(views: DemandForecast) -> None:
     ax = charts.plot_forecast(views)
     assert views.model.name in ax.get_title(loc="left")
-    assert "11 origins" in ax.get_xlabel()
-    assert "%" in ax.get_xlabel()
+    (caption,) = ax.texts
+    assert "11 origins" in caption.get_text()
+    assert "of the months" in caption.get_text()
     assert ax.get_ylabel() == "peak load (users)"
     legend = ax.get_legend()
     assert legend is not None
     assert {"median", "90 % interval", "99 % quantile"} <= {text.get_text() for text in legend.get_texts()}
     figure = ax.figure
     figure.draw_without_rendering()  # type: ignore[union-attr]
-    label = ax.xaxis.label.get_window_extent()
-    assert figure.bbox.x0 <= label.x0 < label.x1 <= figure.bbox.x1
-    assert not label.overlaps(legend.get_window_extent())
+    shown = caption.get_window_extent()
+    assert figure.bbox.x0 <= shown.x0 < shown.x1 <= figure.bbox.x1
+    assert not shown.overlaps(ax.title.get_window_extent())
+    assert not ax.xaxis.label.get_window_extent().overlaps(legend.get_window_extent())

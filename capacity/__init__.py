@@ -12,6 +12,8 @@ from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
     from capacity import thresholds
+    from capacity.demand.forecast import forecast_growth
+    from capacity.demand.forecast_result import DemandForecast
     from capacity.demand.growth import GrowthProjection, read_growth
     from capacity.demand.growth_curves import (
         DemandEvent,
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
         logistic_growth,
         with_events,
     )
+    from capacity.demand.history import TrafficHistory, read_history
+    from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
     from capacity.output import charts
     from capacity.planning.alternatives import choose_shape
     from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
@@ -47,6 +51,7 @@ __all__ = [
     "CapacityPlan",
     "ConstraintReport",
     "DemandEvent",
+    "DemandForecast",
     "FleetRules",
     "GrowthProjection",
     "InstanceCapacity",
@@ -54,6 +59,7 @@ __all__ = [
     "InstanceShape",
     "OrderTimeline",
     "OrderingRules",
+    "PeakFactor",
     "PlanConstraints",
     "PlanningPolicy",
     "ScalingTimeline",
@@ -62,6 +68,7 @@ __all__ = [
     "ShapeChoice",
     "ShapeObjective",
     "ShapeQuestion",
+    "TrafficHistory",
     "actuals_against_plan",
     "capacities_of_shapes",
     "capacity_of_shape",
@@ -70,6 +77,8 @@ __all__ = [
     "compare_plans",
     "compound_growth",
     "conditions_for",
+    "estimate_peak_factor",
+    "forecast_growth",
     "growth_from_percentages",
     "linear_growth",
     "logistic_growth",
@@ -77,6 +86,7 @@ __all__ = [
     "plan_capacity",
     "plan_grid",
     "read_growth",
+    "read_history",
     "read_shapes",
     "required_by_constraints",
     "required_instances",
@@ -94,6 +104,7 @@ _load, __dir__ = attach(
         "CapacityPlan": "capacity.planning.plan",
         "ConstraintReport": "capacity.planning.constraint_report",
         "DemandEvent": "capacity.demand.growth_curves",
+        "DemandForecast": "capacity.demand.forecast_result",
         "FleetRules": "capacity.planning.fleet_rules",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
@@ -101,6 +112,7 @@ _load, __dir__ = attach(
         "InstanceShape": "capacity.planning.shapes",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
+        "PeakFactor": "capacity.demand.peak_factor",
         "PlanConstraints": "capacity.planning.plan_constraints",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
@@ -109,6 +121,7 @@ _load, __dir__ = attach(
         "ShapeChoice": "capacity.planning.shape_choice",
         "ShapeObjective": "capacity.planning.shape_capacity",
         "ShapeQuestion": "capacity.planning.shape_choice",
+        "TrafficHistory": "capacity.demand.history",
         "actuals_against_plan": "capacity.planning.plan_actuals",
         "capacities_of_shapes": "capacity.planning.shape_capacity",
         "capacity_of_shape": "capacity.planning.shape_capacity",
@@ -116,6 +129,8 @@ _load, __dir__ = attach(
         "compare_plans": "capacity.planning.plan_comparison",
         "compound_growth": "capacity.demand.growth_curves",
         "conditions_for": "capacity.planning.what_if",
+        "estimate_peak_factor": "capacity.demand.peak_factor",
+        "forecast_growth": "capacity.demand.forecast",
         "growth_from_percentages": "capacity.demand.growth_curves",
         "linear_growth": "capacity.demand.growth_curves",
         "logistic_growth": "capacity.demand.growth_curves",
@@ -123,6 +138,7 @@ _load, __dir__ = attach(
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",
         "read_growth": "capacity.demand.growth",
+        "read_history": "capacity.demand.history",
         "read_shapes": "capacity.planning.shapes",
         "required_by_constraints": "capacity.planning.constraints",
         "required_instances": "capacity.planning.instance_formula",

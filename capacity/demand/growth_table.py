@@ -22,9 +22,11 @@ _ALLOWED = ("month", *_PEAK_COLUMNS, *_OPTIONAL, "note")
 _MAX_NAMED_ROWS = 20
 
 
-def csv_rows(source: str | Path | TextIO) -> tuple[str, list[str], list[Row]]:
+def csv_rows(
+    source: str | Path | TextIO, what: str = "growth", columns: str = "month and peak_ccu"
+) -> tuple[str, list[str], list[Row]]:
     """Return the source's name, its header and its rows, each labelled with its line number."""
-    name, text = _text_of(source)
+    name, text = _text_of(source, what, columns)
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", skipinitialspace=True, strict=True)
     try:
         header = [column.strip() for column in reader.fieldnames or ()]
@@ -35,16 +37,16 @@ def csv_rows(source: str | Path | TextIO) -> tuple[str, list[str], list[Row]]:
     return name, header, rows
 
 
-def _text_of(source: str | Path | TextIO) -> tuple[str, str]:
+def _text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str, str]:
     if not isinstance(source, (str, Path)):
-        return getattr(source, "name", None) or "The growth table", source.read().removeprefix("\ufeff")
+        return getattr(source, "name", None) or f"The {what} table", source.read().removeprefix("\ufeff")
     path = Path(source)
     if not path.is_file():
-        raise InputError(f"The growth file {path} does not exist; give the path of a CSV with month and peak_ccu.")
+        raise InputError(f"The {what} file {path} does not exist; give the path of a CSV with {columns}.")
     try:
         return str(path), path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"The growth file {path} is not UTF-8 text ({error}); save it as UTF-8.") from None
+        raise InputError(f"The {what} file {path} is not UTF-8 text ({error}); save it as UTF-8.") from None
 
 
 def points_from_rows(
@@ -68,7 +70,7 @@ def points_from_rows(
         except InputError as error:
             problems.append(f"  {label}: {error}")
     if problems:
-        raise InputError(_all_problems(name, problems))
+        raise InputError(all_problems(name, problems))
     if not points:
         raise InputError(f"{name} holds no rows; give at least month 0, the peak of today.")
     return tuple(points), counted
@@ -92,7 +94,7 @@ def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tup
 def _point(row: Mapping[str, Any], peak_column: str) -> GrowthPoint:
     if row.get(""):
         raise InputError(f"it has more cells than the header; extra: {row['']!r}. Write 3350, not 3,350.")
-    missing = [column for column in ("month", peak_column) if _is_empty(row.get(column))]
+    missing = [column for column in ("month", peak_column) if is_empty(row.get(column))]
     if missing:
         raise InputError(f"{' and '.join(missing)} is empty; give a number.")
     optional = {column: _optional(column, row.get(column)) for column in _OPTIONAL}
@@ -100,10 +102,10 @@ def _point(row: Mapping[str, Any], peak_column: str) -> GrowthPoint:
 
 
 def _optional(column: str, value: Any) -> float | None:
-    return None if _is_empty(value) else finite(column, value)
+    return None if is_empty(value) else finite(column, value)
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     """Whether a cell is blank: absent, empty text, or a frame's missing value."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
@@ -120,7 +122,8 @@ def _check_after(points: Sequence[GrowthPoint], point: GrowthPoint) -> None:
         raise InputError(f"month {point.month} comes after month {last}; give the months in order.")
 
 
-def _all_problems(name: str, problems: Sequence[str]) -> str:
+def all_problems(name: str, problems: Sequence[str]) -> str:
+    """The text of one error that names every bad row, the first twenty by themselves."""
     count = len(problems)
     more = [] if count <= _MAX_NAMED_ROWS else [f"  and {count - _MAX_NAMED_ROWS} more"]
     title = f"{name} has {count} bad row{'s' * (count > 1)}:"

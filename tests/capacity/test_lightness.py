@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("simpy", "numba", "locust", "gevent", "matplotlib", "pydantic", "pandas", "pyarrow")
+HEAVY = ("simpy", "numba", "locust", "gevent", "matplotlib", "pydantic", "pandas", "pyarrow", "statsmodels")
 PLAN = """
 from capacity import GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity, scaling_timeline
 plan = plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3350), PlanningPolicy.guide())
@@ -34,12 +34,13 @@ def test_the_public_names_are_these() -> None:
     import capacity
 
     assert sorted(capacity.__all__) == [
-        "CapacityPlan", "ConstraintReport", "DemandEvent", "FleetRules", "GrowthProjection", "InstanceCapacity",
-        "InstanceLimits", "InstanceShape", "OrderTimeline", "OrderingRules", "PlanConstraints", "PlanningPolicy",
-        "ScalingTimeline", "ServiceDemand", "ShapeCapacity", "ShapeChoice", "ShapeObjective", "ShapeQuestion",
-        "actuals_against_plan", "capacities_of_shapes", "capacity_of_shape", "charts", "choose_shape",
-        "compare_plans", "compound_growth", "conditions_for", "growth_from_percentages", "linear_growth",
-        "logistic_growth", "order_timeline", "plan_capacity", "plan_grid", "read_growth", "read_shapes",
+        "CapacityPlan", "ConstraintReport", "DemandEvent", "DemandForecast", "FleetRules", "GrowthProjection",
+        "InstanceCapacity", "InstanceLimits", "InstanceShape", "OrderTimeline", "OrderingRules", "PeakFactor",
+        "PlanConstraints", "PlanningPolicy", "ScalingTimeline", "ServiceDemand", "ShapeCapacity", "ShapeChoice",
+        "ShapeObjective", "ShapeQuestion", "TrafficHistory", "actuals_against_plan", "capacities_of_shapes",
+        "capacity_of_shape", "charts", "choose_shape", "compare_plans", "compound_growth", "conditions_for",
+        "estimate_peak_factor", "forecast_growth", "growth_from_percentages", "linear_growth", "logistic_growth",
+        "order_timeline", "plan_capacity", "plan_grid", "read_growth", "read_history", "read_shapes",
         "required_by_constraints", "required_instances", "scaling_timeline", "sensitivity", "thresholds",
         "with_events",
     ]  # fmt: skip

@@ -12,7 +12,17 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from capacity import CapacityPlan, GrowthProjection, InstanceCapacity, OrderingRules, PlanningPolicy, plan_capacity
+from capacity import (
+    CapacityPlan,
+    GrowthProjection,
+    InstanceCapacity,
+    OrderingRules,
+    PlanningPolicy,
+    TrafficHistory,
+    forecast_growth,
+    plan_capacity,
+)
+from capacity.demand import growth
 from capacity.planning.planner import with_orders
 from capacity.thresholds import Metric, ThresholdProfiles
 from capacity.thresholds.scaling import Action
@@ -145,6 +155,23 @@ def test_every_finding_about_live_traffic_is_explained() -> None:
     codes = {code for text in texts for code in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
     assert len(codes) > 15
     assert codes - names_on("how-it-works.md") == set()
+
+
+def test_every_finding_about_a_forecast_is_explained() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(growth.__file__).parent.glob("*.py")]
+    codes = {code for text in texts for code in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
+    assert len(codes) > 10
+    assert codes - names_on("how-it-works.md") == set()
+
+
+def test_every_key_and_column_of_a_forecast_is_described() -> None:
+    history = TrafficHistory(
+        "made up", 86_400.0 * np.arange(400), 9.0 + np.arange(400) % 5, np.zeros(400, bool), 86_400.0
+    )
+    document = forecast_growth(history, 1).to_dict()
+    parts = [document, *(document[part] for part in ("history", "within_interval_peak", "growth"))]
+    parts += [document[part][0] for part in ("models", "scores", "months")]
+    assert {key for part in parts for key in part} - names_on("files.md") == set()
 
 
 def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:

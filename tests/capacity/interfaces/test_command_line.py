@@ -176,7 +176,8 @@ def test_planning_commands_load_no_heavy_library(arguments: list[str]) -> None:
 import sys
 from capacity.interfaces.cli import run
 assert run({arguments!r}) == 0
-heavy = {{"simpy", "numba", "locust", "gevent", "matplotlib", "pandas", "fastapi", "granian", "starlette", "pyarrow"}}
+heavy = {{"simpy", "numba", "locust", "gevent", "matplotlib", "pandas", "fastapi", "granian", "starlette", "pyarrow",
+         "statsmodels"}}
 loaded = sorted(heavy & set(sys.modules))
 assert not loaded, loaded
 """

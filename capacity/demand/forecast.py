@@ -1,0 +1,115 @@
+"""From a traffic history to a forecast: the choice of steps, of the way by a backtest, and of the intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from capacity.demand.backtest import choose, final_quantiles, run_backtest
+from capacity.demand.backtest_design import Design
+from capacity.demand.forecast_result import DemandForecast
+from capacity.demand.history import TrafficHistory
+from capacity.demand.history_table import WEEK_S
+from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
+from capacity.demand.period_peaks import Period, PeriodPeaks, period_peaks
+from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
+from capacity.demand.wording import counted
+from loadtests.foundation.checks import one_of, whole
+from loadtests.foundation.errors import InputError
+from loadtests.foundation.units import Quantity
+
+MAX_HORIZON_MONTHS = 60
+_MOST_MISSING = 1 / 3
+
+
+def forecast_growth(
+    history: TrafficHistory,
+    horizon_months: int = 6,
+    *,
+    quantity: str = "ccu",
+    within_interval_peak: float | TrafficHistory | PeakFactor | None = None,
+    period: Period | None = None,
+    seed: int = 1,
+) -> DemandForecast:
+    """Forecast the peak of each coming month, by the way that a rolling-origin backtest chooses.
+
+    Parameters
+    ----------
+    history : TrafficHistory
+    horizon_months : int, default 6
+        1 to 60.
+    quantity : str, default "ccu"
+        What the history counts: users, connections, in_flight, rps or ccu.
+    within_interval_peak : float, TrafficHistory or PeakFactor, optional
+        Peak inside a sampling interval over its mean; a history with finer
+        intervals to estimate it from; absent: not known, which is a finding.
+    period : {"week", "month"}, optional
+        What the models step by. Absent: months, with a yearly pattern, where the
+        history is long enough for one backtest origin, else weeks without it.
+    seed : int, default 1
+
+    Raises
+    ------
+    InputError
+        When the history is too short (it says how much is needed), mostly
+        missing, all zeros, or idle at its end.
+    """
+    from capacity.demand.forecast_models import candidates
+
+    horizon = whole("horizon_months", horizon_months, least=1, most=MAX_HORIZON_MONTHS)
+    factor = _factor(within_interval_peak, history)
+    design = Design(_period(history, horizon, period), horizon, seed=whole("seed", seed))
+    peaks = period_peaks(history, design.period)
+    _check_length(history, peaks, design)
+    offered = candidates(design.season)
+    tested = run_backtest(peaks.logs, peaks.censored, offered, design)
+    if tested.scored_origins == 0:
+        raise InputError(
+            f"{history.name} leaves no month to test a forecast on: all are missing or had shed requests. "
+            "Give a history in which most of the demand was served."
+        )
+    ways = tuple(way for way in offered if way.name in tested.names)
+    chosen, lowest = choose(tested)
+    can = enough_origins(tested.observed)
+    recalibration = recalibrate(tested.forecasts[chosen], tested.observed) if can else Recalibration()
+    raw = final_quantiles(ways[chosen], peaks.logs, peaks.censored, design, chosen)
+    return DemandForecast(
+        history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
+        recalibration.applied(raw),
+    )  # fmt: skip
+
+
+def _factor(given: float | TrafficHistory | PeakFactor | None, history: TrafficHistory) -> PeakFactor:
+    if given is None:
+        return PeakFactor.unknown(history.interval_s)
+    if isinstance(given, PeakFactor):
+        return given
+    if isinstance(given, TrafficHistory):
+        return estimate_peak_factor(given, history.interval_s)
+    return PeakFactor.given(given)
+
+
+def _period(history: TrafficHistory, horizon: int, given: Period | None) -> Period:
+    if given is not None:
+        one_of("period", given, ("week", "month"))
+        return given
+    if history.interval_s > WEEK_S:
+        return "month"
+    return "month" if len(period_peaks(history, "month").peaks) >= Design("month", horizon).least_history else "week"
+
+
+def _check_length(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -> None:
+    have, need = len(peaks.peaks), design.least_history
+    if have < need:
+        shorter = [m for m in range(1, design.horizon_months) if Design(design.period, m).least_history <= have]
+        advice = f"shorten the horizon to {counted(shorter[-1], 'month')} at most" if shorter else "collect more"
+        raise InputError(
+            f"{history.name} has {have} {peaks.period}s of traffic; a forecast over {design.horizon_months} months "
+            f"needs at least {need} ({design.least_training} to learn from, {design.steps} to test on). Give a longer "
+            f"history, {advice}, or state the growth yourself with low and high."
+        )
+    missing = float(np.isnan(peaks.peaks).mean())
+    if missing > _MOST_MISSING:
+        raise InputError(
+            f"{history.name} lacks {missing:.0%} of its {peaks.period}s (not recorded, or only zeros); at most a third "
+            "may be missing. Give a fuller history."
+        )

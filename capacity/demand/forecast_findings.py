@@ -1,0 +1,127 @@
+"""What a person should know about a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capacity.demand.quantile_scores import LEVEL, QUANTILES, coverage
+from capacity.demand.recalibration import LEAST_ORIGINS
+from capacity.demand.wording import counted
+from loadtests.foundation.findings import Finding
+
+if TYPE_CHECKING:
+    from capacity.demand.forecast_result import DemandForecast
+
+
+def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
+    """All findings, in the order in which a reader needs them."""
+    checks = (_censored, _idle_or_missing, _constant, _no_season, _origins, _coverage, _simplest, _failed)
+    return tuple(item for check in checks for item in check(forecast))
+
+
+def _censored(forecast: DemandForecast) -> Iterator[Finding]:
+    peaks = forecast.peaks
+    number = int(peaks.censored.sum())
+    if number:
+        recent = peaks.censored[-(12 if peaks.period == "month" else 26) :]
+        yield Finding(
+            "demand-censored", "critical" if recent.mean() > 0.5 else "warning",
+            f"Requests were shed in {counted(number, peaks.period)}: their peaks are lower bounds of the demand. "
+            "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
+            "instead of the value; these periods are not used to score forecasts. The forecast may still be too low.",
+            "Say what was offered instead of what was served, where that is known.",
+            {"censored": number, "of": len(peaks.peaks)},
+        )  # fmt: skip
+
+
+def _idle_or_missing(forecast: DemandForecast) -> Iterator[Finding]:
+    peaks = forecast.peaks
+    idle, missing = int(peaks.zero.sum()), int(np.isnan(peaks.peaks).sum())
+    if missing:
+        yield Finding(
+            "periods-missing", "warning" if missing > 0.05 * len(peaks.peaks) else "info",
+            f"No peak is known of {counted(missing, peaks.period)} of {len(peaks.peaks)} ({idle} only zeros, "
+            f"{missing - idle} less than half recorded); models see a straight line between their neighbours.",
+            "Fill them from another source.",
+            {"zero": idle, "unrecorded": missing - idle, "of": len(peaks.peaks)},
+        )  # fmt: skip
+
+
+def _constant(forecast: DemandForecast) -> Iterator[Finding]:
+    known = forecast.peaks.peaks[np.isfinite(forecast.peaks.peaks)]
+    if np.ptp(known) <= 1e-9 * known.max():
+        yield Finding(
+            "history-constant", "warning",
+            f"Every {forecast.peaks.period} has the same peak. Intervals without width say that nothing ever changed, "
+            "not that nothing will.",
+            "Check whether a limit or a default was recorded instead of demand; state low and high yourself.",
+        )  # fmt: skip
+
+
+def _no_season(forecast: DemandForecast) -> Iterator[Finding]:
+    if not forecast.design.season:
+        yield Finding(
+            "no-yearly-pattern", "warning",
+            f"The forecast steps by weeks, from {len(forecast.peaks.peaks)} of them, and has no yearly pattern: "
+            "holidays and seasons are not in it.",
+            "Give a history of about three years, or raise the months that you know to be busy.",
+            {"weeks": len(forecast.peaks.peaks)},
+        )  # fmt: skip
+
+
+def _origins(forecast: DemandForecast) -> Iterator[Finding]:
+    origins, effective = forecast.tested.scored_origins, forecast.tested.effective_origins(forecast.chosen)
+    numbers = {"origins": origins, "effective_origins": effective}
+    if origins < LEAST_ORIGINS:
+        yield Finding(
+            "few-origins", "warning",
+            f"The history allows {counted(origins, 'backtest origin')}, {forecast.design.horizon_months} months apart: "
+            f"too few to choose a way with confidence, and to recalibrate the intervals (from {LEAST_ORIGINS}). They "
+            "are as the way gives them, and such intervals are often too narrow.",
+            "Give a longer history, or a shorter horizon; plan with the upper ends.", numbers,
+        )  # fmt: skip
+    else:
+        unproven = [q for q in QUANTILES if origins < q / (1 - q) - 1e-9]
+        limit = f"; so few cannot bound the quantile {' or '.join(f'{q:g}' for q in unproven)}" if unproven else ""
+        yield Finding(
+            "intervals-recalibrated", "info",
+            f"The intervals are recalibrated by the errors at {origins} backtest origins (effectively "
+            f"{effective:.1f} independent ones){limit}.",
+            "", numbers | {"shifts": list(forecast.recalibration.shifts)},
+        )  # fmt: skip
+
+
+def _coverage(forecast: DemandForecast) -> Iterator[Finding]:
+    tested, chosen = forecast.tested, forecast.chosen
+    found = coverage(tested.inside[chosen], tested.effective_origins(chosen))
+    if not found.contains(LEVEL):
+        side = "fewer" if found.mid < LEVEL else "more"
+        yield Finding(
+            "coverage-off", "warning" if side == "fewer" else "info",
+            f"The {LEVEL:.0%} intervals held {found.mid:.0%} of the backtest's months ({found.low:.0%} to "
+            f"{found.high:.0%}), {side} than they claim.",
+            "Plan with the upper ends and a larger safety factor.", {"coverage": found.to_dict()},
+        )  # fmt: skip
+
+
+def _simplest(forecast: DemandForecast) -> Iterator[Finding]:
+    if forecast.chosen != forecast.lowest:
+        losses = forecast.tested.origin_losses.mean(axis=1)
+        used, lowest = forecast.model, forecast.ways[forecast.lowest]
+        grows_less = lowest.grows and not used.grows
+        growth = " It does not grow beyond what was seen." if grows_less else ""
+        yield Finding(
+            "simplest-within-error", "warning" if grows_less else "info",
+            f"{used.name} is used (pinball loss {losses[forecast.chosen]:.4f}): {lowest.name} has a lower one "
+            f"({losses[forecast.lowest]:.4f}), but by no more than one standard error.{growth}",
+            "Where you know that demand grows, plan with the upper ends.",
+            {"loss": float(losses[forecast.chosen]), "lowest_loss": float(losses[forecast.lowest])},
+        )  # fmt: skip
+
+
+def _failed(forecast: DemandForecast) -> Iterator[Finding]:
+    for name, reason in forecast.tested.failed.items():
+        yield Finding("way-left-out", "info", f"{name} could not be fitted and was left out: {reason}.")

@@ -1,0 +1,233 @@
+"""A forecast of month peaks, with what a backtest says about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from capacity.demand.backtest import Backtest
+from capacity.demand.backtest_design import Design
+from capacity.demand.candidates import Candidate
+from capacity.demand.forecast_findings import forecast_findings
+from capacity.demand.forecast_scores import model_rows, score_rows
+from capacity.demand.growth import GrowthProjection
+from capacity.demand.growth_points import GrowthPoint
+from capacity.demand.history import Floats, TrafficHistory
+from capacity.demand.history_table import MONTH_S
+from capacity.demand.peak_factor import PeakFactor
+from capacity.demand.period_peaks import PeriodPeaks, completed
+from capacity.demand.quantile_scores import HIGH, LEVEL, LOW, MEDIAN, QUANTILES
+from capacity.demand.recalibration import Recalibration
+from capacity.demand.wording import amount, html_table, text_table
+from loadtests.foundation.findings import Finding
+from loadtests.foundation.units import Quantity
+from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class DemandForecast:
+    """Peaks of the coming months as quantiles. Use `forecast_growth`.
+
+    Parameters
+    ----------
+    history : TrafficHistory
+    quantity : Quantity
+        What the history counts.
+    peaks : PeriodPeaks
+        What the models saw.
+    design : Design
+        Horizon, steps, seed.
+    factor : PeakFactor
+        Peak inside a sampling interval over its mean.
+    ways : tuple of Candidate
+        Those that could be used, the simplest first; in the order of `tested`.
+    tested : Backtest
+    chosen, lowest : int
+        Places in `ways` of the one used, and of the one with the lowest loss.
+    recalibration : Recalibration
+    log_quantiles : array, shape (months, quantiles)
+        Of the highest interval of each month, recalibrated, without `factor`.
+    """
+
+    history: TrafficHistory
+    quantity: Quantity
+    peaks: PeriodPeaks
+    design: Design
+    factor: PeakFactor
+    ways: tuple[Candidate, ...]
+    tested: Backtest
+    chosen: int
+    lowest: int
+    recalibration: Recalibration
+    log_quantiles: Floats
+
+    @property
+    def model(self) -> Candidate:
+        """The way that is used."""
+        return self.ways[self.chosen]
+
+    @property
+    def quantiles(self) -> Floats:
+        """Load at the quantiles 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99, times the middle of `factor`; (months, 6)."""
+        return np.exp(self.log_quantiles) * self.factor.low_mid_high[1]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should know, of the history and of the forecast."""
+        return (*self.history.findings, *self.factor.findings, *forecast_findings(self))
+
+    @property
+    def today(self) -> GrowthPoint:
+        """Month 0: the peak of the month that ends with the history; a range where requests were shed in it."""
+        recent = slice(-1, None) if self.peaks.period == "month" else slice(-4, None)
+        bound = float(np.nanmax(self.peaks.logs[recent]))
+        filled = float(np.max(completed(self.peaks.logs, self.peaks.censored)[recent]))
+        peak = max(bound, filled) if self.peaks.censored[recent].any() else bound
+        return _point(0, (bound, peak, peak), self.factor)
+
+    def to_growth(self) -> GrowthProjection:
+        """Growth for `plan_capacity`: month 0 as measured, then the medians with the central 90 % interval.
+
+        `low` and `high` also hold the uncertainty of the factor inside the sampling interval.
+        """
+        rows = self.log_quantiles[:, [LOW, MEDIAN, HIGH]]
+        points = (_point(month, tuple(row), self.factor) for month, row in enumerate(rows, start=1))
+        return GrowthProjection((self.today, *points), self.quantity)
+
+    def growth_csv(self) -> str:
+        """Text of a growth CSV that `read_growth` and ``capacity plan --growth`` read."""
+        lines = [f"month,peak_{self.quantity},low,high"]
+        lines += [f"{p.month},{p.peak},{p.low},{p.high}" for p in self.to_growth().points]
+        return "\n".join(lines) + "\n"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a month: month, start, end (UTC), and the load at p5, p25, p50, p75, p95, p99."""
+        import pandas as pd
+
+        ends = self.history.end_s + MONTH_S * np.arange(1, self.design.horizon_months + 1)
+        columns: dict[str, Any] = {"month": range(1, self.design.horizon_months + 1)}
+        columns["start"] = pd.to_datetime(ends - MONTH_S, unit="s", utc=True)
+        columns["end"] = pd.to_datetime(ends, unit="s", utc=True)
+        return pd.DataFrame(columns | dict(zip(quantile_names(), self.quantiles.T, strict=True)))
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Backtest by way and month ahead.
+
+        Columns: model, chosen, month, pinball, coverage, coverage_raw, origins,
+        effective_origins. `pinball` (of logarithms, the mean over the six quantiles)
+        and `coverage` (of the central 90 % interval) are of what is delivered: each
+        origin recalibrated from all others, where there are enough of them;
+        `coverage_raw` is of the intervals as the way gave them.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(score_rows(self.tested, self.chosen))
+
+    @property
+    def models(self) -> pd.DataFrame:
+        """Backtest by way, over all months.
+
+        As `scores`, with coverage_low and coverage_high, the 90 % interval of the coverage.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(model_rows(self.tested, self.chosen))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "history": self.history.to_dict(),
+            "quantity": self.quantity.value,
+            "period": self.peaks.period,
+            "horizon_months": self.design.horizon_months,
+            "within_interval_peak": self.factor.to_dict(),
+            "model": self.model.name,
+            "models": model_rows(self.tested, self.chosen),
+            "scores": score_rows(self.tested, self.chosen),
+            "level": LEVEL,
+            "recalibrated_from_origins": self.recalibration.origins,
+            "months": [
+                {"month": month, **dict(zip(quantile_names(), map(float, row), strict=True))}
+                for month, row in enumerate(self.quantiles, start=1)
+            ],
+            "growth": self.to_growth().to_dict(),
+            "findings": [item.to_dict() for item in self.findings],
+            "seed": self.design.seed,
+            "versions": versions_of("numpy", "scipy", "statsmodels"),
+        }
+
+    def summary(self) -> str:
+        """The months, the backtest of every way and the findings, for people."""
+        lines = [
+            f"Peak load ({self.quantity}) by {self.model.name}: {self.model.about}",
+            text_table(("month", "median", "90 % interval", "99 %"), self.month_rows()),
+            f"Backtest: {self.tested.scored_origins} origins, {self.design.horizon_months} months apart",
+            text_table(BACKTEST_HEADER, self.backtest_rows()),
+            *(f"{item.severity}: {item.message}" for item in self.findings),
+        ]
+        return "\n".join(lines)
+
+    def month_rows(self) -> list[tuple[str, str, str, str]]:
+        """Cells of a table of months, from month 0, the one measured last."""
+        points = self.to_growth().points
+        tops = ("measured", *(amount(row[-1]) for row in self.quantiles))
+        return [(str(p.month), amount(p.peak), _range_text(p), top) for p, top in zip(points, tops, strict=True)]
+
+    def backtest_rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Cells of a table of ways; the chosen one is marked."""
+        return [
+            (
+                f"{row['pinball']:.4f}", share_text(row["coverage"]), share_text(row["coverage_raw"]),
+                f"{row['effective_origins']:.1f}", f"{row['model']}{' (chosen)' if row['chosen'] else ''}",
+            )
+            for row in model_rows(self.tested, self.chosen)
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        last = self.to_growth().points[-1]
+        return (
+            f"DemandForecast({self.design.horizon_months} months by {self.model.name}: "
+            f"{amount(self.today.peak)} to {amount(last.peak)} ({_range_text(last)}) {self.quantity}, "
+            f"backtested at {self.tested.scored_origins} origins)"
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("month", f"median ({self.quantity})", "90 % interval", "99 %")
+        scores = html_table(BACKTEST_HEADER, self.backtest_rows(), "Backtest")
+        return html_table(header, self.month_rows(), repr(self)) + scores
+
+
+BACKTEST_HEADER = ("pinball loss", "coverage of 90 %", "before recalibration", "effective origins", "way")
+
+
+def _point(month: int, logs: tuple[float, ...], factor: PeakFactor) -> GrowthPoint:
+    low, peak, high = (
+        float(f"{math.exp(log) * by:.{_DIGITS}g}") for log, by in zip(logs, factor.low_mid_high, strict=True)
+    )
+    return GrowthPoint(month, peak, low, high)
+
+
+def _range_text(point: GrowthPoint) -> str:
+    if point.low is None or point.high is None or point.low == point.high:
+        return "-"
+    return f"{amount(point.low)} to {amount(point.high)}"
+
+
+def quantile_names() -> tuple[str, ...]:
+    """``p5``, ``p25``, ..., ``p99``."""
+    return tuple(f"p{round(100 * q)}" for q in QUANTILES)
+
+
+def share_text(share: float) -> str:
+    """A share for a table: ``93 %``, ``-`` where it is not known."""
+    return f"{100 * share:.0f} %" if math.isfinite(share) else "-"

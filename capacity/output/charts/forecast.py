@@ -1,0 +1,120 @@
+"""Chart of a forecast: the past, the fan of the coming months, and what the backtest says."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from capacity.demand.forecast_result import DemandForecast, share_text
+from capacity.demand.forecast_scores import model_rows
+from capacity.demand.history import iso
+from capacity.demand.history_table import MONTH_S
+from capacity.demand.quantile_scores import MEDIAN, QUANTILES
+from capacity.output.charts.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILION,
+    amount_axis,
+    legend_below,
+    new_axes,
+    tidy,
+    unit_of,
+)
+
+_BANDS = ((0.05, 0.95, 0.22), (0.25, 0.75, 0.40))
+_LEAST_PAST, _MOST_PAST = 24, 60  # months
+
+
+def plot_forecast(forecast: DemandForecast, *, ax: Axes | None = None) -> Axes:
+    """Draw past period peaks, the fan of the coming months, and the backtest's coverage above.
+
+    The past is the peaks that the models saw, two to five years of them, times the
+    factor inside the sampling interval; an arrow upwards marks a peak that is a
+    lower bound because requests were shed.
+
+    Parameters
+    ----------
+    forecast : DemandForecast
+    ax : matplotlib Axes, optional
+        Where to draw; absent: a new figure, reached as ``ax.figure``.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = new_axes(ax)
+    handles = [*_draw_past(ax, forecast), *_draw_fan(ax, forecast)]
+    ax.axvline(0.0, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set_xlim(right=forecast.design.horizon_months + 0.5)
+    end = iso(forecast.history.end_s)[:10]
+    ax.set_xlabel(f"months from the end of the history, {end}")
+    amount_axis(ax, f"peak load ({unit_of(forecast.quantity)})")
+    tidy(ax)
+    ax.set_title(f"Forecast by {forecast.model.name}", loc="left", pad=34)
+    ax.annotate(
+        backtest_caption(forecast), (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=9,
+        color=GREY, va="bottom",
+    )  # fmt: skip
+    legend_below(ax, handles, columns=3)
+    return ax
+
+
+def backtest_caption(forecast: DemandForecast) -> str:
+    """What the intervals are worth, in two lines."""
+    row = model_rows(forecast.tested, forecast.chosen)[forecast.chosen]
+    recalibrated = forecast.recalibration.origins > 0
+    share = share_text(row["coverage"])
+    how = "recalibrated" if recalibrated else "not recalibrated"
+    return (
+        f"backtest: 90 % intervals ({how}) held {share} of the months\n"
+        f"at {row['origins']} origins ({row['effective_origins']:.1f} effective); pinball loss {row['pinball']:.3f}"
+    )
+
+
+def _draw_past(ax: Axes, forecast: DemandForecast) -> list[Artist]:
+    peaks, factor = forecast.peaks, forecast.factor.low_mid_high[1]
+    months = (peaks.ends_s - forecast.history.end_s - peaks.length_s / 2) / MONTH_S
+    shown = months > -np.clip(4 * forecast.design.horizon_months, _LEAST_PAST, _MOST_PAST)
+    values = peaks.peaks * factor
+    plain = shown & ~peaks.censored
+    label = f"peak of each {peaks.period}"
+    line = ax.plot(months[shown], values[shown], color=BLACK, linewidth=0.8, zorder=2)[0]
+    ax.plot(months[plain], values[plain], color=BLACK, linestyle="none", marker="o", markersize=2.5, zorder=3)
+    line.set_label(label)
+    handles: list[Artist] = [Line2D([], [], color=BLACK, linewidth=0.8, marker="o", markersize=3, label=label)]
+    bound = shown & peaks.censored
+    if bound.any():
+        (mark,) = ax.plot(
+            months[bound], values[bound], color=ORANGE, linestyle="none", marker="^", markersize=7, zorder=4,
+            label="lower bound (requests shed)",
+        )  # fmt: skip
+        handles.append(mark)
+    return handles
+
+
+def _draw_fan(ax: Axes, forecast: DemandForecast) -> list[Artist]:
+    quantiles = forecast.quantiles
+    months = np.arange(1, len(quantiles) + 1) - 0.5
+    edges = np.arange(len(quantiles) + 1)
+    handles: list[Artist] = []
+    for low, high, strength in _BANDS:
+        ends = (quantiles[:, QUANTILES.index(end)] for end in (low, high))
+        bottom, upper = (np.append(end, end[-1]) for end in ends)
+        handles.append(
+            ax.fill_between(
+                edges, bottom, upper, step="post", color=BLUE, alpha=strength, linewidth=0,
+                label=f"{100 * (high - low):.0f} % interval",
+            )
+        )  # fmt: skip
+    (median,) = ax.plot(
+        months, quantiles[:, MEDIAN], color=BLUE, linewidth=2, marker="o", markersize=4, label="median", zorder=3
+    )
+    (top,) = ax.plot(
+        months, quantiles[:, -1], color=VERMILION, linestyle="none", marker="_", markersize=8, markeredgewidth=2,
+        label="99 % quantile", zorder=3,
+    )  # fmt: skip
+    return [median, *handles, top]

@@ -1,0 +1,155 @@
+"""Traffic histories: what is read, what is refused with its line, and what is said about the rest."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from capacity import TrafficHistory, read_history
+from loadtests.foundation.errors import InputError
+
+HISTORIES = Path(__file__).parents[3] / "data" / "traffic_histories"
+HOURS = "timestamp,value\n" + "".join(f"2026-01-01T{hour:02d}:00:00Z,{hour}\n" for hour in range(6))
+
+
+def read(text: str, **options: Any) -> TrafficHistory:
+    return read_history(io.StringIO(text), **options)
+
+
+def codes(history: TrafficHistory) -> list[str]:
+    return [item.code for item in history.findings]
+
+
+def test_six_hours_are_six_intervals_of_an_hour() -> None:
+    history = read(HOURS)
+    assert (history.interval_s, history.span_s, history.values.tolist()) == (3_600, 6 * 3_600, [0, 1, 2, 3, 4, 5])
+    assert codes(history) == []
+    assert repr(history) == "TrafficHistory(6 rows of 60 min, 2026-01-01T00:00:00Z to 2026-01-01T06:00:00Z)"
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ("2026-01-01", "2026-01-02", "2026-01-03"),
+        ("2026-01-01 00:00:00", "2026-01-02 00:00:00", "2026-01-03 00:00:00"),
+        ("2026-01-01T01:00+01:00", "2026-01-02T01:00+01:00", "2026-01-03T01:00+01:00"),
+        ("1767225600", "1767312000", "1767398400"),
+    ],
+)
+def test_days_are_read_however_they_are_written(stamps: tuple[str, ...]) -> None:
+    history = read("timestamp,value\n" + "".join(f"{stamp},1\n" for stamp in stamps))
+    assert history.starts_s.tolist() == [1_767_225_600 + 86_400 * day for day in range(3)]
+
+
+def test_a_missing_time_zone_is_said_and_a_stated_one_is_used() -> None:
+    text = "timestamp,value\n2026-01-01T00:00,1\n2026-01-01T01:00,2\n"
+    assert codes(read(text)) == ["time-zone-assumed"]
+    berlin = read(text, timezone="Europe/Berlin")
+    assert codes(berlin) == []
+    assert read(text).starts_s[0] - berlin.starts_s[0] == 3_600
+
+
+def test_the_hour_that_a_clock_shows_twice_is_two_hours() -> None:
+    text = "timestamp,value\n2025-10-26T01:00,1\n2025-10-26T02:00,2\n2025-10-26T02:00,3\n2025-10-26T03:00,4\n"
+    history = read(text, timezone="Europe/Berlin")
+    assert set(history.starts_s[1:] - history.starts_s[:-1]) == {3_600}
+    with pytest.raises(InputError, match=r"line 4: its timestamp is that of line 3"):
+        read(text)
+
+
+def test_an_hour_that_no_clock_shows_is_refused() -> None:
+    with pytest.raises(InputError, match=r"line 3: .* put forward"):
+        read("timestamp,value\n2025-03-30T01:30,1\n2025-03-30T02:30,2\n", timezone="Europe/Berlin")
+
+
+def test_local_days_stay_days_when_the_clocks_change() -> None:
+    text = "timestamp,value\n" + "".join(f"2025-10-{day},1\n" for day in range(24, 30))
+    assert read(text, timezone="Europe/Berlin").interval_s == 86_400
+
+
+def test_calendar_months_are_even_intervals() -> None:
+    text = "timestamp,value\n" + "".join(f"2025-{month:02d}-01,{month}\n" for month in range(1, 13))
+    assert read(text).interval_s == 30.4375 * 86_400
+
+
+def test_a_gap_of_whole_intervals_is_told_with_its_place() -> None:
+    history = read(HOURS.replace("2026-01-01T03:00:00Z,3\n", ""))
+    (gap,) = history.findings
+    assert (gap.code, gap.numbers["missing"], gap.numbers["longest"]) == ("history-gaps", 1, 1)
+    assert "after line 4" in gap.message
+
+
+@pytest.mark.parametrize("mark", ["censored", "shed"])
+def test_intervals_with_shed_requests_are_marked(mark: str) -> None:
+    text = f"timestamp,value,{mark}\n2026-01-01,1,0\n2026-01-02,2,true\n2026-01-03,3,12.5\n2026-01-04,4,\n"
+    assert read(text).censored.tolist() == [False, True, True, False]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_bytes(b"\xef\xbb\xbftimestamp,value\n2026-01-01,1\n2026-01-02,2\n")
+    assert len(read_history(path).values) == 2
+
+
+def test_all_bad_rows_are_named_in_one_error() -> None:
+    text = (
+        "timestamp,value\n2026-01-01T00:00Z,1\n2026-01-01T01:00Z,\n2026-01-01T02:00Z,nan\n2026-01-01T03:00Z,-1\n"
+        "2026-01-01T04:00Z,many\nsoon,1\n2026-01-01T06:00Z,1\n2026-01-01T06:00Z,1\n2026-01-01T05:00Z,1\n"
+        '2026-01-01T07:00Z,1\n2026-01-01T07:20Z,1\n2026-01-01T08:00Z,"1,5"\n2026-01-01T09:00Z,1,5\n'
+    ) + "".join(f"2026-01-02T{hour:02d}:00Z,1\n" for hour in range(6))
+    with pytest.raises(InputError) as caught:
+        read(text)
+    said = str(caught.value)
+    for part in (
+        "line 3: value is empty", "line 4: value is", "line 5: value is '-1'", "line 6: value is 'many'",
+        "line 7: timestamp is 'soon'", "line 9: its timestamp is that of line 8", "line 10: its timestamp lies before",
+        "line 12: it comes 1,200 s after line 11", "line 13: value is '1,5'; write decimals with a point",
+        "line 14: it has more cells",
+    ):  # fmt: skip
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "columns none"),
+        ("timestamp,value\n", "no rows"),
+        ("timestamp,value\n2026-01-01,1\n", "1 rows"),
+        ("timestamp;value\n2026-01-01;1,5\n", "Separate columns by commas"),
+        ("when,value\n2026-01-01,1\n", "needed are timestamp and value"),
+        ("timestamp,value,shed,censored\n2026-01-01,1,0,0\n", "each once"),
+        ("timestamp,value\n1767225600000,1\n1767312000000,1\n", "Divide milliseconds"),
+        ("timestamp,value\n2026-01-01T00:00Z,1\n2026-01-01T01:00,1\n", "use one kind"),
+        ("timestamp,value\n2020-01-01,1\n2021-01-01,1\n", "at least one row a month"),
+    ],
+)
+def test_what_is_no_history_is_refused(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        read(text)
+
+
+def test_an_unknown_time_zone_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Europe/Berlin or UTC"):
+        read(HOURS, timezone="Mars/Olympus")
+    with pytest.raises(InputError, match="timestamp and value"):
+        read_history(tmp_path / "nothing.csv")
+
+
+def test_a_frame_is_a_history_too() -> None:
+    days = pd.date_range("2026-01-01", periods=4, freq="D", tz="UTC")
+    indexed = TrafficHistory.from_frame(pd.DataFrame({"value": [1, 2, 3, 4]}, index=days))
+    column = TrafficHistory.from_frame(pd.DataFrame({"timestamp": days, "value": [1, 2, 3, 4]}))
+    assert indexed.to_frame().equals(column.to_frame())
+    assert indexed.to_dict()["sha256"] == column.to_dict()["sha256"]
+    with pytest.raises(InputError, match="row 2: value is"):
+        TrafficHistory.from_frame(pd.DataFrame({"value": [1, 2, -3, 4]}, index=days))
+
+
+def test_real_histories_are_read_and_a_broken_one_is_refused() -> None:
+    views = read_history(HISTORIES / "wikipedia_r_daily.csv")
+    assert (len(views.values), views.interval_s) == (2_863, 86_400)
+    assert codes(views) == ["time-zone-assumed", "history-gaps"]
+    with pytest.raises(InputError, match="bad rows"):
+        read_history(HISTORIES / "ec2_request_latency_system_failure.csv")

@@ -1,0 +1,85 @@
+"""`capacity forecast`: from a history to a growth CSV that `capacity plan` reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from capacity.interfaces.cli import run
+from support.traffic import seasonal_days
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A year of days, enough for a month ahead."""
+    from datetime import date, timedelta
+
+    path = tmp_path_factory.mktemp("forecast") / "history.csv"
+    rows = (f"{date(2025, 1, 1) + timedelta(day)},{value:.1f}\n" for day, value in enumerate(seasonal_days(1)))
+    path.write_text("timestamp,value\n" + "".join(rows))
+    return path
+
+
+def test_a_forecast_becomes_a_plan(history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    growth, chart = tmp_path / "growth.csv", tmp_path / "forecast.png"
+    asked = ["--horizon", "2mo", "--quantity", "rps", "--within-interval-peak", "2"]
+    assert run(["forecast", str(history), *asked, "--out", str(growth), "--chart", str(chart)]) == 0
+    shown = capsys.readouterr()
+    assert "Backtest at" in shown.out
+    assert "effective origins" in shown.out
+    assert f"Wrote {growth}" in shown.err
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert growth.read_text().splitlines()[0] == "month,peak_rps,low,high"
+    planned = ["plan", "--growth", str(growth), "--instance-capacity", "500", "--quantity", "rps", "--json"]
+    assert run(planned) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["month"] for step in steps] == [0, 1, 2]
+    assert steps[2]["peak_low"] < steps[2]["peak_rps"] < steps[2]["peak_high"]
+
+
+def test_machines_get_one_document(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["forecast", str(history), "--horizon", "1mo", "--seed", "3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["seed"], document["inputs"]["horizon_months"], document["quantity"]) == (3, 1, "ccu")
+    assert "statsmodels" in document["versions"]
+    assert "peak-inside-interval-unknown" in {item["code"] for item in document["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--horizon", "soon"], "--horizon is 'soon'"),
+        (["--horizon", "99y"], "horizon_months is 1188"),
+        (["--horizon", "2y"], "shorten the horizon"),
+        (["--within-interval-peak", "0.5"], "give 1 or more"),
+        (["--within-interval-peak", "2", "--finer", "x.csv"], "one of the two"),
+        (["--quantity", "things"], "must be one of"),
+        (["--chart", "x.jpg"], ".png"),
+        (["--timezone", "Nowhere"], "time zone"),
+    ],
+)
+def test_what_cannot_be_forecast_is_refused(
+    arguments: list[str], named: str, history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments if "--horizon" in arguments else ["--horizon", "1mo", *arguments]
+    assert run(["forecast", str(history), *given]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_refused_forecast_leaves_the_file_as_it_was(history: Path, tmp_path: Path) -> None:
+    growth = tmp_path / "growth.csv"
+    growth.write_text("kept")
+    assert run(["forecast", str(history), "--horizon", "4y", "--out", str(growth)]) == 2
+    assert growth.read_text() == "kept"
+
+
+def test_the_factor_is_estimated_from_a_finer_history(capsys: pytest.CaptureFixture[str], history: Path) -> None:
+    finer = ROOT / "data" / "traffic_histories" / "elb_request_count_8c0756.csv"
+    assert run(["forecast", str(history), "--horizon", "1mo", "--finer", str(finer)]) == 0
+    shown = capsys.readouterr().out
+    assert "14 windows of 1 day" in shown
+    assert "peak-factor-from-few-windows" in shown

@@ -80,8 +80,8 @@ def _calibration() -> list[str]:
         *(_coverage_row(f"{name} (prediction)", column, rows, regimes) for column, name in _PREDICTED.items()),
         "",
         "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed.",
-        "Intervals are somewhat too narrow: most hold 84 to 89 % instead of 90 %. Least sure is a number of workers that",
-        "nobody stated (`fifo-open`), and with it the mean service time: state the workers where you know them.",
+        "Intervals are somewhat too narrow: most hold 84 to 89 % instead of 90 %. Least sure is a number of workers",
+        "that nobody stated (`fifo-open`), and with it the mean service time: state the workers where you know them.",
         "",
     ]
 

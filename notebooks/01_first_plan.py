@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -34,13 +36,15 @@ import pandas as pd
 from capacity import (
     GrowthProjection,
     InstanceCapacity,
+    OrderingRules,
     PlanningPolicy,
     charts,
+    order_timeline,
     plan_capacity,
     required_instances,
     scaling_timeline,
 )
-from loadtests import Deployment, Exponential, LoadPlan, StagingOptions, record, start_staging
+from loadtests import Deployment, Exponential, Interval, LoadPlan, StagingOptions, record, start_staging
 from simulations import (
     CapacityCurve,
     ClosedWorkload,
@@ -232,6 +236,22 @@ measured_timeline_chart = charts.plot_timeline(measured_plan)
 # %% [markdown]
 # What is measured here: the capacity of one instance, and its maximum. What is still assumed: the growth, the safety
 # factors, and that *n* instances carry *n* times as much (`linear-scaling-assumed`).
+
+# %% [markdown]
+# ### When to order
+#
+# An instance that is ordered takes a while to arrive: say a month, and in nine of ten cases between half a month and
+# two and a half. The latest order is the one with which demand exceeds what there is, before the order arrives, in at
+# most 5 % of the scenarios: drawn jointly from the measured capacity's interval and the lead time. The date by the
+# central values alone stands beside it.
+
+# %%
+lead_time = Interval(0.5, 1.0, 2.5, kind="prediction")
+orders = order_timeline(measured_plan, OrderingRules(risk=0.05, lead_time_months=lead_time))
+orders
+
+# %%
+order_chart = charts.plot_order_dates(orders)
 
 # %% [markdown]
 # ## 6. What if the instance were bigger?

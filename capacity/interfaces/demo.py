@@ -18,6 +18,7 @@ from capacity.interfaces.console import envelope, messages, out, progress, table
 from capacity.interfaces.output_targets import check_folder_target
 from capacity.output.figures import measurement_figures, write_figures, write_plan_figures
 from capacity.output.report import write_report
+from capacity.planning.orders import OrderingRules
 from capacity.planning.plan import CapacityPlan
 from capacity.planning.planner import plan_capacity
 from capacity.planning.policy import PlanningPolicy
@@ -155,7 +156,7 @@ def guide_and_measured_plan(capacity: InstanceCapacity) -> tuple[CapacityPlan, C
     guide = plan_capacity(growth, InstanceCapacity.assumed(GUIDE_INSTANCE_CAPACITY), PlanningPolicy.guide())
     scaled = replace(growth.scaled(capacity.value.mid / GUIDE_INSTANCE_CAPACITY), quantity=Quantity.USERS)
     policy = PlanningPolicy(utilization_percent=None, deployment=DEPLOYMENT)
-    return guide, plan_capacity(scaled, capacity, policy)
+    return guide, plan_capacity(scaled, capacity, policy, ordering=OrderingRules())
 
 
 def print_demo(result: DemoResult) -> None:

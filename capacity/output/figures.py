@@ -12,12 +12,15 @@ import numpy as np
 from capacity.output.charts import (
     plot_capacity_curve,
     plot_growth_capacity,
+    plot_instances_outlook,
     plot_load_test_fit,
+    plot_order_dates,
     plot_parameter_posteriors,
     plot_quantile_quantile,
     plot_residuals_over_time,
     plot_timeline,
 )
+from capacity.output.charts.orders import order_dates_size
 from capacity.output.charts.style import Figure, new_figure
 from capacity.planning.plan import CapacityPlan
 from loadtests.foundation.files import replacing
@@ -35,12 +38,18 @@ _FIT_METRICS = ("goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s")
 
 
 def plan_figures(plan: CapacityPlan) -> Figures:
-    """Growth against capacity, and the timeline."""
+    """Growth against capacity and the timeline; with order dates these, and what the months may ask for."""
     growth, (growth_axes,) = new_figure()
     plot_growth_capacity(plan, ax=growth_axes)
     timeline, (timeline_axes,) = new_figure(size=(8.0, 3.4))
     plot_timeline(plan, ax=timeline_axes)
-    return {"growth_capacity": growth, "timeline": timeline}
+    figures = {"growth_capacity": growth, "timeline": timeline}
+    if plan.orders is not None:
+        figures["order_dates"], (order_axes,) = new_figure(size=order_dates_size(plan.orders))
+        plot_order_dates(plan.orders, ax=order_axes)
+        figures["instances_outlook"], (outlook_axes,) = new_figure()
+        plot_instances_outlook(plan.orders, ax=outlook_axes)
+    return figures
 
 
 def measurement_figures(recording: Recording, fit: CalibrationResult, capacity: InstanceCapacity | None) -> Figures:

@@ -36,6 +36,7 @@ from simulations.calibration.validation import unseen_steps
 from simulations.calibration.window_comparison import compare_windows
 
 REPORT = "report.html"
+_MOST_ORDERS = 12
 _CHART_TITLES = {
     "load_test_fit": "Measured steps against the calibrated model; hollow diamonds were not used for the calibration; "
     "no calibrated step covers the hatched loads.",
@@ -45,6 +46,8 @@ _CHART_TITLES = {
     "residuals": "Measured minus simulated over the steady time of the steps, in standard deviations.",
     "growth_capacity": "Growth against the capacity that the plan deploys.",
     "timeline": "The scaling timeline.",
+    "order_dates": "When to order each further instance, and when it is needed.",
+    "instances_outlook": "Instances that the peak of each month needs, without a safety factor.",
 }
 
 
@@ -121,6 +124,7 @@ def render(content: ReportContent) -> str:
         content=content, held_out=_held_out(content), measurement_charts=_measurement_charts(content),
         checked=checked, check_charts=check_charts,
         plans=[(section, _charts(plan_figures(section.plan)), section.plan.to_dict()) for section in content.plans],
+        order_table=_order_table,
         versions=versions_of("numpy", "numba", "scipy", "pandas", "simpy", "locust", "matplotlib"),
     )  # fmt: skip
 
@@ -147,6 +151,14 @@ def _held_out(content: ReportContent) -> list[int]:
 
 def _charts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     return [(_CHART_TITLES[name], data_address(figure)) for name, figure in figures.items()]
+
+
+def _order_table(plan: CapacityPlan) -> tuple[str, tuple[str, ...], list[tuple[str, ...]], int]:
+    """What order dates are about, their header, the first rows, and how many more there are."""
+    if plan.orders is None:
+        return "", (), [], 0
+    about, header, rows = plan.orders.as_table()
+    return about, header, rows[:_MOST_ORDERS], max(len(rows) - _MOST_ORDERS, 0)
 
 
 def _plan_title(path: Path, folder: Path) -> str:

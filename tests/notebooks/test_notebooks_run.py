@@ -153,8 +153,11 @@ class TestExecuted:
 
     def test_the_charts_are_shown(self, executed: Executed) -> None:
         images = first_plan(executed).images
-        assert len(images) == 8
+        assert len(images) == 9
         assert all(width > 500 and height > 200 for width, height in map(size_of, images))
+
+    def test_the_next_instance_has_an_order_date(self, executed: Executed) -> None:
+        assert first_plan(executed).text("orders").startswith("OrderTimeline(fleet 1, ")
 
     def test_both_engines_are_shown_equal(self, executed: Executed) -> None:
         said = ast.literal_eval(model_and_engines(executed).outputs("equal")[-1]["data"]["text/plain"])

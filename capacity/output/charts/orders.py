@@ -44,9 +44,8 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib Axes
     """
-    stride = max(1, math.ceil(len(orders.orders) / _MOST_ROWS))
-    chosen = orders.orders[::stride]
-    ax = new_axes(ax, (8.0, 1.8 + 0.24 * max(len(chosen), 6)))
+    chosen = _shown(orders)
+    ax = new_axes(ax, order_dates_size(orders))
     last = orders.months[-1].month
     for row, order in enumerate(chosen):
         _draw_order(ax, row, order, last)
@@ -72,6 +71,15 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
         ],
     )
     return ax
+
+
+def order_dates_size(orders: OrderTimeline) -> tuple[float, float]:
+    """Width and height, in inches, that `plot_order_dates` wants."""
+    return 8.0, 1.8 + 0.24 * max(len(_shown(orders)), 6)
+
+
+def _shown(orders: OrderTimeline) -> tuple[OrderDate, ...]:
+    return orders.orders[:: max(1, math.ceil(len(orders.orders) / _MOST_ROWS))]
 
 
 def _legend_of_uncertainty(*, is_uncertain: bool) -> list[Line2D | Patch]:

@@ -36,10 +36,17 @@ def order_findings(orders: OrderTimeline) -> Iterator[Finding]:
     if not orders.orders:
         yield Finding(
             BEYOND, "info",
-            f"{orders.fleet} instance(s) last for the whole projection of {orders.months[-1].month} months: it names "
-            "no order.",
+            f"{orders.fleet} instance(s) last for the whole projection of {orders.months[-1].month} months"
+            f"{_chance(orders)}: it names no order.",
             "Project further (extrapolate_to) to see when they end.", {"fleet": orders.fleet},
         )  # fmt: skip
+
+
+def _chance(orders: OrderTimeline) -> str:
+    lasting = orders.never_exceeded
+    if lasting is None or lasting == 1.0:
+        return ""
+    return f" with a probability of {percent(lasting)}, within the accepted risk of {percent(orders.rules.risk)}"
 
 
 def _late(orders: OrderTimeline, instances: int, probability: float | None) -> Finding:

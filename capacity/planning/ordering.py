@@ -79,22 +79,28 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     """
     is_uncertain = len(scenarios) > 1
     is_geometric = plan.policy.interpolation == "geometric"
-    counts = scenarios.instance_counts()
-    sizes = _sizes(counts, fleet)
+    counts = scenarios.instance_counts() if is_uncertain else None
+    most = max(scenarios.exact_counts()) if counts is None else _most(counts, rules.risk)
+    sizes = _sizes(most, fleet)
     needed = scenarios.first_passages(sizes, geometric=is_geometric)
     central = _central(plan, rules, scenarios.months).first_passages(sizes, geometric=is_geometric)[0]
-    orders = _orders(sizes, needed, central, scenarios.lead_time_months, rules)
+    orders = _orders(sizes, needed, central, scenarios, rules)
     mine = needed[:, 0]
-    return OrderTimeline(
-        rules, fleet, is_uncertain, orders, _outlook(scenarios, plan, rules, counts, mine),
-        _months(mine, float(central[0])), float(np.mean(np.isinf(mine))) if is_uncertain else None,
-    )  # fmt: skip
+    outlook = _certain(scenarios) if counts is None else _outlook(scenarios, plan, rules, counts, (mine, fleet))
+    never = float(np.mean(np.isinf(mine))) if is_uncertain else None
+    return OrderTimeline(rules, fleet, is_uncertain, orders, outlook, _months(mine, float(central[0])), never)
 
 
-def _sizes(counts: Counts, fleet: int) -> list[int]:
-    """Fleets that may be exceeded: from today's to one less than the largest that any month needs."""
-    most = int(np.flatnonzero(counts.sum(axis=0))[-1])
-    return list(range(fleet, min(max(most, fleet + 1), fleet + _MOST_ORDERS)))
+def _most(counts: Counts, risk: float) -> int:
+    """Instances beyond which no order can be due: all months together exceed them less often than the risk."""
+    return max(_place(row, 1.0 - risk / max(len(counts), 10)) for row in counts)
+
+
+def _sizes(most: int, fleet: int) -> list[int]:
+    """Fleets that may be exceeded, from today's to one less than the largest that any month needs; at most 400."""
+    last = max(most, fleet + 1) - 1
+    every = np.linspace(fleet, last, min(last - fleet + 1, _MOST_ORDERS))
+    return [int(size) for size in np.unique(np.round(every))]
 
 
 def _central(plan: CapacityPlan, rules: OrderingRules, months: int) -> Scenarios:
@@ -104,38 +110,41 @@ def _central(plan: CapacityPlan, rules: OrderingRules, months: int) -> Scenarios
 
 
 def _orders(
-    sizes: Sequence[int], needed: Floats, central: Floats, lead: Floats, rules: OrderingRules
+    sizes: Sequence[int], needed: Floats, central: Floats, scenarios: Scenarios, rules: OrderingRules
 ) -> tuple[OrderDate, ...]:
     """Until the first that neither the risk nor the central values ask for within the projection."""
     found = []
     for place, size in enumerate(sizes):
-        order = _order(size + 1, needed[:, place], float(central[place]), lead, rules)
+        order = _order(size + 1, needed[:, place], float(central[place]), scenarios, rules)
         if order.order_by_month is None and order.mid_line_month is None:
             break
         found.append(order)
     return tuple(found)
 
 
-def _order(instances: int, needed: Floats, central: float, lead: Floats, rules: OrderingRules) -> OrderDate:
+def _order(instances: int, needed: Floats, central: float, scenarios: Scenarios, rules: OrderingRules) -> OrderDate:
+    """Where demand stays below the fleet to the projection's end, it is taken to exceed it right after: to be safe."""
     mid_line = central - rules.lead_time.mid
     mid = mid_line if math.isfinite(mid_line) else None
     if needed.size == 1:
         return OrderDate(instances, _months(needed, central), mid, 0.0, mid, None)
-    slack = needed - lead
-    latest, error = _quantile_below(slack, rules.risk)
-    late = float(np.mean(slack < 0.0))
-    return OrderDate(instances, _months(needed, central), latest, error, mid, late)
+    is_open = np.isinf(needed)
+    slack = np.where(is_open, scenarios.months - 1.0, needed) - scenarios.lead_time_months
+    latest, error = _quantile_below(slack, is_open, rules.risk)
+    return OrderDate(instances, _months(needed, central), latest, error, mid, float(np.mean(slack < 0.0)))
 
 
-def _quantile_below(values: Floats, risk: float) -> tuple[float | None, float]:
-    """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics."""
+def _quantile_below(values: Floats, is_open: NDArray[np.bool_], risk: float) -> tuple[float | None, float]:
+    """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics.
+
+    None where that is an open value, which is known only to be so large or larger.
+    """
     place = min(math.floor(risk * values.size), values.size - 1)
     around = round(math.sqrt(values.size * risk * (1.0 - risk)))
     places = [max(place - around, 0), place, min(place + around, values.size - 1)]
-    low, latest, high = np.partition(values, sorted(set(places)))[places].tolist()
-    if not math.isfinite(latest):
-        return None, 0.0
-    return latest, (high - low) / 2 if math.isfinite(high) else latest - low
+    rows = np.argpartition(values, sorted(set(places)))
+    low, latest, high = values[rows[places]].tolist()
+    return (None, 0.0) if is_open[rows[place]] else (latest, (high - low) / 2)
 
 
 def _months(needed: Floats, central: float) -> Interval:
@@ -146,13 +155,12 @@ def _months(needed: Floats, central: float) -> Interval:
 
 
 def _outlook(
-    scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, counts: Counts, needed: Floats
+    scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, counts: Counts, passed: tuple[Floats, int]
 ) -> tuple[MonthOutlook, ...]:
-    number = len(scenarios)
-    if number == 1:
-        return tuple(_certain(month, row) for month, row in enumerate(counts))
-    phases = _phases(scenarios, plan) / number
-    reached = np.searchsorted(np.sort(needed), np.arange(scenarios.months), side="right") / number
+    phases = _phases(scenarios, plan) / len(scenarios)
+    needed, fleet = passed
+    reached = np.searchsorted(np.sort(needed), np.arange(scenarios.months), side="left") / len(scenarios)
+    reached[0] = scenarios.exceeding_today(fleet)
     return tuple(
         MonthOutlook(
             month, float(reached[month]), _counted(counts[month]), _place(counts[month], 1.0 - rules.risk),
@@ -164,15 +172,17 @@ def _outlook(
 
 def _phases(scenarios: Scenarios, plan: CapacityPlan) -> Floats:
     basis = instance_basis(plan.growth, plan.instance_capacity, plan.policy)
-    ratio = float(basis.maximum / basis.normal)
-    return scenarios.phase_counts(ratio, float(plan.policy.safety_factor[1]), plan.policy.lead_time_months).astype(
-        np.float64
-    )
+    stated = plan.instance_capacity.max_value
+    counted = scenarios.phase_counts(
+        float(basis.maximum / basis.normal), float(plan.policy.safety_factor[1]), plan.policy.lead_time_months,
+        maximum=None if stated is None else float(basis.maximum),
+    )  # fmt: skip
+    return counted.astype(np.float64)
 
 
-def _certain(month: int, row: Counts) -> MonthOutlook:
-    count = int(np.flatnonzero(row)[0])
-    return MonthOutlook(month, None, Interval.assumed(count), count)
+def _certain(scenarios: Scenarios) -> tuple[MonthOutlook, ...]:
+    counts = scenarios.exact_counts()
+    return tuple(MonthOutlook(month, None, Interval.assumed(count), count) for month, count in enumerate(counts))
 
 
 def _counted(row: Counts) -> Interval:

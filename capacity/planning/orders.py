@@ -6,9 +6,10 @@ import calendar
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from capacity.demand.growth_points import MAX_MONTHS
 from capacity.demand.wording import html_table, text_table
 from loadtests.foundation.checks import finite, whole
 from loadtests.foundation.errors import InputError
@@ -17,7 +18,7 @@ from loadtests.foundation.intervals import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-DRAWS = 100_000
+DRAWS, _FEWEST_DRAWS = 100_000, 1_000
 _HEADER = ("instances", "order by", "by the mid-line", "late if ordered today")
 
 
@@ -60,16 +61,19 @@ class OrderingRules:
                 raise InputError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1, for example 0.05.")
         if self.fleet is not None:
             whole("fleet", self.fleet, least=1)
-        whole("draws", self.draws, least=1)
-        lead = self.lead_time
-        if not (lead.is_known and lead.low >= 0 and math.isfinite(lead.high)):
-            raise InputError(f"lead_time_months is {lead}; it must be finite and at least 0.")
+        whole("draws", self.draws, least=_FEWEST_DRAWS)
+        object.__setattr__(self, "start", _date("start", self.start))
+        given = self.lead_time_months
+        lead = given if isinstance(given, Interval) else Interval.assumed(finite("lead_time_months", given))
+        if not (lead.is_known and lead.low >= 0 and lead.high <= MAX_MONTHS):
+            raise InputError(f"lead_time_months is {lead}; it must lie between 0 and {MAX_MONTHS:,}.")
+        object.__setattr__(self, "lead_time_months", lead)
 
     @property
     def lead_time(self) -> Interval:
         """The lead time as an interval."""
         given = self.lead_time_months
-        return given if isinstance(given, Interval) else Interval.assumed(float(given))
+        return given if isinstance(given, Interval) else Interval.assumed(given)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -106,7 +110,8 @@ class OrderDate:
     mid_line_month : float, optional
         The order by the central values alone.
     probability_late_today : float, optional
-        Chance that demand exceeds what there is before an order of today arrives; None: nothing is uncertain.
+        Chance that demand exceeds what there is before an order of today arrives, at most where the lead time reaches
+        beyond the projection; None: nothing is uncertain.
     """
 
     instances: int
@@ -183,7 +188,7 @@ class OrderTimeline:
     is_uncertain : bool
         False: every input was stated without a range, so there are no probabilities.
     orders : tuple of OrderDate
-        One for each further instance that the projection may need.
+        One for each further instance that the projection may need; of more than 400, so many evenly chosen.
     months : tuple of MonthOutlook
     exhaustion : Interval
         Months until today's fleet is exceeded; infinite where that lies beyond the projection.
@@ -205,7 +210,9 @@ class OrderTimeline:
 
     def order_in(self, month: int) -> OrderDate | None:
         """The first order that the central values need in this month; None where it needs no more than before."""
-        return next((item for item in self.orders if month - 1 < item.needed_month.mid <= month), None)
+        lead = self.rules.lead_time.mid
+        needed = ((item, item.mid_line_month) for item in self.orders)
+        return next((item for item, at in needed if at is not None and month - 1 < at + lead <= month), None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; infinite months become null."""
@@ -298,11 +305,30 @@ def date_after(start: date, months: float) -> date:
     >>> date_after(date(2026, 12, 1), 1.5)
     datetime.date(2027, 1, 16)
     """
-    whole_months = math.floor(months)
-    year, month = divmod(start.year * 12 + start.month - 1 + whole_months, 12)
-    days = calendar.monthrange(year, month + 1)[1]
-    first = date(year, month + 1, min(start.day, days))
-    return first + timedelta(days=math.floor((months - whole_months) * days))
+    before = _whole_months_after(start, math.floor(months))
+    after = _whole_months_after(start, math.floor(months) + 1)
+    return before + timedelta(days=math.floor((months - math.floor(months)) * (after - before).days))
+
+
+def _whole_months_after(start: date, months: int) -> date:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if not date.min.year <= year <= date.max.year:
+        raise InputError(f"{months} months from {start} is no date; give an earlier or a later start.")
+    return date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _date(name: str, given: object) -> date | None:
+    """A date; the time of day of a timestamp is dropped."""
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        return given.date()
+    if isinstance(given, date):
+        return given
+    try:
+        return date.fromisoformat(str(given))
+    except ValueError:
+        raise InputError(f"{name} is {given!r}; give a date, such as 2026-12-01.") from None
 
 
 def _iso(start: date | None, months: float | None) -> str | None:

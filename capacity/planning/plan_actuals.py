@@ -136,16 +136,20 @@ def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> Ac
 def _actual(plan: CapacityPlan, month: MonthlyPeak, peak: float) -> ActualMonth:
     basis, factor = instance_basis(plan.growth, plan.instance_capacity, plan.policy), plan.policy.safety_factor[0]
     return ActualMonth(
-        month.month, month.peak, peak, _percentile(month, peak),
+        month.month, month.peak, peak, _percentile(month, peak, _level(plan)),
         required_instances(peak, basis.normal, factor), required_instances(month.peak, basis.normal, factor),
     )  # fmt: skip
 
 
-def _percentile(month: MonthlyPeak, peak: float) -> float | None:
+def _level(plan: CapacityPlan) -> float:
+    return _GROWTH_LEVEL if plan.orders is None else plan.orders.rules.growth_level
+
+
+def _percentile(month: MonthlyPeak, peak: float, level: float) -> float | None:
     if month.low is None or month.high is None or month.low == month.high:
         return None
     end = month.high if peak >= month.peak else month.low
     if end == month.peak:
         return None if peak == month.peak else float(peak > month.peak)
-    errors = normal_quantile(0.5 + _GROWTH_LEVEL / 2) * math.log(peak / month.peak) / abs(math.log(end / month.peak))
+    errors = normal_quantile(0.5 + level / 2) * math.log(peak / month.peak) / abs(math.log(end / month.peak))
     return 0.5 * math.erfc(-errors / math.sqrt(2.0))

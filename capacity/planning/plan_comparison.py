@@ -24,6 +24,9 @@ class MonthChange:
     after: PlanStep | None
     order_before: float | None
     order_after: float | None
+    need_before: tuple[int | None, int | None] | None = None
+    need_after: tuple[int | None, int | None] | None = None
+    """Largest needs over all constraints, at the two factors, where a plan has them."""
 
     @property
     def is_changed(self) -> bool:
@@ -31,7 +34,8 @@ class MonthChange:
         if self.before is None or self.after is None:
             return True
         sides = [(step.instances, step.phase) for step in (self.before, self.after)]
-        return sides[0] != sides[1] or self.order_before != self.order_after
+        same_orders = self.order_before == self.order_after
+        return sides[0] != sides[1] or not same_orders or self.need_before != self.need_after
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,15 @@ def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
         )
     last = max(before.steps[-1].month, after.steps[-1].month)
     months = tuple(
-        MonthChange(month, _step(before, month), _step(after, month), _ordered(before, month), _ordered(after, month))
+        MonthChange(
+            month,
+            _step(before, month),
+            _step(after, month),
+            _ordered(before, month),
+            _ordered(after, month),
+            _need(before, month),
+            _need(after, month),
+        )
         for month in range(last + 1)
     )
     codes = [{item.code for item in plan.findings} for plan in (before, after)]
@@ -128,29 +140,42 @@ def _ordered(plan: CapacityPlan, month: int) -> float | None:
     return None if order is None else order.order_by_month
 
 
+def _need(plan: CapacityPlan, month: int) -> tuple[int | None, int | None] | None:
+    if plan.constraints is None or month >= len(plan.constraints.months):
+        return None
+    found = plan.constraints.months[month]
+    return found.low.instances, found.high.instances
+
+
 def _changed_inputs(before: CapacityPlan, after: CapacityPlan) -> dict[str, tuple[str, str]]:
     sides = [
         {
             "growth": (plan.growth.to_dict(), repr(plan.growth)),
             "instance capacity": (plan.instance_capacity.to_dict(), plan.instance_capacity.value.format(",.6g")),
             "policy": (plan.policy.to_dict(), str(plan.policy.to_dict())),
+            "constraints": _stated(None if plan.constraints is None else plan.constraints.inputs.to_dict()),
+            "ordering": _stated(None if plan.orders is None else plan.orders.rules.to_dict()),
         }
         for plan in (before, after)
     ]
     return {name: (sides[0][name][1], sides[1][name][1]) for name in sides[0] if sides[0][name][0] != sides[1][name][0]}
 
 
+def _stated(part: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:
+    return part, "none" if part is None else str(part)
+
+
 def _change_row(item: MonthChange) -> dict[str, Any]:
     row: dict[str, Any] = {"month": item.month, "changed": item.is_changed}
-    for side, step, order in (
-        ("before", item.before, item.order_before),
-        ("after", item.after, item.order_after),
+    for side, step, order, need in (
+        ("before", item.before, item.order_before, item.need_before),
+        ("after", item.after, item.order_after, item.need_after),
     ):
         low, high = (None, None) if step is None else step.instances
         row |= {
             f"peak_{side}": None if step is None else step.peak, f"instances_low_{side}": low,
             f"instances_high_{side}": high, f"phase_{side}": None if step is None else step.phase,
-            f"order_by_month_{side}": order,
+            f"order_by_month_{side}": order, f"constraints_{side}": need,
         }  # fmt: skip
     return row
 

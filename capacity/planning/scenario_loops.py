@@ -64,6 +64,9 @@ def count_instances(log_peaks, log_capacity, log_carried, guesses, histogram, un
         one = log_capacity[scenario]
         for month in range(log_peaks.shape[1]):
             load = log_peaks[scenario, month] - one
+            if load >= log_carried[top]:  # more than are counted one by one
+                histogram[month, top] += 1
+                continue
             count = counts[min(max(int((load - first) * scale), 0), parts - 1)]
             while count < top and load > log_carried[count]:
                 count += 1
@@ -77,18 +80,18 @@ def count_instances(log_peaks, log_capacity, log_carried, guesses, histogram, un
     return left
 
 
-def count_phases(log_peaks, log_capacity, rules, histogram):
+def count_phases(log_peaks, log_capacity, log_maximum, rules, histogram):
     """Count scenarios by month and phase (vertical, horizontal, autoscaling) by the rules of the timeline.
 
-    `rules`: maximum over normal capacity of one instance, high factor, lead time in whole months.
+    `log_maximum`: of one instance, by scenario. `rules`: high factor, lead time in whole months.
     """
-    log_maximum, factor, lead = math.log(rules[0]), rules[1], int(rules[2])
+    factor, lead = rules[0], int(rules[1])
     months = log_peaks.shape[1]
     for scenario in range(log_peaks.shape[0]):
         one, phase, log_spare = log_capacity[scenario], 0, 0.0
         for month in range(months):
             load = log_peaks[scenario, month] - one
-            if phase == 0 and load >= log_maximum - SAME:
+            if phase == 0 and log_peaks[scenario, month] >= log_maximum[scenario] - SAME:
                 phase = 1
                 fleet = math.ceil(math.exp(load) * factor * (1.0 - NEAR))
                 log_spare = math.log(fleet - 1.0) if fleet > 1 else -math.inf

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -38,10 +38,10 @@ Counts = NDArray[np.int64]
 Found = TypeVar("Found")
 
 _SLICES = 4
-_MOST_INSTANCES = 100_000
+_MOST_INSTANCES = 20_000
 _PHASES = 3
 _WORTH_COMPILING = 100
-_PARTS, _MOST_LOG = 8_192, 700.0
+_PARTS, _MOST_LOG, _NEXT_TO_NOTHING = 8_192, 700.0, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,9 @@ class Scenarios:
         Load that one instance carries, above 0.
     lead_time_months : array, shape (scenarios,)
         From an order to its capacity, at least 0.
-    stated_peaks : array, optional
-        The peaks themselves where somebody states them: counts of instances are exact for these numbers.
+    stated_peaks : array, shape (scenarios, months) or (months,), optional
+        The peaks themselves where somebody states them, of all scenarios or the same for all; NaN elsewhere. Counts of
+        instances are exact for these numbers.
 
     Raises
     ------
@@ -123,13 +124,19 @@ class Scenarios:
         _in_threads(run, len(self))
         return found
 
+    def exceeding_today(self, fleet: int) -> float:
+        """Share of scenarios in which a fleet carries less than today's peak."""
+        limit = self._log_capacity + math.log(fleet) + scenario_loops.SAME
+        return float(np.mean(self.log_peaks[:, 0] > limit))
+
     def instance_counts(self, safety_factor: float = 1.0) -> Counts:
         """How many scenarios need how many instances: ceil(peak / capacity x factor), exact as `required_instances`.
 
         Returns
         -------
         array of int, shape (months, instances)
-            At [m, n] the scenarios that need n instances in month m.
+            At [m, n] the scenarios that need n instances in month m; the last place is that many or more (20,000 are
+            told apart).
         """
         carried, guesses = self._tables(float(safety_factor))
         loops, shape = _loops(len(self)), (self.months, carried.size)
@@ -143,9 +150,24 @@ class Scenarios:
         parts = _in_threads(run, len(self))
         found = np.asarray(sum((counted for counted, _ in parts), np.zeros(shape, dtype=np.int64)))
         if any(left for _, left in parts):
-            for scenario, month in np.argwhere(unsure).tolist():
-                found[month, self._exact_count(scenario, month, safety_factor)] += 1
+            for month in np.flatnonzero(unsure.any(axis=0)).tolist():
+                self._count_exactly(month, np.flatnonzero(unsure[:, month]), safety_factor, found[month])
         return found
+
+    def _count_exactly(self, month: int, rows: Counts, safety_factor: float, into: Counts) -> None:
+        """Each pair of peak and capacity once."""
+        stated = None if self.stated_peaks is None else np.broadcast_to(self.stated_peaks, self.log_peaks.shape)
+        peaks = np.exp(self.log_peaks[rows, month]) if stated is None else stated[rows, month]
+        peaks = np.where(np.isnan(peaks), np.exp(self.log_peaks[rows, month]), peaks)
+        pairs, times = np.unique(np.stack([peaks, self.capacity[rows]]), axis=1, return_counts=True)
+        for (peak, one), count in zip(pairs.T.tolist(), times.tolist(), strict=True):
+            into[min(required_instances(peak, one, safety_factor), into.size - 1)] += count
+
+    def exact_counts(self, safety_factor: float = 1.0) -> list[int]:
+        """Instances by month of the first scenario, exactly."""
+        one = float(self.capacity[0])
+        peaks = np.exp(self.log_peaks[0]) if self.stated_peaks is None else np.atleast_2d(self.stated_peaks)[0]
+        return [required_instances(float(peak), one, safety_factor) for peak in peaks]
 
     def _tables(self, safety_factor: float) -> tuple[Floats, tuple[float, float, Counts]]:
         """Logarithm of what 0, 1, 2, ... instances carry over the factor, and where to begin to look in it."""
@@ -153,25 +175,26 @@ class Scenarios:
         last = float(self.log_peaks.max() - self._log_capacity.min())
         if last + math.log(safety_factor) > math.log(_MOST_INSTANCES):  # a bound so far, of what never meets
             last = float(np.max(self.log_peaks.max(axis=1) - self._log_capacity))
-        most = math.exp(min(last, _MOST_LOG)) * safety_factor
-        if most > _MOST_INSTANCES:
-            raise InputError(
-                f"A scenario needs {most:,.0f} instances; at most {_MOST_INSTANCES:,} are counted. Plan in larger "
-                "instances, or look for a wrong unit."
-            )
+        most = min(math.exp(min(last, _MOST_LOG)) * safety_factor, float(_MOST_INSTANCES))
         with np.errstate(divide="ignore"):
             carried = np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
-        edges = np.linspace(first, last, _PARTS + 1)[:-1]
+        edges = np.linspace(first, min(last, float(carried[-1])), _PARTS + 1)[:-1]
         counts = np.clip(np.searchsorted(carried, edges), 1, carried.size - 1).astype(np.int64)
-        return carried, (first, last, counts)
+        return carried, (first, min(last, float(carried[-1])), counts)
 
-    def _exact_count(self, scenario: int, month: int, safety_factor: float) -> int:
-        stated = self.stated_peaks
-        peak = math.exp(self.log_peaks[scenario, month]) if stated is None else float(stated[scenario, month])
-        return required_instances(peak, float(self.capacity[scenario]), safety_factor)
-
-    def phase_counts(self, maximum_over_normal: float, high_factor: float, lead_months: int) -> Counts:
+    def phase_counts(
+        self, maximum_over_normal: float, high_factor: float, lead_months: int, *, maximum: float | None = None
+    ) -> Counts:
         """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`.
+
+        Parameters
+        ----------
+        maximum_over_normal : float
+            Largest load of an instance over its capacity.
+        high_factor : float
+        lead_months : int
+        maximum : float, optional
+            Largest load of an instance, where it is stated: the same in all scenarios, but for larger capacities.
 
         Returns
         -------
@@ -179,11 +202,13 @@ class Scenarios:
             Vertical, horizontal, autoscaling.
         """
         loops, shape = _loops(len(self)), (self.months, _PHASES)
-        rules = np.array([maximum_over_normal, high_factor, lead_months], dtype=np.float64)
+        rules = np.array([high_factor, lead_months], dtype=np.float64)
+        most = self._log_capacity + math.log(maximum_over_normal)
+        most = most if maximum is None else np.maximum(self._log_capacity, math.log(maximum))
 
         def run(part: slice) -> Counts:
             counted = np.zeros(shape, dtype=np.int64)
-            loops.count_phases(self.log_peaks[part], self._log_capacity[part], rules, counted)
+            loops.count_phases(self.log_peaks[part], self._log_capacity[part], most[part], rules, counted)
             return counted
 
         return np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
@@ -219,7 +244,7 @@ def draw_scenarios(
     """
     count = whole("count", count, least=1)
     ranges = [_Range.of_month(month, growth_level) for month in months]
-    one, lead = _Range.of(capacity), _Range.of(lead_time_months)
+    one, lead = _Range.of("instance capacity", capacity), _Range.of_lead_time(lead_time_months)
     if not any(item.is_uncertain for item in (*ranges, one, lead)):
         count = 1
     rng = generator(seed, 6)
@@ -240,25 +265,39 @@ class _Range:
         return self.up > 0.0 or self.down > 0.0
 
     @classmethod
-    def of(cls, interval: Interval) -> _Range:
-        """Of an interval; one that is only assumed has no spread."""
-        if interval.kind == "assumed" and interval.low == interval.high:
+    def of(cls, name: str, interval: Interval) -> _Range:
+        """Of an interval; a value that is only assumed has no spread."""
+        if interval.low == interval.high:
             return cls(interval.mid)
-        return cls._of_ends(interval.low, interval.mid, interval.high, interval.level)
+        if interval.kind == "assumed" or interval.level >= 1.0:
+            raise InputError(
+                f"The {name} has a range, {interval.low:g} to {interval.high:g}, of kind {interval.kind!r} and level "
+                f"{interval.level:g}, which claims no probability to draw from. State a level below 1 and another "
+                "kind, such as Interval(0.5, 1.0, 2.5, 0.9, 'prediction'), or one value."
+            )
+        return cls._of_ends(name, interval.low, interval.mid, interval.high, interval.level)
+
+    @classmethod
+    def of_lead_time(cls, interval: Interval) -> _Range:
+        """A low end of 0 is drawn as next to nothing."""
+        if interval.low == 0.0 < interval.mid:
+            interval = replace(interval, low=_NEXT_TO_NOTHING * interval.mid)
+        return cls.of("lead time", interval)
 
     @classmethod
     def of_month(cls, month: MonthlyPeak, level: float) -> _Range:
         low, high = month.low, month.high
-        return cls(month.peak) if low is None or high is None else cls._of_ends(low, month.peak, high, level)
+        if low is None or high is None:
+            return cls(month.peak)
+        return cls._of_ends(f"peak of month {month.month}", low, month.peak, high, level)
 
     @classmethod
-    def _of_ends(cls, low: float, mid: float, high: float, level: float) -> _Range:
+    def _of_ends(cls, name: str, low: float, mid: float, high: float, level: float) -> _Range:
         if low == high:
             return cls(mid)
-        if not (low > 0.0 and math.isfinite(high) and level < 1.0):
+        if not (low > 0.0 and math.isfinite(high)):
             raise InputError(
-                f"The range {low:g} to {high:g} at level {level:g} cannot be drawn from: its ends must be above 0 and "
-                "finite, its level below 1."
+                f"The {name} goes from {low:g} to {high:g}; to draw from it, its ends must be above 0 and finite."
             )
         errors = normal_quantile(0.5 + level / 2)
         return cls(mid, math.log(high / mid) / errors, math.log(mid / low) / errors)
@@ -283,7 +322,8 @@ def _scenarios(ranges: Sequence[_Range], position: Floats, capacity: Floats, lea
         loops.growth_paths(logs, up, down, position[part], found[part])
 
     _in_threads(run, position.size)
-    return Scenarios(found, capacity, lead)
+    fixed = np.array([math.nan if item.is_uncertain else item.mid for item in ranges])
+    return Scenarios(found, capacity, lead, fixed)
 
 
 def _loops(scenarios: int) -> Any:

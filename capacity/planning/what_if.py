@@ -125,11 +125,17 @@ def sensitivity(plan: CapacityPlan, month: int | None = None) -> Sensitivity:
     peak = _month_of(plan, month)
     capacity = plan.instance_capacity.value
     first, last = (float(factor) for factor in plan.policy.safety_factor)
-    mid = {"peak": float(peak.peak), "instance capacity": float(capacity.mid), "safety factor": (first + last) / 2}
+    mid = {
+        "peak": float(peak.peak),
+        "instance capacity": float(capacity.mid),
+        "safety factor": plain((first + last) / 2),
+    }
     ends = {
         "peak": _ends(peak.peak, peak.low, peak.high),
         "instance capacity": _ends(capacity.mid, capacity.low, capacity.high),
-        "safety factor": (first, last, False) if first < last else (max(0.9 * first, 1.0), 1.1 * first, True),
+        "safety factor": (first, last, False)
+        if first < last
+        else (plain(max(0.9 * first, 1.0)), plain(1.1 * first), True),
     }
     swings = [
         Swing(name, low, high, _instances({**mid, name: low}), _instances({**mid, name: high}), assumed)

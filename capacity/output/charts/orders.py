@@ -59,7 +59,7 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
     tidy(ax)
     ax.set_title(f"Order dates from {counted(orders.fleet, 'instance')} today", loc="left")
     if not chosen:
-        ax.text(0.5, 0.5, "the fleet lasts for the whole projection", transform=ax.transAxes, ha="center", color=BLACK)
+        ax.text(0.5, 0.5, "no order within the projection", transform=ax.transAxes, ha="center", color=BLACK)
     risk = (
         f"latest order at a risk of {orders.rules.risk:.3g}" if orders.is_uncertain else "order by the central values"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from capacity import (
     InstanceCapacity,
     OrderingRules,
     PlanningPolicy,
+    compound_growth,
     order_timeline,
     plan_capacity,
 )
@@ -157,10 +158,70 @@ def test_the_default_lead_time_is_the_policy_s():
 
 @pytest.mark.parametrize(
     ("months", "then"),
-    [(0, "2027-01-31"), (1, "2027-02-28"), (-1.5, "2026-12-15"), (12, "2028-01-31"), (0.5, "2027-02-15")],
+    [(0, "2027-01-31"), (1, "2027-02-28"), (-1.5, "2026-12-15"), (12, "2028-01-31"), (0.5, "2027-02-14")],
 )
 def test_months_are_added_by_the_calendar(months, then):
     assert date_after(date(2027, 1, 31), months).isoformat() == then
+
+
+def test_dates_never_go_back_while_months_go_on():
+    dates = [date_after(date(2027, 1, 31), months / 100) for months in range(400)]
+    assert dates == sorted(dates)
+
+
+def test_a_timestamp_counts_as_its_day_and_a_text_as_the_date_it_spells():
+    assert OrderingRules(start=datetime(2026, 12, 1, 13)).start == date(2026, 12, 1)
+    assert OrderingRules(start="2026-12-01").start == date(2026, 12, 1)
+
+
+@pytest.mark.parametrize("last", [6, 12])
+def test_a_projection_that_is_shorter_than_the_lead_time_makes_no_order_look_later(last):
+    """What lies beyond the end is not known, so dates may only be earlier than with more months, and risks higher."""
+    lead = Interval(3.0, 6.0, 12.0, 0.9, "prediction")
+
+    def orders(months):
+        growth = compound_growth(1_000, (2, 5, 9), months, "users")
+        rules = OrderingRules(lead_time_months=lead, fleet=12)
+        return plan_capacity(growth, InstanceCapacity.assumed(100, "users"), ordering=rules).orders
+
+    short, long = orders(last), orders(24)
+    for item in short.orders:
+        full = long.order_for(item.instances)
+        assert item.probability_late_today >= full.probability_late_today
+        if item.order_by_month is not None:
+            assert item.order_by_month <= full.order_by_month
+
+
+def test_a_fleet_that_lasts_in_most_scenarios_is_said_with_the_probability():
+    made = plan_capacity(
+        compound_growth(1_000, (2, 5, 9), 6, "users"), InstanceCapacity.assumed(100, "users"),
+        ordering=OrderingRules(fleet=17),
+    )  # fmt: skip
+    assert 0.95 < made.orders.never_exceeded < 1.0
+    (short,) = (item for item in made.findings if item.code == "projection-too-short")
+    assert "with a probability of 9" in short.message
+
+
+def test_thousands_of_instances_are_ordered_in_steps_up_to_the_largest_need():
+    growth = GrowthProjection.from_points({0: 1_000, 3: 2_000, 6: 3_000})
+    orders = plan_capacity(growth, InstanceCapacity.assumed(1), ordering=OrderingRules(fleet=1)).orders
+    assert len(orders.orders) == 400
+    assert orders.orders[-1].instances == 3_000
+
+
+def test_today_s_peak_that_the_fleet_just_carries_does_not_exceed_it():
+    growth = GrowthProjection.from_frame(
+        pd.DataFrame({"month": [0, 6], "peak": [3_350, 7_000], "low": [3_350, 6_000], "high": [3_350, 9_000]})
+    )
+    orders = plan_capacity(growth, InstanceCapacity.assumed(3_350), ordering=OrderingRules(fleet=1)).orders
+    assert (orders.months[0].exceeds_fleet, orders.months[0].instances.mid) == (0.0, 1)
+    assert orders.months[1].exceeds_fleet == 1.0
+
+
+def test_a_stated_maximum_stays_where_it_is_in_every_scenario():
+    one = replace(InstanceCapacity.assumed(100, "users", 125), value=Interval(80, 100, 120))
+    outlook = plan_capacity(GrowthProjection.from_points({0: 130}, "users"), one, ordering=OrderingRules()).orders
+    assert outlook.months[0].phases["vertical"] < 0.02  # only where an instance is drawn to carry more than 130
 
 
 @pytest.mark.parametrize(
@@ -171,7 +232,9 @@ def test_months_are_added_by_the_calendar(months, then):
         ({"fleet": 0}, "fleet"),
         ({"lead_time_months": -1.0}, "lead_time_months"),
         ({"lead_time_months": Interval.unknown()}, "lead_time_months is unknown"),
-        ({"draws": 0}, "draws"),
+        ({"draws": 10}, "draws"),
+        ({"lead_time_months": 30_000.0}, "between 0 and 1,200"),
+        ({"start": "tomorrow"}, "start is 'tomorrow'; give a date"),
         ({"growth_level": 1.0}, "growth_level"),
     ],
 )

@@ -8,7 +8,10 @@ import pytest
 from capacity import (
     GrowthProjection,
     InstanceCapacity,
+    InstanceLimits,
     OrderingRules,
+    PlanConstraints,
+    ServiceDemand,
     actuals_against_plan,
     compare_plans,
     plan_capacity,
@@ -45,6 +48,19 @@ def test_months_that_ask_for_something_else_are_named_with_the_input_behind():
     assert found.to_dict()["changed"] is True
     assert list(found.to_frame()["instances_low_after"])[-1] == 26
     assert "20-24 -> 24-30" in found.summary()
+
+
+def test_needs_of_constraints_and_rules_of_orders_are_changes_too():
+    points = [(0, 1_000), (4, 1_600)]
+    busy = PlanConstraints(ServiceDemand(arrival_rate_rps=2, cpu_s_per_request=0.01), InstanceLimits(cpu_cores=1))
+    found = compare_plans(plan_of(points), plan_of(points, constraints=busy))
+    assert found.is_changed
+    assert found.to_dict()["months"][4]["constraints_after"] == (39, 48)
+    assert list(found.inputs) == ["constraints"]
+    later = compare_plans(
+        plan_of(points, ordering=OrderingRules(fleet=12)), plan_of(points, ordering=OrderingRules(fleet=12, risk=0.1))
+    )
+    assert list(later.inputs) == ["ordering"]
 
 
 def test_plans_of_other_quantities_do_not_compare():

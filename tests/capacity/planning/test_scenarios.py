@@ -19,6 +19,7 @@ from loadtests.foundation.intervals import Interval
 HUNDREDTHS = 100
 FACTORS = (100, 105, 110, 120, 125, 133, 135, 140, 150, 200)
 CERTAIN = Interval.assumed(1.0)
+TODAY = [MonthlyPeak(0, 5.0)]
 
 
 def scenarios(*paths, capacity=1.0, lead=1.0):
@@ -34,7 +35,7 @@ def test_a_million_random_cases_need_what_the_exact_formula_says():
         peak = rng.integers(1, 100_000_000, capacity.size)
         many = rng.random(capacity.size) < 0.1
         peak[many] = capacity[many] * rng.integers(1, 100, int(many.sum()))
-        capacity = np.maximum(capacity, peak // 40_000 + 1)
+        capacity = np.maximum(capacity, peak // 8_000 + 1)
         exact = -(-(peak * factor) // (capacity * HUNDREDTHS))
         drawn = Scenarios.of((peak / HUNDREDTHS)[:, None], capacity / HUNDREDTHS, np.zeros(capacity.size))
         counted = drawn.instance_counts(factor / HUNDREDTHS)[0]
@@ -65,7 +66,8 @@ def test_compiled_loops_do_what_the_plain_ones_do(paths, capacity):
         counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(drawn.log_peaks.shape, dtype=bool)
         loops.count_instances(drawn.log_peaks, np.log(drawn.capacity), carried, guesses, counted, unsure)
         phases = np.zeros((6, 3), dtype=np.int64)
-        loops.count_phases(drawn.log_peaks, np.log(drawn.capacity), np.array([1.5, 1.5, 1.0]), phases)
+        largest = np.log(1.5 * drawn.capacity)
+        loops.count_phases(drawn.log_peaks, np.log(drawn.capacity), largest, np.array([1.5, 1.0]), phases)
         sides.append((passed, counted, unsure, phases))
     for plain, compiled in zip(*sides, strict=True):
         assert np.allclose(plain, compiled, rtol=1e-12, atol=0)
@@ -97,6 +99,28 @@ def test_draws_have_the_stated_ends_at_the_stated_level_and_keep_their_place_ove
     assert np.allclose(drawn.log_peaks[:, 0], math.log(100.0))
 
 
+def test_a_month_that_is_certain_is_counted_exactly_beside_uncertain_ones():
+    """The logarithm of 100 comes back as a little more than 100, which would need an eleventh instance."""
+    drawn = draw_scenarios(
+        [MonthlyPeak(0, 100.0), MonthlyPeak(1, 200.0, 150.0, 300.0)], Interval.assumed(10.0), CERTAIN
+    )
+    assert np.flatnonzero(drawn.instance_counts()[0]).tolist() == [10]
+
+
+def test_more_instances_than_are_told_apart_stand_in_the_last_place():
+    counted = scenarios((1e9, 50.0), (1e8, 60.0)).instance_counts()
+    assert (counted[0, -1], counted.shape[1]) == (2, 20_002)
+    assert counted[1, [50, 60]].tolist() == [1, 1]
+    assert scenarios((1e9, 50.0)).exact_counts() == [1_000_000_000, 50]
+
+
+def test_a_lead_time_may_begin_at_nothing():
+    lead = Interval(0.0, 1.0, 2.0, 0.9, "prediction")
+    drawn = draw_scenarios([MonthlyPeak(0, 5.0)], Interval.assumed(1.0), lead).lead_time_months
+    assert 0.0 < drawn.min() < 0.01
+    assert np.median(drawn) == pytest.approx(1.0, rel=0.05)
+
+
 def test_one_scenario_is_enough_where_nothing_is_uncertain():
     certain = draw_scenarios([MonthlyPeak(0, 5.0), MonthlyPeak(1, 6.0)], Interval.assumed(2.0), CERTAIN)
     assert (len(certain), certain.stated_peaks.tolist(), certain.capacity.tolist()) == (1, [[5.0, 6.0]], [2.0])
@@ -111,8 +135,18 @@ def test_one_scenario_is_enough_where_nothing_is_uncertain():
         (lambda: scenarios((1.0,), lead=-1.0), "lead_time_months must be finite and at least 0"),
         (lambda: Scenarios.of(np.ones((2, 1)), np.ones(1), np.ones(2)), "2 paths, 1 capacities and 2 lead times"),
         (lambda: Scenarios.of(np.ones(3), np.ones(3), np.ones(3)), "2 dimension"),
-        (lambda: scenarios((1e9,)).instance_counts(), "at most 100,000 are counted"),
-        (lambda: draw_scenarios([MonthlyPeak(0, 5.0)], Interval(0.0, 2.0, 3.0), CERTAIN), "ends must be above 0"),
+        (
+            lambda: draw_scenarios([MonthlyPeak(0, 5.0)], Interval(0.0, 2.0, 3.0), CERTAIN),
+            "instance capacity goes from 0",
+        ),
+        (
+            lambda: draw_scenarios([MonthlyPeak(0, 5.0)], Interval(1.0, 2.0, 3.0, 1.0), CERTAIN),
+            "instance capacity has a",
+        ),
+        (
+            lambda: draw_scenarios([MonthlyPeak(0, 5.0)], CERTAIN, Interval(1.0, 2.0, 3.0, 0.9, "assumed")),
+            "lead time has",
+        ),
     ],
 )
 def test_what_is_no_scenario_is_refused(make, said):

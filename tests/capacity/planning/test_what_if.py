@@ -48,6 +48,12 @@ def test_an_input_without_a_range_is_moved_by_a_tenth_and_says_so():
     assert (found["safety factor"].low, found["safety factor"].high) == pytest.approx((1.08, 1.32))
 
 
+def test_factors_are_decimals():
+    """(1.1 + 1.3) / 2 in doubles is a little above 1.2, and 10 x 1.2 would be 13."""
+    growth, one = GrowthProjection.from_points({0: 10_000}), InstanceCapacity.assumed(1_000)
+    assert sensitivity(plan_capacity(growth, one, PlanningPolicy(safety_factor=(1.1, 1.3)))).instances == 12
+
+
 def test_every_condition_is_the_edge_between_enough_and_one_more():
     for item in conditions_for(PLAN, fleet=23, month=6):
         works = {"peak": 2_000.0, "instance_capacity": 90.0, "safety_factor": 1.0}

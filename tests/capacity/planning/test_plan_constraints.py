@@ -49,6 +49,15 @@ def test_what_a_unit_asks_grows_with_the_peak_and_the_binding_constraint_is_name
     assert list(plan.constraints.to_frame()["runner_up"]) == ["users"] * 3
 
 
+def test_a_constraint_binds_where_it_asks_for_more_at_the_high_factor():
+    """2,000 requests a second of 1 ms: 2.86 instances, 3.43 with the factor; the formula says 2 and 3."""
+    plan = plan_of(PlanConstraints(BUSY.per_unit, InstanceLimits(cpu_cores=1, cpu_target_percent=70)))
+    today = plan.constraints.months[0]
+    assert ((today.low.instances, today.high.instances), plan.steps[0].instances) == ((3, 4), (2, 3))
+    (binds,) = (item for item in plan.findings if item.code == "constraint-binds")
+    assert binds.numbers["months"][0] == 0
+
+
 def test_a_ceiling_that_is_passed_is_critical_and_says_from_which_month():
     rules = FleetRules(database_max_connections=103, database_reserved_connections=3)
     plan = plan_of(PlanConstraints(limits=InstanceLimits(db_pool=20), rules=rules))

@@ -1,0 +1,67 @@
+"""Draws of fitted numbers: the prior where nothing is told, and what is told where it is told sharply."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from loadtests.deployment import Deployment
+from loadtests.foundation.distributions import Exponential, LogNormal
+from loadtests.foundation.seeds import generator
+from simulations import ServerModel
+from simulations.calibration.model_form import ModelForm
+from simulations.calibration.observations import observe
+from simulations.calibration.problem import Fit, Problem
+from simulations.calibration.service_shapes import ServiceShape
+from simulations.calibration.uncertainty import Coordinates, Posterior, draws_of
+from support.synthetic_recordings import record_model
+
+LIMITS = Deployment(workers=8, queue_capacity=12)
+FORM = ModelForm(LIMITS, ServiceShape("lognormal"))
+NUMBERS = {"service_mean_s": 0.08, "service_cv": 0.8, "network_round_trip_s": 0.002}
+COUNT = 4_000
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    model = ServerModel(LIMITS, LogNormal(0.08, 0.8), 0.002)
+    return Problem.of(observe(record_model(model, (4, 20), Exponential(0.3), 20.0, seed=1)), 1)
+
+
+def drawn(problem: Problem, information: np.ndarray, gradient: np.ndarray) -> dict[str, np.ndarray]:
+    best = Fit(FORM, FORM.transformed(np.array([NUMBERS[name] for name in FORM.names])), 1.0)
+    coordinates = Coordinates(FORM, problem.observations[0].mean_s)
+    found = draws_of(Posterior(problem, best, coordinates, information, gradient, ()), generator(1), COUNT)
+    return dict(zip(found.names, found.values.T, strict=True))
+
+
+def test_a_round_trip_of_which_nothing_is_told_follows_its_prior(problem: Problem) -> None:
+    """Logarithms: centre 2 % of the lightest mean, standard deviation 1.5. Some thousand of the proposals lie there, so
+    the median is off by at most 0.2 (4 standard errors of a median of 1,500) but with a probability below 1e-4.
+    """
+    logs = np.log(drawn(problem, np.diag([1e6, 1e6, 0.0]), np.zeros(3))["network_round_trip_s"])
+    assert np.median(logs) == pytest.approx(math.log(0.02 * problem.observations[0].mean_s), abs=0.2)
+    assert np.std(logs) == pytest.approx(1.5, abs=0.2)
+
+
+def test_what_is_told_sharply_is_drawn_with_its_error_and_moved_by_the_gradient(problem: Problem) -> None:
+    """Standard deviation 0.01 of the unit; a gradient of 100 moves by 0.01. Five standard errors are allowed."""
+    unit_s, error = problem.observations[0].mean_s, 0.01
+    information = np.eye(3) / error**2
+    steady, pulled = (drawn(problem, information, np.array([g, 0.0, 0.0])) for g in (0.0, 100.0))
+    still, moved = steady["service_mean_s"] / unit_s, pulled["service_mean_s"] / unit_s
+    allowed = 5 * error / math.sqrt(COUNT)
+    assert still.mean() == pytest.approx(0.08 / unit_s, abs=allowed)
+    assert still.std() == pytest.approx(error, rel=0.1)
+    assert (moved.mean() - still.mean()) == pytest.approx(-0.01, abs=2 * allowed)
+
+
+def test_two_times_of_which_only_the_sum_is_told_trade_along_a_straight_line(problem: Problem) -> None:
+    told = np.array([1.0, 0.0, 1.0])
+    numbers = drawn(problem, np.outer(told, told) * 1e6 + np.diag([0.0, 1e4, 0.0]), np.zeros(3))
+    total = numbers["service_mean_s"] + numbers["network_round_trip_s"]
+    assert total.std() / total.mean() < 0.002
+    assert np.std(np.log(numbers["network_round_trip_s"])) > 0.8
+    assert np.corrcoef(numbers["service_mean_s"], numbers["network_round_trip_s"])[0, 1] < -0.99

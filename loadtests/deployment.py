@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from loadtests.foundation.checks import finite, positive, stated_number, whole
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.files import read_json
+from loadtests.foundation.files import read_json_or_toml
 
 Unlimited = Literal["unlimited"]
 Limit = int | Unlimited | None
@@ -257,9 +256,4 @@ def read_deployment(path: str | Path) -> Deployment:
             f"The deployment file {path} does not exist; give the path of a JSON or TOML file of the limits that are "
             'known, such as {"workers": 50, "queue_capacity": 151}.'
         )
-    if path.suffix.lower() != ".toml":
-        return Deployment.from_dict(read_json(path, "deployment file"))
-    try:
-        return Deployment.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The deployment file {path} is not valid TOML ({error}).") from None
+    return Deployment.from_dict(read_json_or_toml(path, "deployment file"))

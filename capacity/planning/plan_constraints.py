@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from capacity.planning.constraints import required_by_constraints
 from capacity.planning.fleet_rules import FleetRules
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import exact, plain
-from loadtests.foundation.files import read_json
+from loadtests.foundation.files import read_json_or_toml
 from loadtests.foundation.findings import Finding
 
 if TYPE_CHECKING:
@@ -69,20 +68,9 @@ class PlanConstraints:
         """Read a file with these parts as tables, JSON or TOML by its ending."""
         path = Path(path)
         try:
-            return cls.from_dict(_read(path))
+            return cls.from_dict(read_json_or_toml(path, "constraints file"))
         except InputError as error:
             raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() != ".toml":
-        return read_json(path, "constraints file")
-    if not path.is_file():
-        raise InputError(f"The constraints file {path} does not exist; give the path of a JSON or TOML file.")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The constraints file {path} is not valid TOML ({error}).") from None
 
 
 @dataclass(frozen=True)

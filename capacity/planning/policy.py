@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.checks import named_values, one_of, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact, plain
-from loadtests.foundation.files import read_json
+from loadtests.foundation.files import read_json_or_toml
 
 GUIDE_SAFETY_FACTORS = (1.2, 1.5)
 GUIDE_UTILIZATION_PERCENT = 67
@@ -198,20 +197,9 @@ class PlanningPolicy:
         """Read a policy file, JSON or TOML by its ending."""
         path = Path(path)
         try:
-            return cls.from_dict(_read_object(path))
+            return cls.from_dict(read_json_or_toml(path, "policy file"))
         except InputError as error:
             raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() != ".toml":
-        return read_json(path, "policy file")
-    if not path.is_file():
-        raise InputError(f"The policy file {path} does not exist; give the path of a JSON or TOML file.")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The policy file {path} is not valid TOML ({error}).") from None
 
 
 def _factor_pair(given: Any) -> tuple[float, float]:

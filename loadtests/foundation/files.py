@@ -7,6 +7,7 @@ import json
 import math
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,19 @@ def read_json(path: str | Path, what: str = "JSON file") -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InputError(f"The {what} {path} holds a {type(document).__name__}; it must hold a JSON object.")
     return document
+
+
+def read_json_or_toml(path: str | Path, what: str) -> dict[str, Any]:
+    """Read an object, TOML where the file's name ends in .toml, else JSON; errors name the file."""
+    path = Path(path)
+    if path.suffix.lower() != ".toml":
+        return read_json(path, what)
+    if not path.is_file():
+        raise InputError(f"The {what} {path} does not exist; give the path of a JSON or TOML file.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The {what} {path} is not valid TOML ({error}).") from None
 
 
 def read_json_list(path: str | Path, what: str = "JSON file") -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from loadtests.foundation.checks import positive, stated_number
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.files import read_json
+from loadtests.foundation.files import read_json_or_toml
 
 _APPLICATION = '{path!~"/health|/health/.*|/ready|/metrics|/api/metrics"}'
 _SELECTOR = re.compile(r"\s*[a-zA-Z_:][a-zA-Z0-9_:]*\s*(\{[^{}]*\})?\s*", re.DOTALL)
@@ -138,15 +137,7 @@ def read_query_map(path: str | Path) -> QueryMap:
     InputError
         When the file is missing or cannot be read, or with everything that is wrong in it.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".toml":
-        return QueryMap.from_dict(read_json(path, "query map"))
-    if not path.is_file():
-        raise InputError(f"The query map {path} does not exist; give the path of a JSON or TOML file.")
-    try:
-        return QueryMap.from_dict(tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The query map {path} is not valid TOML ({error}).") from None
+    return QueryMap.from_dict(read_json_or_toml(path, "query map"))
 
 
 def _text_problems(given: QueryMap) -> list[str]:

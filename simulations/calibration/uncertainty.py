@@ -24,7 +24,7 @@ _FURTHEST, _FURTHEST_OF_SMALL = 0.5, 0.05
 _SHORTEST = 1e-6
 _WIDEST = 2.0
 """Standard deviation of what numbers are proposed from where a recording does not tell them at all."""
-_PROPOSALS = 40_000
+_PROPOSALS, _FEWEST_POSSIBLE = 40_000, 400
 
 
 @dataclass(frozen=True)
@@ -196,17 +196,21 @@ def draws_of(known: Posterior, rng: np.random.Generator, count: int = DRAWS) -> 
 def _numbers(known: Posterior, rng: np.random.Generator, count: int) -> Floats:
     """Transformed numbers by importance: proposed from the likelihood where times are positive, weighted by the prior.
 
-    What the likelihood does not tell is proposed from a wide normal, which the weights take back.
+    What the likelihood does not tell is proposed from a wide normal, which the weights take back. Where the gradient,
+    which is as noisy as the derivatives, would leave hardly a place with positive times, the fit itself is the centre.
     """
     place, form = known.coordinates, known.best.form
     here = place.of(known.best.theta)
     wide = np.full(here.size, 1.0 / _WIDEST**2)
     covariance = np.linalg.inv(known.information + np.diag(wide))
-    far = rng.multivariate_normal(-covariance @ known.gradient, covariance, _PROPOSALS, method="eigh")
-    proposed = here + far
-    is_possible = np.all((proposed > _SHORTEST) | ~place.are_times, axis=1)
-    proposed, far = proposed[is_possible], far[is_possible]
-    theta = place.theta(proposed)
+    noise = rng.multivariate_normal(np.zeros(here.size), covariance, _PROPOSALS, method="eigh")
+    for centre in (-covariance @ known.gradient, np.zeros(here.size)):
+        far = noise + centre
+        is_possible = np.all((here + far > _SHORTEST) | ~place.are_times, axis=1)
+        if np.count_nonzero(is_possible) >= _FEWEST_POSSIBLE:
+            break
+    far = far[is_possible]
+    theta = place.theta(here + far)
     prior = -0.5 * np.sum(known.problem.prior_residuals(form, theta) ** 2, axis=1)
     log_weight = prior - np.sum(theta[:, place.are_times], axis=1) + 0.5 * np.sum(wide * far**2, axis=1)
     weight = np.exp(log_weight - log_weight.max())

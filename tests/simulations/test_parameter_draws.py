@@ -65,3 +65,9 @@ def test_two_times_of_which_only_the_sum_is_told_trade_along_a_straight_line(pro
     assert total.std() / total.mean() < 0.002
     assert np.std(np.log(numbers["network_round_trip_s"])) > 0.8
     assert np.corrcoef(numbers["service_mean_s"], numbers["network_round_trip_s"])[0, 1] < -0.99
+
+
+def test_a_gradient_that_leaves_no_positive_time_is_not_followed(problem: Problem) -> None:
+    numbers = drawn(problem, np.eye(3) * 1e6, np.array([1e9, 0.0, 0.0]))
+    assert np.mean(numbers["service_mean_s"]) == pytest.approx(NUMBERS["service_mean_s"], rel=0.01)
+    assert np.all(numbers["network_round_trip_s"] > 0)

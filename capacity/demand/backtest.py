@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.demand.backtest_design import Design
-from capacity.demand.candidates import Candidate, ModelFailedError, Task
+from capacity.demand.candidates import STRUCTURAL, Candidate, ModelFailedError, Task
 from capacity.demand.history import Flags, Floats
 from capacity.demand.period_peaks import completed
 from capacity.demand.quantile_scores import QUANTILES, effective_number, inside_interval, pinball
@@ -95,7 +95,7 @@ def run_backtest(logs: Floats, censored: Flags, ways: Sequence[Candidate], desig
 
 def month_quantiles(way: Candidate, past: Floats, design: Design, key: tuple[int, int]) -> Floats:
     """Quantiles of the peak of every coming month, logarithms, shape (months, quantiles)."""
-    task = Task(past, design.steps, design.season, design.draws, generator(design.seed, *key))
+    task = Task(past, design.steps, design.season, design.draws, generator(design.seed, *key), design.year)
     return np.quantile(design.month_peaks(way.paths(task)), QUANTILES, axis=0).T
 
 
@@ -114,19 +114,27 @@ def _observed(logs: Floats, censored: Flags, end: int, design: Design) -> Floats
 def choose(tested: Backtest) -> tuple[int, int]:
     """The way to use, and the one of the lowest mean loss.
 
-    The simplest whose loss lies above the lowest by at most one standard error of
-    the difference, origin by origin (the one-standard-error rule of L. Breiman et
-    al., *Classification and Regression Trees*, 1984, on paired differences); with
-    fewer than three origins there is no such error, and the lowest is taken.
+    The structural model, unless the loss of the lowest lies below its own by more than one standard error of the
+    difference, origin by origin; where it could not be used, the simplest that the same rule allows (the
+    one-standard-error rule of L. Breiman et al., *Classification and Regression Trees*, 1984, on paired differences).
+    With fewer than three origins there is no such error: the structural model, else the lowest. Few origins tell ways
+    apart badly, and of all of them it kept a stated risk best (`docs/evidence.md`, plans tested on the past).
     """
     losses = tested.origin_losses
     best = int(losses.mean(axis=1).argmin())
+    standing = tested.names.index(STRUCTURAL) if STRUCTURAL in tested.names else None
     if losses.shape[1] < LEAST_ORIGINS_FOR_ERROR:
-        return best, best
-    more = losses - losses[best]
+        return (best if standing is None else standing), best
+    allowed = _within_one_error(losses - losses[best])
+    if standing is not None:
+        return (standing if allowed[standing] else best), best
+    return int(np.flatnonzero(allowed)[0]), best
+
+
+def _within_one_error(more: Floats) -> Flags:
     effective = np.array([effective_number(row) for row in more])
     error = more.std(axis=1, ddof=1) / np.sqrt(effective)
-    return int(np.flatnonzero(more.mean(axis=1) <= error + 1e-12)[0]), best
+    return np.asarray(more.mean(axis=1) <= error + 1e-12)
 
 
 def final_quantiles(way: Candidate, logs: Floats, censored: Flags, design: Design, place: int) -> Floats:

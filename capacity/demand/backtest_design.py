@@ -11,7 +11,6 @@ from capacity.demand.history_table import MONTH_S, WEEK_S
 from capacity.demand.period_peaks import Period
 
 MONTHS_OF_A_YEAR = 12
-_LEAST_ERROR_PATHS = 12
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ class Design:
         return MONTHS_OF_A_YEAR if self.period == "month" else 0
 
     @property
+    def year(self) -> float:
+        """Steps of a year."""
+        return MONTHS_OF_A_YEAR * MONTH_S / (MONTH_S if self.period == "month" else WEEK_S)
+
+    @property
     def month_of_step(self) -> tuple[int, ...]:
         """Month, from 1, in which each step ends."""
         if self.period == "month":
@@ -53,9 +57,9 @@ class Design:
 
     @property
     def least_training(self) -> int:
-        """Steps before the first origin: two years, or half a year of weeks, and enough for a dozen past errors."""
+        """Steps before the first origin: two years, or half a year of weeks, and enough for one past error."""
         least = 2 * self.season if self.season else 26
-        return max(least, self.season + self.steps + _LEAST_ERROR_PATHS)
+        return max(least, self.season + self.steps + 1)
 
     @property
     def least_history(self) -> int:

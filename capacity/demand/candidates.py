@@ -9,6 +9,9 @@ import numpy as np
 
 from capacity.demand.history import Floats
 
+STRUCTURAL = "structural"
+YEARS_FOR_A_WAVE, YEARS_FOR_ALL_WAVES = 1.25, 2.0
+
 
 class ModelFailedError(RuntimeError):
     """A model that cannot be fitted to this history; it is left out, and that is said."""
@@ -29,6 +32,8 @@ class Task:
     draws : int
         Futures to draw.
     rng : numpy Generator
+    year : float, default 0
+        Periods of a year, whether or not `season` models it; 0 where that is not known.
     """
 
     logs: Floats
@@ -36,6 +41,7 @@ class Task:
     season: int
     draws: int
     rng: np.random.Generator
+    year: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capacity.demand.candidates import STRUCTURAL, YEARS_FOR_A_WAVE
 from capacity.demand.quantile_scores import LEVEL, QUANTILES, coverage
 from capacity.demand.recalibration import LEAST_ORIGINS
 from capacity.demand.wording import counted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
     """All findings, in the order in which a reader needs them."""
-    checks = (_censored, _idle_or_missing, _constant, _no_season, _origins, _coverage, _simplest, _failed)
+    checks = (_censored, _idle_or_missing, _constant, _no_season, _origins, _coverage, _lowest, _failed)
     return tuple(item for check in checks for item in check(forecast))
 
 
@@ -62,14 +63,19 @@ def _constant(forecast: DemandForecast) -> Iterator[Finding]:
 
 
 def _no_season(forecast: DemandForecast) -> Iterator[Finding]:
-    if not forecast.design.season:
+    if not _has_yearly_pattern(forecast):
         yield Finding(
             "no-yearly-pattern", "warning",
-            f"The forecast steps by weeks, from {len(forecast.peaks.peaks)} of them, and has no yearly pattern: "
-            "holidays and seasons are not in it.",
-            "Give a history of about three years, or raise the months that you know to be busy.",
+            f"The forecast steps by weeks, from {len(forecast.peaks.peaks)} of them, and has no yearly pattern "
+            f"({forecast.model.name}): holidays and seasons are not in it.",
+            "Give a history of two years or more, or raise the months that you know to be busy.",
             {"weeks": len(forecast.peaks.peaks)},
         )  # fmt: skip
+
+
+def _has_yearly_pattern(forecast: DemandForecast) -> bool:
+    years = len(forecast.peaks.peaks) / forecast.design.year
+    return bool(forecast.design.season) or (forecast.model.name == STRUCTURAL and years >= YEARS_FOR_A_WAVE)
 
 
 def _origins(forecast: DemandForecast) -> Iterator[Finding]:
@@ -80,7 +86,7 @@ def _origins(forecast: DemandForecast) -> Iterator[Finding]:
             "few-origins", "warning",
             f"The history allows {counted(origins, 'backtest origin')}, {forecast.design.horizon_months} months apart: "
             f"too few to choose a way with confidence, and to recalibrate the intervals (from {LEAST_ORIGINS}). They "
-            "are as the way gives them, and such intervals are often too narrow.",
+            "are as the way gives them.",
             "Give a longer history, or a shorter horizon; plan with the upper ends.", numbers,
         )  # fmt: skip
     else:
@@ -107,14 +113,14 @@ def _coverage(forecast: DemandForecast) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _simplest(forecast: DemandForecast) -> Iterator[Finding]:
+def _lowest(forecast: DemandForecast) -> Iterator[Finding]:
     if forecast.chosen != forecast.lowest:
         losses = forecast.tested.origin_losses.mean(axis=1)
         used, lowest = forecast.model, forecast.ways[forecast.lowest]
         grows_less = lowest.grows and not used.grows
         growth = " It does not grow beyond what was seen." if grows_less else ""
         yield Finding(
-            "simplest-within-error", "warning" if grows_less else "info",
+            "lowest-within-error", "warning" if grows_less else "info",
             f"{used.name} is used (pinball loss {losses[forecast.chosen]:.4f}): {lowest.name} has a lower one "
             f"({losses[forecast.lowest]:.4f}), but by no more than one standard error.{growth}",
             "Where you know that demand grows, plan with the upper ends.",

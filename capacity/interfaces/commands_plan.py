@@ -78,7 +78,10 @@ def plan(
     extrapolate_to: Annotated[int, typer.Option(help="Continue the last growth segment to this month.")] = 0,
     risk: Annotated[str, typer.Option(help="Accepted probability of running out before an order arrives.")] = "5%",
     lead_time: Annotated[
-        str, typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's.")
+        str,
+        typer.Option(
+            help="Months from an order to its capacity: 1, or low,mid,high (5 %, 50 %, 95 %); default the policy's."
+        ),
     ] = "",
     fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
     constraints: Annotated[

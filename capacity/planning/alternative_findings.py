@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from capacity.demand.wording import amount, month_list
+from capacity.demand.wording import amount
 from capacity.planning.constraint_uses import not_checked
+from capacity.planning.range_findings import bare_ranges
 from capacity.planning.shape_choice import HOURS_A_MONTH, ShapeChoice
 from capacity.planning.shape_inputs import ShapeCase
 from capacity.planning.shapes import ShapeCapacity
-from capacity.planning.uncertain import summarised
+from capacity.planning.uncertain import is_bare_range, summarised
 from loadtests.foundation.exact_numbers import exact
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
@@ -98,22 +99,10 @@ def _is_covered(text: str) -> bool:
 
 
 def _ranges(case: ShapeCase) -> Iterator[Finding]:
-    months = [month for month, peak in case.peaks.items() if _is_range(peak)]
-    names = [name for name, value in case.capacities.items() if _is_range(value)]
-    if months or names:
-        what = [month_list(months)] if months else []
-        what += [f"the capacity of {name}" for name in names]
-        yield Finding(
-            "range-without-probability", "info",
-            f"No probability is stated for the range of {' and '.join(what)}; it is drawn as a triangle between its "
-            "ends.",
-            "State draws, or an interval with its level, where the probability matters.",
-            {"months": months, "shapes": names},
-        )  # fmt: skip
-
-
-def _is_range(value: object) -> bool:
-    return isinstance(value, Interval) and value.level >= 1 and value.low < value.high
+    what = ["the growth"] if any(map(is_bare_range, case.peaks.values())) else []
+    what += [f"the capacity of {name}" for name, value in case.capacities.items() if is_bare_range(value)]
+    if what:
+        yield bare_ranges(what, case.question.range_level)
 
 
 def _assumed(case: ShapeCase) -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def order_timeline(plan: CapacityPlan, rules: OrderingRules | None = None) -> Or
     peaks = plan.growth.monthly(plan.policy.interpolation)
     scenarios = draw_scenarios(
         peaks, plan.instance_capacity.value, chosen.lead_time,
-        seed=chosen.seed, count=chosen.draws, growth_level=chosen.growth_level,
+        seed=chosen.seed, count=chosen.draws, range_level=chosen.range_level,
     )  # fmt: skip
     fleet = chosen.fleet or plan.steps[0].deployed.at_peak[0]
     return timeline_of(scenarios, plan, chosen, fleet)

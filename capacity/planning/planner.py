@@ -97,7 +97,7 @@ def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> Capaci
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:
     """The same plan with its order dates, and what a reader must know about them."""
     orders = order_timeline(plan, ordering)
-    findings = (*(f for f in plan.findings if f.code not in ORDER_CODES), *order_findings(orders))
+    findings = (*(f for f in plan.findings if f.code not in ORDER_CODES), *order_findings(plan, orders))
     return replace(plan, orders=orders, findings=most_severe_first(findings))
 
 

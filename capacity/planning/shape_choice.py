@@ -14,6 +14,7 @@ from capacity.planning.fleet_rules import FleetRules, kept
 from capacity.planning.instance_formula import checked_factor
 from capacity.planning.regret import Scenario, largest_regrets
 from capacity.planning.shapes import InstanceShape
+from capacity.planning.uncertain import RANGE_LEVEL
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 HOURS_A_MONTH = 730
 """8,760 hours of a year / 12."""
 _KIND = "shape-choice"
+_QUESTION = ("probability", "safety_factor", "draws", "seed", "interpolation", "range_level")
 _TABLE = ("shape", "capacity", "instances", "instance-hours", "cost", "largest regret", "verdict")
 _MOST_DRAWS = 10_000_000
 
@@ -52,6 +54,8 @@ class ShapeQuestion:
     seed : int, default 1
     interpolation : {"geometric", "linear"}
         Between the stated months of a growth projection.
+    range_level : float, default 0.9
+        Probability that a range is taken to enclose where none is stated with it.
 
     Raises
     ------
@@ -66,11 +70,14 @@ class ShapeQuestion:
     draws: int = 10_000
     seed: int = 1
     interpolation: Interpolation = "geometric"
+    range_level: float = RANGE_LEVEL
 
     def __post_init__(self) -> None:
         if not 0 < exact("probability", self.probability) < 1:
             raise InputError(f"probability is {self.probability}; it must lie above 0 and below 1, such as 0.95.")
         checked_factor(self.safety_factor)
+        if not 0 < exact("range_level", self.range_level) < 1:
+            raise InputError(f"range_level is {self.range_level}; it must lie above 0 and below 1, such as 0.9.")
         for name in ("probability", "safety_factor"):
             object.__setattr__(self, name, kept(name, getattr(self, name)))
         object.__setattr__(self, "draws", whole("draws", self.draws, least=1, most=_MOST_DRAWS))
@@ -78,7 +85,7 @@ class ShapeQuestion:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        own = {name: getattr(self, name) for name in ("probability", "safety_factor", "draws", "seed", "interpolation")}
+        own = {name: getattr(self, name) for name in _QUESTION}
         per_unit = None if self.per_unit is None else self.per_unit.to_dict()
         return {**own, "rules": self.rules.to_dict(), "per_unit": per_unit}
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 import numpy as np
 
 from capacity.demand.growth import GrowthProjection
-from capacity.demand.growth_points import MonthlyPeak
 from capacity.planning.basis import common_quantity
 from capacity.planning.constraint_uses import resource_asks
 from capacity.planning.shape_choice import ShapeQuestion
@@ -76,12 +75,14 @@ class ShapeCase:
     def peak_draws(self) -> dict[int, Floats]:
         """Draws of each month's peak; the months of one draw belong to the same future."""
         at = uniforms(self.question.draws, self.question.seed, _GROWTH)
-        return {month: drawn(peak, at) for month, peak in self.peaks.items()}
+        return {month: drawn(peak, at, self.question.range_level) for month, peak in self.peaks.items()}
 
     def capacity_draws(self, name: str) -> Floats:
         """Draws of a shape's capacity, resources of `per_unit` included; the same uniform numbers for all shapes."""
         at = uniforms(self.question.draws, self.question.seed, _CAPACITY)
-        return np.minimum(drawn(self.capacities[name], at), float(self.most_by_resources(name)))
+        return np.minimum(
+            drawn(self.capacities[name], at, self.question.range_level), float(self.most_by_resources(name))
+        )
 
     def most_by_resources(self, name: str) -> Fraction | float:
         """Largest load that the resources of one instance carry by `per_unit`; infinite where nothing is stated."""
@@ -162,7 +163,7 @@ def _uncertain_capacity(name: str, value: Capacity) -> Interval | Floats:
 
 def _peaks_by_month(peaks: Peaks, question: ShapeQuestion) -> dict[int, Interval | Floats]:
     if isinstance(peaks, GrowthProjection):
-        return {item.month: _of_month(item) for item in peaks.monthly(question.interpolation)}
+        return {item.month: item.range for item in peaks.monthly(question.interpolation)}
     if not isinstance(peaks, Mapping) or not peaks:
         raise InputError("No peak is given; give a GrowthProjection, or a peak by month such as {0: 3350, 1: 4000}.")
     found = {whole("month", month): checked_uncertain(f"the peak of month {month}", peaks[month]) for month in peaks}
@@ -178,9 +179,3 @@ def _peaks_by_month(peaks: Peaks, question: ShapeQuestion) -> dict[int, Interval
 def _gaps(months: list[int]) -> Iterator[int]:
     for before, after in pairwise(months):
         yield from range(before + 1, after)
-
-
-def _of_month(item: MonthlyPeak) -> Interval:
-    if item.low is None or item.high is None:
-        return Interval.assumed(item.peak)
-    return Interval(item.low, item.peak, item.high, level=1.0, kind="assumed")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from capacity.planning.plan_actuals import actuals_against_plan
     from capacity.planning.plan_comparison import compare_plans
     from capacity.planning.plan_constraints import PlanConstraints
+    from capacity.planning.plan_shapes import PlanShapes
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
     from capacity.planning.shape_capacity import ShapeObjective, capacities_of_shapes, capacity_of_shape
@@ -61,6 +62,7 @@ __all__ = [
     "OrderingRules",
     "PeakFactor",
     "PlanConstraints",
+    "PlanShapes",
     "PlanningPolicy",
     "ScalingTimeline",
     "ServiceDemand",
@@ -114,6 +116,7 @@ _load, __dir__ = attach(
         "OrderingRules": "capacity.planning.orders",
         "PeakFactor": "capacity.demand.peak_factor",
         "PlanConstraints": "capacity.planning.plan_constraints",
+        "PlanShapes": "capacity.planning.plan_shapes",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
         "ServiceDemand": "capacity.planning.constraint_inputs",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from capacity.planning.constraints import required_by_constraints
     from capacity.planning.fleet_rules import FleetRules
     from capacity.planning.instance_formula import required_instances
+    from capacity.planning.order_grid import OrderGrid, order_grid
     from capacity.planning.ordering import order_timeline
     from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
@@ -58,6 +59,7 @@ __all__ = [
     "InstanceCapacity",
     "InstanceLimits",
     "InstanceShape",
+    "OrderGrid",
     "OrderTimeline",
     "OrderingRules",
     "PeakFactor",
@@ -84,6 +86,7 @@ __all__ = [
     "growth_from_percentages",
     "linear_growth",
     "logistic_growth",
+    "order_grid",
     "order_timeline",
     "plan_capacity",
     "plan_grid",
@@ -112,6 +115,7 @@ _load, __dir__ = attach(
         "InstanceCapacity": "simulations.analysis.capacity_curve",
         "InstanceLimits": "capacity.planning.constraint_inputs",
         "InstanceShape": "capacity.planning.shapes",
+        "OrderGrid": "capacity.planning.order_grid",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
         "PeakFactor": "capacity.demand.peak_factor",
@@ -137,6 +141,7 @@ _load, __dir__ = attach(
         "growth_from_percentages": "capacity.demand.growth_curves",
         "linear_growth": "capacity.demand.growth_curves",
         "logistic_growth": "capacity.demand.growth_curves",
+        "order_grid": "capacity.planning.order_grid",
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",

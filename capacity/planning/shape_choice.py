@@ -281,7 +281,7 @@ class ShapeChoice:
         rows: list[tuple[str, ...]] = [
             (
                 str(fleet.month), f"{fleet.instances:,}", f"{fleet.instance_hours:,}", f"{fleet.cost:,.2f}",
-                "-" if fleet.probability is None else percent(fleet.probability),
+                "-" if fleet.probability is None else _share(fleet.probability),
             )
             for fleet in self.plan(self.cheapest).fleets
         ]  # fmt: skip
@@ -367,3 +367,8 @@ class ShapeChoice:
 
     def _repr_html_(self) -> str:
         return html_table(_TABLE, self._rows(), self._title())
+
+
+def _share(probability: float) -> str:
+    """What is not quite certain does not read as certain."""
+    return "> 99.9 %" if 0.9995 <= probability < 1 else percent(probability)

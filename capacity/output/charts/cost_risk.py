@@ -1,4 +1,4 @@
-"""Chart of cost against risk: what it costs to run out less often, by shape and number of instances."""
+"""Charts of cost against risk: what it costs to run out less often, by shape and fleet, and by order policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from capacity.demand.wording import month_span, number_range, percent
+from capacity.demand.wording import counted, month_span, number_range, percent
 from capacity.output.charts.style import (
     BLACK,
     BLUE,
@@ -23,6 +23,7 @@ from capacity.output.charts.style import (
     tidy,
 )
 from capacity.planning.frontier import FrontierPoint
+from capacity.planning.order_grid import OrderGrid, OrderPolicy
 from capacity.planning.shape_choice import ShapeChoice
 from loadtests.foundation.errors import InputError
 
@@ -57,12 +58,14 @@ def plot_cost_risk(choice: ShapeChoice, *, ax: Axes | None = None) -> Axes:
         why = "No shape carries the peaks at any risk" if choice.is_uncertain else "Nothing is uncertain in this choice"
         raise InputError(f"{why}, so there is no cost against risk to draw; see the findings.")
     ax = new_axes(ax, cost_risk_size(choice))
-    floor = _floor(choice)
+    floor = _floor([point.risk for point in choice.frontier])
     _draw_front(ax, choice, floor)
     handles = [*_draw_shapes(ax, choice, floor), Line2D([], [], color=BLACK, linewidth=1.4, label="least risk by cost")]
     handles += _draw_marks(ax, choice, floor)
-    _risk_axis(ax, choice, floor)
-    _cost_axis(ax, choice)
+    _risk_axis(ax, [point.risk for point in choice.frontier], f"none of {choice.question.draws:,}")
+    ax.set_ylabel("probability that some peak is not carried")
+    _cost_axis(ax, [point.cost for point in choice.frontier])
+    ax.set_xlabel(f"cost of {month_span(min(choice.peaks), max(choice.peaks))} ({choice.currency})")
     tidy(ax)
     ax.set_title("Cost against risk", loc="left")
     legend_below(ax, handles, _columns(handles))
@@ -89,9 +92,9 @@ def _shown(choice: ShapeChoice) -> list[str]:
     return list(dict.fromkeys([*(name for name in firsts if name), *ranked]))[: len(_LOOKS)]
 
 
-def _floor(choice: ShapeChoice) -> float:
+def _floor(risks: Sequence[float]) -> float:
     """Where a risk of none of the draws stands on the axis of logarithms."""
-    return min([0.001, *(point.risk for point in choice.frontier if point.risk > 0)]) / 2
+    return min([0.001, *(risk for risk in risks if risk > 0)]) / 2
 
 
 def _at(points: Sequence[FrontierPoint], floor: float) -> tuple[list[float], list[float]]:
@@ -143,22 +146,19 @@ def _draw_marks(ax: Axes, choice: ShapeChoice, floor: float) -> list[Line2D]:
     return handles
 
 
-def _risk_axis(ax: Axes, choice: ShapeChoice, floor: float) -> None:
-    risks = [point.risk for point in choice.frontier]
-    has_none = min(risks) == 0
+def _risk_axis(ax: Axes, risks: Sequence[float], none: str) -> None:
+    """Logarithms, with a place of its own for what none of the draws showed."""
+    has_none, floor = min(risks) == 0, _floor(risks)
     bottom = floor if has_none else min(risks)
     ax.set_yscale("log")
     ax.set_ylim(bottom / 1.5, max(*risks, 0.1) * 1.5)
     ticks = [tick for tick in _RISK_TICKS if (1.6 * floor if has_none else bottom / 1.5) <= tick <= ax.get_ylim()[1]]
     ax.yaxis.set_major_locator(FixedLocator([floor, *ticks] if has_none else ticks))
     ax.yaxis.set_minor_locator(NullLocator())
-    none = f"none of {choice.question.draws:,}"
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: none if value == floor else percent(value)))
-    ax.set_ylabel("probability that some peak is not carried")
 
 
-def _cost_axis(ax: Axes, choice: ShapeChoice) -> None:
-    costs = [point.cost for point in choice.frontier]
+def _cost_axis(ax: Axes, costs: Sequence[float]) -> None:
     if 0 < _LOG_FROM * min(costs) < max(costs):
         ax.set_xscale("log")
         is_wide = _DECADES_FROM * min(costs) < max(costs)
@@ -169,7 +169,71 @@ def _cost_axis(ax: Axes, choice: ShapeChoice) -> None:
         ax.set_xlim(min(costs) - room, max(costs) + room)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=7))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}" if value >= 0 else ""))
-    ax.set_xlabel(f"cost of {month_span(min(choice.peaks), max(choice.peaks))} ({choice.currency})")
+
+
+def plot_order_policies(grid: OrderGrid, *, ax: Axes | None = None) -> Axes:
+    """Draw what order policies take in instance-hours, and how likely they run out.
+
+    A line joins the risks of one lead time and order size; rings mark the risk of the grid's rules.
+
+    Parameters
+    ----------
+    grid : OrderGrid
+    ax : matplotlib Axes, optional
+        Where to draw; absent: a new figure, reached as ``ax.figure``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        When nothing is uncertain, and for more than twelve pairs of lead time and order size.
+    """
+    lines = _lines(grid)
+    ax = new_axes(ax, (8.0, 4.6 + 0.2 * len(lines)))
+    risks = [item.probability_out or 0.0 for item in grid.policies]
+    floor, handles = _floor(risks), []
+    for place, (label, items) in enumerate(lines.items()):
+        colour, marker = _LOOKS[place % len(_LOOKS)]
+        face = colour if place < len(_LOOKS) else "white"
+        points = sorted((item.instance_hours, max(item.probability_out or 0.0, floor)) for item in items)
+        ax.plot(
+            *zip(*points, strict=True), color=colour, marker=marker, linewidth=1.0, markerfacecolor=face,
+            markeredgecolor=BLACK, markeredgewidth=0.6, markersize=6, zorder=3, label=label,
+        )  # fmt: skip
+        handles.append(ax.lines[-1])
+    chosen = [item for item in grid.policies if item.risk == grid.rules.risk]
+    if chosen:
+        at = [item.instance_hours for item in chosen], [max(item.probability_out or 0.0, floor) for item in chosen]
+        ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none", "markeredgecolor": BLACK}
+        text = f"orders at a risk of {percent(grid.rules.risk)}"
+        ax.plot(*at, linestyle="none", zorder=4, label=text, **ring)  # type: ignore[arg-type]
+        handles.append(ax.lines[-1])
+    _risk_axis(ax, risks, f"none of {grid.rules.draws:,}")
+    ax.set_ylabel("probability of running out")
+    _cost_axis(ax, [item.instance_hours for item in grid.policies])
+    ax.set_xlabel(f"instance-hours until month {grid.last_month}")
+    tidy(ax)
+    ax.set_title(f"Order policies from {counted(grid.fleet, 'instance')} today", loc="left")
+    legend_below(ax, handles, 1)
+    return ax
+
+
+def _lines(grid: OrderGrid) -> dict[str, list[OrderPolicy]]:
+    found: dict[str, list[OrderPolicy]] = {}
+    for item in grid.policies:
+        label = f"{item.order_size} at a time, lead time {item.lead_time.format('.3g', 'months')}"
+        found.setdefault(label, []).append(item)
+    if any(item.probability_out is None for item in grid.policies):
+        raise InputError("Nothing is uncertain in this plan, so there is no risk to draw instance-hours against.")
+    if len(found) > 2 * len(_LOOKS):
+        raise InputError(
+            f"There are {len(found)} pairs of lead time and order size; at most {2 * len(_LOOKS)} are told apart, so "
+            "compare fewer."
+        )
+    return found
 
 
 def _short(name: str) -> str:

@@ -21,6 +21,7 @@ from capacity import (
     ShapeQuestion,
     charts,
     choose_shape,
+    order_grid,
     order_timeline,
     plan_capacity,
     sensitivity,
@@ -181,6 +182,31 @@ def test_without_risk_there_is_nothing_to_draw_it_against() -> None:
     none = ShapeQuestion(rules=FleetRules(max_instances=1))
     with pytest.raises(InputError, match="No shape carries the peaks at any risk"):
         charts.plot_cost_risk(choose_shape({0: Interval(900, 950, 999)}, [shape("small", 1, 100)], None, none))
+
+
+@pytest.mark.parametrize(
+    ("leads", "sizes"), [((1,), (1,)), ((1, Interval(0.5, 1, 2.5)), (1, 4)), ((1, 2, 3, 4), (1, 2, 4))]
+)
+@pytest.mark.parametrize("fleet", [15, 5_000])
+def test_order_policies_are_drawn(leads: tuple[float | Interval, ...], sizes: tuple[int, ...], fleet: int) -> None:
+    plan, rules = PLANS["large"], OrderingRules(fleet=fleet, draws=1_000)
+    scaled = [size * 20 for size in sizes]
+    ax = charts.plot_order_policies(order_grid(plan, lead_times=leads, order_sizes=scaled, rules=rules))
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"probability of running out", "instance-hours until month 12", "orders at a risk of 5 %"} <= shown
+    assert len([text for text in shown if "at a time, lead time" in text]) == len(leads) * len(sizes)
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+    pyplot.close(ax.get_figure(root=True))
+
+
+def test_policies_that_cannot_be_drawn_are_refused() -> None:
+    rules = OrderingRules(fleet=15, draws=1_000)
+    many = order_grid(PLANS["large"], (0.05,), order_sizes=range(20, 33), rules=rules)
+    with pytest.raises(InputError, match="There are 13 pairs of lead time and order size; at most 12"):
+        charts.plot_order_policies(many)
+    with pytest.raises(InputError, match="Nothing is uncertain in this plan"):
+        charts.plot_order_policies(order_grid(PLANS["guide"]))
 
 
 def test_charts_draw_where_they_are_told() -> None:

@@ -85,9 +85,7 @@ def plan(
     ] = "5%",
     lead_time: Annotated[
         str,
-        typer.Option(
-            help="Months from an order to its capacity: 1, or low,mid,high (5 %, 50 %, 95 %); default the policy's."
-        ),
+        typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's."),
     ] = "",
     fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
     constraints: Annotated[
@@ -97,6 +95,9 @@ def plan(
         Path | None,
         typer.Option(help="File (TOML, JSON or CSV) of instance shapes with prices: which is the cheapest to plan on?"),
     ] = None,
+    range_level: Annotated[
+        str, typer.Option(help="Probability that stated ranges (low, high) are taken to enclose.")
+    ] = "90%",
     start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
@@ -119,9 +120,9 @@ def plan(
     if out_folder is not None:
         check_folder_target(out_folder)
     chosen, drawn = _read_policy(policy, measured=model is not None), DEFAULT_SEED if seed is None else seed
-    ordering = OrderingOptions(risk, lead_time, fleet, start).rules(chosen, drawn)
+    ordering = OrderingOptions(risk, lead_time, fleet, start, range_level).rules(chosen, drawn)
     more = None if constraints is None else _read_constraints(constraints)
-    compared = None if shapes is None else ShapeOptions(shapes, risk, drawn, more)
+    compared = None if shapes is None else ShapeOptions(shapes, ordering, more)
     demand = _read_growth(growth, quantity, extrapolate_to)
     if model is None:
         one = _assumed(instance_capacity, instance_max, quantity)
@@ -212,18 +213,20 @@ class OrderingOptions:
     lead_time: str
     fleet: int
     start: str
+    range_level: str
 
     def rules(self, policy: PlanningPolicy, seed: int) -> OrderingRules:
         """The rules, in numbers."""
         from capacity.planning.orders import OrderingRules
         from loadtests.foundation.units import parse_fraction
 
+        level = parse_fraction(self.range_level, "--range-level")
         return OrderingRules(
-            risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy),
-            fleet=self.fleet or None, start=self._start(), seed=seed,
+            risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy, level),
+            fleet=self.fleet or None, start=self._start(), range_level=level, seed=seed,
         )  # fmt: skip
 
-    def _lead_time(self, policy: PlanningPolicy) -> Interval | float:
+    def _lead_time(self, policy: PlanningPolicy, level: float) -> Interval | float:
         from loadtests.foundation.intervals import Interval
 
         if not self.lead_time:
@@ -234,7 +237,7 @@ class OrderingOptions:
         if len(ends) != 3:
             raise InputError(f"--lead-time is {self.lead_time!r}; give months as one number, or as low,mid,high.")
         low, mid, high = ends
-        return Interval(low, mid, high, 0.9, "prediction")
+        return Interval(low, mid, high, level, "prediction")
 
     def _start(self) -> date | None:
         if not self.start:

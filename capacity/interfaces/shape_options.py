@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from capacity.planning.orders import OrderingRules
     from capacity.planning.plan_constraints import PlanConstraints
     from capacity.planning.plan_shapes import PlanShapes
     from capacity.planning.shapes import InstanceShape, ShapeCapacity
@@ -23,16 +24,14 @@ class ShapeOptions:
     ----------
     file : Path
         Of the shapes.
-    risk : str
-        Accepted probability that a month's peak is not carried.
-    seed : int
+    rules : OrderingRules
+        Their risk, of a month's peak that is not carried, their range level and seed hold for shapes too.
     constraints : PlanConstraints, optional
         Its rules, and what a unit of the peak asks for, hold for every shape too.
     """
 
     file: Path
-    risk: str
-    seed: int
+    rules: OrderingRules
     constraints: PlanConstraints | None = None
 
     def with_stated_capacities(self) -> PlanShapes:
@@ -50,7 +49,7 @@ class ShapeOptions:
                 f"The shapes file {self.file} states a capacity of {', '.join(stated)}, and --model computes one of "
                 "every shape; leave out one of the two."
             )
-        return self._asked(shapes, capacities_of_shapes(fit, shapes, ShapeObjective(**objective), seed=self.seed))
+        return self._asked(shapes, capacities_of_shapes(fit, shapes, ShapeObjective(**objective), seed=self.rules.seed))
 
     def _shapes(self) -> tuple[InstanceShape, ...]:
         from capacity.planning.shapes import read_shapes
@@ -62,11 +61,10 @@ class ShapeOptions:
         from capacity.planning.plan_shapes import PlanShapes
         from capacity.planning.shape_choice import ShapeQuestion
         from loadtests.foundation.exact_numbers import exact, plain
-        from loadtests.foundation.units import parse_fraction
 
         stated = self.constraints
         question = ShapeQuestion(
-            plain(1 - exact("--risk", parse_fraction(self.risk, "--risk"))), seed=self.seed,
+            plain(1 - exact("risk", self.rules.risk)), seed=self.rules.seed, range_level=self.rules.range_level,
             rules=FleetRules() if stated is None else stated.rules,
             per_unit=None if stated is None else stated.per_unit,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -47,12 +48,9 @@ class FrontierPoint:
 
 def with_efficiency(points: Iterable[FrontierPoint]) -> tuple[FrontierPoint, ...]:
     """The same points, those marked that no other one beats."""
-    every = tuple(points)
-    return tuple(replace(point, is_efficient=not _is_beaten(point, every)) for point in every)
-
-
-def _is_beaten(point: FrontierPoint, points: Iterable[FrontierPoint]) -> bool:
-    return any(
-        other.cost <= point.cost and other.risk <= point.risk and (other.cost, other.risk) != (point.cost, point.risk)
-        for other in points
-    )
+    every, efficient, least = tuple(points), set(), math.inf
+    for cost, risk in sorted({(point.cost, point.risk) for point in every}):
+        if risk < least:
+            efficient.add((cost, risk))
+            least = risk
+    return tuple(replace(point, is_efficient=(point.cost, point.risk) in efficient) for point in every)

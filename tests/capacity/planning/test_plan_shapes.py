@@ -142,6 +142,23 @@ def test_the_command_compares_the_shapes_of_a_file(files: Path, capsys: pytest.C
     assert "Months of large, cost in EUR" in shown
 
 
+def test_ranges_are_read_at_the_level_that_is_asked_for(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The less a range is trusted, the more it takes to be sure: for orders and for shapes."""
+    asked = words(files, "--instance-capacity", "500", "--lead-time", "0.5,1,2", "--json", "--range-level")
+    found = []
+    for level in ("0.95", "60%"):
+        assert cli.run([*asked, level]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["orders"]["rules"]["range_level"] == document["shapes"]["inputs"]["question"]["range_level"]
+        assert document["orders"]["rules"]["lead_time_months"]["level"] == document["orders"]["rules"]["range_level"]
+        hours = {item["shape"]["name"]: item["instance_hours"] for item in document["shapes"]["plans"]}
+        found.append((hours["large"], -document["orders"]["orders"][0]["order_by_month"]))
+    assert found[0][0] < found[1][0]
+    assert found[0][1] < found[1][1]
+    assert cli.run([*asked, "100%"]) == 2
+    assert "range_level is 1.0; it must lie between 0 and 1" in capsys.readouterr().err
+
+
 def test_rules_of_the_constraints_hold_for_shapes_too(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Five small instances at a time have the database's 100 connections; the last peak asks for more."""
     (files / "constraints.toml").write_text(
@@ -190,7 +207,7 @@ def test_a_shape_without_any_price_is_refused(files: Path, capsys: pytest.Captur
 
 
 def test_a_stated_capacity_beside_a_model_is_refused(files: Path) -> None:
-    options = ShapeOptions(files / "shapes.toml", "5%", 1)
+    options = ShapeOptions(files / "shapes.toml", OrderingRules())
     with pytest.raises(InputError, match=r"states a capacity of small, large, and --model computes one"):
         options.with_model(None, {"p95_s": 0.1})  # type: ignore[arg-type]
 

@@ -52,9 +52,12 @@ class ShapeOptions:
         return self._asked(shapes, capacities_of_shapes(fit, shapes, ShapeObjective(**objective), seed=self.rules.seed))
 
     def _shapes(self) -> tuple[InstanceShape, ...]:
+        from capacity.planning.shape_inputs import check_shapes
         from capacity.planning.shapes import read_shapes
 
-        return read_shapes(self.file)
+        found = read_shapes(self.file)
+        check_shapes(found)  # before a model is asked about them
+        return found
 
     def _asked(self, shapes: tuple[InstanceShape, ...], capacities: dict[str, ShapeCapacity]) -> PlanShapes:
         from capacity.planning.fleet_rules import FleetRules

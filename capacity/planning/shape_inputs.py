@@ -61,7 +61,7 @@ class ShapeCase:
     ) -> ShapeCase:
         """Check everything; see `choose_shape`."""
         chosen = tuple(shapes)
-        _check_shapes(chosen)
+        check_shapes(chosen)
         given = _given_capacities(chosen, capacities)
         _check_quantities(peaks, given)
         read = {name: _uncertain_capacity(name, value) for name, value in given.items()}
@@ -116,7 +116,8 @@ class ShapeCase:
         return exact("peak", peak) / each
 
 
-def _check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
+def check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
+    """Refuse what cannot be chosen between: no shapes, shapes without a price, several currencies."""
     if not shapes:
         raise InputError("No shape is given; give at least one InstanceShape.")
     strange = [shape for shape in shapes if not isinstance(shape, InstanceShape)]

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from capacity.planning.constraints import required_by_constraints
     from capacity.planning.fleet_rules import FleetRules
     from capacity.planning.instance_formula import required_instances
+    from capacity.planning.order_grid import OrderGrid, order_grid
     from capacity.planning.ordering import order_timeline
     from capacity.planning.orders import OrderingRules, OrderTimeline
     from capacity.planning.plan import CapacityPlan
     from capacity.planning.plan_actuals import actuals_against_plan
     from capacity.planning.plan_comparison import compare_plans
     from capacity.planning.plan_constraints import PlanConstraints
+    from capacity.planning.plan_shapes import PlanShapes
     from capacity.planning.planner import plan_capacity
     from capacity.planning.policy import PlanningPolicy
     from capacity.planning.shape_capacity import ShapeObjective, capacities_of_shapes, capacity_of_shape
@@ -57,10 +59,12 @@ __all__ = [
     "InstanceCapacity",
     "InstanceLimits",
     "InstanceShape",
+    "OrderGrid",
     "OrderTimeline",
     "OrderingRules",
     "PeakFactor",
     "PlanConstraints",
+    "PlanShapes",
     "PlanningPolicy",
     "ScalingTimeline",
     "ServiceDemand",
@@ -82,6 +86,7 @@ __all__ = [
     "growth_from_percentages",
     "linear_growth",
     "logistic_growth",
+    "order_grid",
     "order_timeline",
     "plan_capacity",
     "plan_grid",
@@ -110,10 +115,12 @@ _load, __dir__ = attach(
         "InstanceCapacity": "simulations.analysis.capacity_curve",
         "InstanceLimits": "capacity.planning.constraint_inputs",
         "InstanceShape": "capacity.planning.shapes",
+        "OrderGrid": "capacity.planning.order_grid",
         "OrderTimeline": "capacity.planning.orders",
         "OrderingRules": "capacity.planning.orders",
         "PeakFactor": "capacity.demand.peak_factor",
         "PlanConstraints": "capacity.planning.plan_constraints",
+        "PlanShapes": "capacity.planning.plan_shapes",
         "PlanningPolicy": "capacity.planning.policy",
         "ScalingTimeline": "capacity.planning.timeline",
         "ServiceDemand": "capacity.planning.constraint_inputs",
@@ -134,6 +141,7 @@ _load, __dir__ = attach(
         "growth_from_percentages": "capacity.demand.growth_curves",
         "linear_growth": "capacity.demand.growth_curves",
         "logistic_growth": "capacity.demand.growth_curves",
+        "order_grid": "capacity.planning.order_grid",
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",

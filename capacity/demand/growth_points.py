@@ -8,6 +8,7 @@ from typing import Any
 from loadtests.foundation.checks import finite, positive, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import plain
+from loadtests.foundation.intervals import Interval
 
 MAX_MONTHS = 1_200
 
@@ -72,6 +73,13 @@ class MonthlyPeak:
     high: float | None = None
     interpolated: bool = False
     extrapolated: bool = False
+
+    @property
+    def range(self) -> Interval:
+        """The peak with its range; a growth states no probability for it."""
+        if self.low is None or self.high is None:
+            return Interval.assumed(self.peak)
+        return Interval(self.low, self.peak, self.high, level=1.0, kind="assumed")
 
 
 def _load(name: str, value: float) -> float:

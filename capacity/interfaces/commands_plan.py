@@ -13,6 +13,7 @@ import typer
 
 from capacity.interfaces.console import VERDICT_FAILED, envelope, messages, out, print_findings, print_json, table
 from capacity.interfaces.output_targets import check_file_target, check_folder_target
+from capacity.interfaces.shape_options import ShapeOptions
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from capacity.planning.plan import CapacityPlan
     from capacity.planning.plan_constraints import PlanConstraints
     from capacity.planning.policy import PlanningPolicy
+    from capacity.planning.shape_choice import ShapeChoice
     from loadtests.foundation.intervals import Interval
     from simulations.analysis.capacity_curve import InstanceCapacity
+    from simulations.calibration.result import CalibrationResult
 
 _JSON_HELP = "Print JSON on stdout."
 GUIDE = "guide"
@@ -76,14 +79,25 @@ def plan(
     quantity: Annotated[str, typer.Option(help="What is counted: users, connections, in_flight, rps or ccu.")] = "",
     policy: Annotated[str, typer.Option(help="Policy file (JSON or TOML), or the word guide.")] = "",
     extrapolate_to: Annotated[int, typer.Option(help="Continue the last growth segment to this month.")] = 0,
-    risk: Annotated[str, typer.Option(help="Accepted probability of running out before an order arrives.")] = "5%",
+    risk: Annotated[
+        str,
+        typer.Option(help="Accepted probability of running out before an order arrives, and with --shapes in a month."),
+    ] = "5%",
     lead_time: Annotated[
-        str, typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's.")
+        str,
+        typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's."),
     ] = "",
     fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
     constraints: Annotated[
         Path | None, typer.Option(help="File (JSON or TOML) with per_unit, limits and rules of a fleet.")
     ] = None,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(help="File (TOML, JSON or CSV) of instance shapes with prices: which is the cheapest to plan on?"),
+    ] = None,
+    range_level: Annotated[
+        str, typer.Option(help="Probability that stated ranges (low, high) are taken to enclose.")
+    ] = "90%",
     start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
@@ -105,17 +119,19 @@ def plan(
         _refuse_without_effect("--model", {"--instance-max": instance_max})
     if out_folder is not None:
         check_folder_target(out_folder)
-    chosen = _read_policy(policy, measured=model is not None)
-    ordering = OrderingOptions(risk, lead_time, fleet, start).rules(chosen, DEFAULT_SEED if seed is None else seed)
+    chosen, drawn = _read_policy(policy, measured=model is not None), DEFAULT_SEED if seed is None else seed
+    ordering = OrderingOptions(risk, lead_time, fleet, start, range_level).rules(chosen, drawn)
     more = None if constraints is None else _read_constraints(constraints)
+    compared = None if shapes is None else ShapeOptions(shapes, ordering, more)
     demand = _read_growth(growth, quantity, extrapolate_to)
     if model is None:
-        made = plan_capacity(
-            demand, _assumed(instance_capacity, instance_max, quantity), chosen, ordering=ordering, constraints=more
-        )
+        one = _assumed(instance_capacity, instance_max, quantity)
+        offered = None if compared is None else compared.with_stated_capacities()
+        made = plan_capacity(demand, one, chosen, ordering=ordering, constraints=more, shapes=offered)
     else:
-        question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, DEFAULT_SEED if seed is None else seed)
-        made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering, constraints=more)
+        question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, drawn)
+        offered = None if compared is None else compared.with_model(question.fit(), question.objective())
+        made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering, constraints=more, shapes=offered)
         made = replace(made, seed=question.seed, capacity_inputs=question.inputs())
     if out_folder is not None:
         _write_plan(made, out_folder)
@@ -166,9 +182,18 @@ def print_plan(made: CapacityPlan) -> None:
         console.print(f"    {phase.reason}", soft_wrap=True)
     if made.constraints is not None:
         console.print(table("Largest need over all constraints", *made.constraints.as_table()))
+    if made.shapes is not None:
+        print_shapes(made.shapes)
     if made.orders is not None:
         print_orders(made.orders)
     print_findings(made.findings)
+
+
+def print_shapes(choice: ShapeChoice) -> None:
+    """The alternatives for people, and the months of the cheapest."""
+    for title, header, rows in (choice.as_table(), choice.months_as_table()):
+        if rows:
+            out().print(table(title, header, rows))
 
 
 def print_orders(orders: OrderTimeline) -> None:
@@ -188,18 +213,20 @@ class OrderingOptions:
     lead_time: str
     fleet: int
     start: str
+    range_level: str
 
     def rules(self, policy: PlanningPolicy, seed: int) -> OrderingRules:
         """The rules, in numbers."""
         from capacity.planning.orders import OrderingRules
         from loadtests.foundation.units import parse_fraction
 
+        level = parse_fraction(self.range_level, "--range-level")
         return OrderingRules(
-            risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy),
-            fleet=self.fleet or None, start=self._start(), seed=seed,
+            risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy, level),
+            fleet=self.fleet or None, start=self._start(), range_level=level, seed=seed,
         )  # fmt: skip
 
-    def _lead_time(self, policy: PlanningPolicy) -> Interval | float:
+    def _lead_time(self, policy: PlanningPolicy, level: float) -> Interval | float:
         from loadtests.foundation.intervals import Interval
 
         if not self.lead_time:
@@ -210,7 +237,7 @@ class OrderingOptions:
         if len(ends) != 3:
             raise InputError(f"--lead-time is {self.lead_time!r}; give months as one number, or as low,mid,high.")
         low, mid, high = ends
-        return Interval(low, mid, high, 0.9, "prediction")
+        return Interval(low, mid, high, level, "prediction")
 
     def _start(self) -> date | None:
         if not self.start:
@@ -242,18 +269,25 @@ class ModelQuestion:
             "think": self.think or None,
         }
 
-    def capacity(self) -> InstanceCapacity:
-        """The capacity of one instance by the model, with its interval."""
-        from loadtests.foundation.distributions import parse_distribution
-        from simulations.calibration.capacity import capacity_of_fit
+    def fit(self) -> CalibrationResult:
+        """The model."""
         from simulations.calibration.result import CalibrationResult
+
+        return CalibrationResult.load(self.model)
+
+    def objective(self) -> dict[str, Any]:
+        """What an instance must keep: `p95_s`, `max_bad_fraction`, and the `think_time` of its users."""
+        from loadtests.foundation.distributions import parse_distribution
 
         asked = self.inputs()
         think = parse_distribution(self.think) if self.think else None
-        return capacity_of_fit(
-            CalibrationResult.load(self.model), p95_s=asked["p95_s"], max_bad_fraction=asked["max_bad_fraction"],
-            think_time=think, seed=self.seed,
-        )  # fmt: skip
+        return {"p95_s": asked["p95_s"], "max_bad_fraction": asked["max_bad_fraction"], "think_time": think}
+
+    def capacity(self) -> InstanceCapacity:
+        """The capacity of one instance by the model, with its interval."""
+        from simulations.calibration.capacity import capacity_of_fit
+
+        return capacity_of_fit(self.fit(), **self.objective(), seed=self.seed)
 
 
 def capacity_document(capacity: InstanceCapacity, inputs: dict[str, Any], seed: int | None) -> dict[str, Any]:

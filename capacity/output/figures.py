@@ -11,6 +11,7 @@ import numpy as np
 
 from capacity.output.charts import (
     plot_capacity_curve,
+    plot_cost_risk,
     plot_growth_capacity,
     plot_instances_outlook,
     plot_load_test_fit,
@@ -20,6 +21,7 @@ from capacity.output.charts import (
     plot_residuals_over_time,
     plot_timeline,
 )
+from capacity.output.charts.cost_risk import cost_risk_size
 from capacity.output.charts.orders import order_dates_size
 from capacity.output.charts.style import Figure, new_figure
 from capacity.planning.plan import CapacityPlan
@@ -38,7 +40,7 @@ _FIT_METRICS = ("goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s")
 
 
 def plan_figures(plan: CapacityPlan) -> Figures:
-    """Growth against capacity and the timeline; with order dates these, and what the months may ask for."""
+    """Growth against capacity and the timeline; order dates and outlook, cost against risk where there are."""
     growth, (growth_axes,) = new_figure()
     plot_growth_capacity(plan, ax=growth_axes)
     timeline, (timeline_axes,) = new_figure(size=(8.0, 3.4))
@@ -49,6 +51,9 @@ def plan_figures(plan: CapacityPlan) -> Figures:
         plot_order_dates(plan.orders, ax=order_axes)
         figures["instances_outlook"], (outlook_axes,) = new_figure()
         plot_instances_outlook(plan.orders, ax=outlook_axes)
+    if plan.shapes is not None and plan.shapes.frontier:
+        figures["cost_risk"], (risk_axes,) = new_figure(size=cost_risk_size(plan.shapes))
+        plot_cost_risk(plan.shapes, ax=risk_axes)
     return figures
 
 

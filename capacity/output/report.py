@@ -47,6 +47,7 @@ _CHART_TITLES = {
     "growth_capacity": "Growth against the capacity that the plan deploys.",
     "timeline": "The scaling timeline.",
     "order_dates": "When to order each further instance, and when it is needed.",
+    "cost_risk": "Cost of shapes and fleets against the probability that they are too small in some month.",
     "instances_outlook": "Instances that the peak of each month needs, without a safety factor.",
 }
 

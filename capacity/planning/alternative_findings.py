@@ -7,26 +7,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from capacity.demand.wording import amount, month_list
+from capacity.demand.wording import amount
 from capacity.planning.constraint_uses import not_checked
+from capacity.planning.range_findings import bare_ranges
 from capacity.planning.shape_choice import HOURS_A_MONTH, ShapeChoice
+from capacity.planning.shape_fleets import ENOUGH_BEYOND
 from capacity.planning.shape_inputs import ShapeCase
 from capacity.planning.shapes import ShapeCapacity
-from capacity.planning.uncertain import summarised
+from capacity.planning.uncertain import is_bare_range, summarised
 from loadtests.foundation.exact_numbers import exact
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 
 _ORDER = ("critical", "warning", "info")
-_ENOUGH_BEYOND = 10
-"""Draws that should lie beyond the asked probability."""
 
 
 def choice_findings(case: ShapeCase, choice: ShapeChoice) -> tuple[Finding, ...]:
     """Every finding, most severe first."""
     found = [
         *_nothing_feasible(choice), *_parting(choice), *_nobody_carries(choice), *_of_capacities(case),
-        *_unchecked(case), *_ended_by_resources(case), *_ranges(case), *_assumed(case), *_few_draws(case),
+        *_unchecked(case), *_ended_by_resources(case), *(_of_draws(case) if case.is_uncertain else _certain()),
         *_whole_months(choice),
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda item: _ORDER.index(item.severity)))
@@ -97,23 +97,24 @@ def _is_covered(text: str) -> bool:
     return any(cost in text for cost in costs)
 
 
+def _certain() -> Iterator[Finding]:
+    yield Finding(
+        "choice-without-probability", "info",
+        "Growth and capacities are stated without ranges: shapes are compared by their central values, and no "
+        "probability stands behind the fleets.",
+        "State low and high of the peaks, or take the capacities from a calibrated model.",
+    )  # fmt: skip
+
+
+def _of_draws(case: ShapeCase) -> Iterator[Finding]:
+    yield from (*_ranges(case), *_assumed(case), *_few_draws(case))
+
+
 def _ranges(case: ShapeCase) -> Iterator[Finding]:
-    months = [month for month, peak in case.peaks.items() if _is_range(peak)]
-    names = [name for name, value in case.capacities.items() if _is_range(value)]
-    if months or names:
-        what = [month_list(months)] if months else []
-        what += [f"the capacity of {name}" for name in names]
-        yield Finding(
-            "range-without-probability", "info",
-            f"No probability is stated for the range of {' and '.join(what)}; it is drawn as a triangle between its "
-            "ends.",
-            "State draws, or an interval with its level, where the probability matters.",
-            {"months": months, "shapes": names},
-        )  # fmt: skip
-
-
-def _is_range(value: object) -> bool:
-    return isinstance(value, Interval) and value.level >= 1 and value.low < value.high
+    what = ["the growth"] if any(map(is_bare_range, case.peaks.values())) else []
+    what += [f"the capacity of {name}" for name, value in case.capacities.items() if is_bare_range(value)]
+    if what:
+        yield bare_ranges(what, case.question.range_level)
 
 
 def _assumed(case: ShapeCase) -> Iterator[Finding]:
@@ -131,13 +132,13 @@ def _assumed(case: ShapeCase) -> Iterator[Finding]:
 
 
 def _few_draws(case: ShapeCase) -> Iterator[Finding]:
-    needed = _ENOUGH_BEYOND / (1 - exact("probability", case.question.probability))
+    needed = ENOUGH_BEYOND / (1 - exact("probability", case.question.probability))
     sizes = [value.size for value in (*case.peaks.values(), *case.capacities.values()) if isinstance(value, np.ndarray)]
     fewest = min([case.question.draws, *sizes])
     if fewest < needed:
         yield Finding(
             "few-draws", "warning",
-            f"A probability of {case.question.probability} rests on {fewest:,} draws; fewer than {_ENOUGH_BEYOND} lie "
+            f"A probability of {case.question.probability} rests on {fewest:,} draws; fewer than {ENOUGH_BEYOND} lie "
             "beyond it.",
             f"Give at least {int(needed):,} draws, or ask for a lower probability.",
             {"draws": fewest, "needed": int(needed)},

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from capacity.demand.wording import percent
 from capacity.planning.orders import OrderTimeline
+from capacity.planning.range_findings import BARE_RANGE, bare_ranges
+from capacity.planning.uncertain import is_bare_range
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
+
+if TYPE_CHECKING:
+    from capacity.planning.plan import CapacityPlan
 
 LATE, CERTAIN, BEYOND = "order-is-late", "order-without-probability", "projection-too-short"
-ORDER_CODES = (LATE, CERTAIN, BEYOND)
+ORDER_CODES = (LATE, CERTAIN, BEYOND, BARE_RANGE)
 
 
-def order_findings(orders: OrderTimeline) -> Iterator[Finding]:
-    """Orders that are late already, dates without probabilities, and a projection that ends too early to say.
+def order_findings(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Finding]:
+    """Orders that are late already, what no probability stands behind, and a projection that ends too early to say.
 
     Parameters
     ----------
+    plan : CapacityPlan
+        Whose growth and capacity were drawn from.
     orders : OrderTimeline
 
     Yields
@@ -33,6 +42,9 @@ def order_findings(orders: OrderTimeline) -> Iterator[Finding]:
             "values, and no probability stands behind them.",
             "State low and high of the peaks, plan with a measured capacity, or give the lead time as low, mid, high.",
         )  # fmt: skip
+    bare = [name for name, ranges in _drawn_from(plan, orders).items() if any(map(is_bare_range, ranges))]
+    if bare:
+        yield bare_ranges(bare, orders.rules.range_level)
     if not orders.orders:
         yield Finding(
             BEYOND, "info",
@@ -40,6 +52,14 @@ def order_findings(orders: OrderTimeline) -> Iterator[Finding]:
             f"{_chance(orders)}: it names no order.",
             "Project further (extrapolate_to) to see when they end.", {"fleet": orders.fleet},
         )  # fmt: skip
+
+
+def _drawn_from(plan: CapacityPlan, orders: OrderTimeline) -> dict[str, list[Interval]]:
+    return {
+        "the growth": [month.range for month in plan.growth.monthly(plan.policy.interpolation)],
+        "the instance capacity": [plan.instance_capacity.value],
+        "the lead time": [orders.rules.lead_time],
+    }
 
 
 def _chance(orders: OrderTimeline) -> str:

@@ -51,13 +51,16 @@ def order_timeline(plan: CapacityPlan, rules: OrderingRules | None = None) -> Or
     OrderTimeline
     """
     chosen = rules or OrderingRules(lead_time_months=float(plan.policy.lead_time_months))
-    peaks = plan.growth.monthly(plan.policy.interpolation)
-    scenarios = draw_scenarios(
-        peaks, plan.instance_capacity.value, chosen.lead_time,
-        seed=chosen.seed, count=chosen.draws, growth_level=chosen.growth_level,
-    )  # fmt: skip
     fleet = chosen.fleet or plan.steps[0].deployed.at_peak[0]
-    return timeline_of(scenarios, plan, chosen, fleet)
+    return timeline_of(scenarios_of_plan(plan, chosen), plan, chosen, fleet)
+
+
+def scenarios_of_plan(plan: CapacityPlan, rules: OrderingRules) -> Scenarios:
+    """Scenarios of a plan's growth and capacity, and of the rules' lead time."""
+    return draw_scenarios(
+        plan.growth.monthly(plan.policy.interpolation), plan.instance_capacity.value, rules.lead_time,
+        seed=rules.seed, count=rules.draws, range_level=rules.range_level,
+    )  # fmt: skip
 
 
 def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, fleet: int) -> OrderTimeline:
@@ -80,7 +83,7 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     is_uncertain = len(scenarios) > 1
     is_geometric = plan.policy.interpolation == "geometric"
     counts = scenarios.instance_counts() if is_uncertain else None
-    most = max(scenarios.exact_counts()) if counts is None else _most(counts, rules.risk)
+    most = most_instances(scenarios, rules.risk, counts)
     sizes = _sizes(most, fleet)
     needed = scenarios.first_passages(sizes, geometric=is_geometric)
     central = _central(plan, rules, scenarios.months).first_passages(sizes, geometric=is_geometric)[0]
@@ -91,9 +94,12 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     return OrderTimeline(rules, fleet, is_uncertain, orders, outlook, _months(mine, float(central[0])), never)
 
 
-def _most(counts: Counts, risk: float) -> int:
+def most_instances(scenarios: Scenarios, risk: float, counts: Counts | None = None) -> int:
     """Instances beyond which no order can be due: all months together exceed them less often than the risk."""
-    return max(_place(row, 1.0 - risk / max(len(counts), 10)) for row in counts)
+    if len(scenarios) == 1:
+        return max(scenarios.exact_counts())
+    found = scenarios.instance_counts() if counts is None else counts
+    return max(_place(row, 1.0 - risk / max(len(found), 10)) for row in found)
 
 
 def _sizes(most: int, fleet: int) -> list[int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth_points import MAX_MONTHS
 from capacity.demand.wording import html_table, text_table
+from capacity.planning.uncertain import RANGE_LEVEL
 from loadtests.foundation.checks import finite, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
@@ -36,8 +37,8 @@ class OrderingRules:
         Instances there are today; default: what the plan runs at today's peak by the low factor.
     start : date, optional
         Date of month 0; without it dates are months from today.
-    growth_level : float, default 0.9
-        Probability that the growth's low and high are taken to enclose.
+    range_level : float, default 0.9
+        Probability that a range is taken to enclose where none is stated with it, as for a growth's low and high.
     draws : int, default 100,000
     seed : int, default 1
 
@@ -51,12 +52,12 @@ class OrderingRules:
     lead_time_months: Interval | float = 1.0
     fleet: int | None = None
     start: date | None = None
-    growth_level: float = 0.9
+    range_level: float = RANGE_LEVEL
     draws: int = DRAWS
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("risk", "growth_level"):
+        for name in ("risk", "range_level"):
             if not 0.0 < finite(name, getattr(self, name)) < 1.0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1, for example 0.05.")
         if self.fleet is not None:
@@ -79,7 +80,7 @@ class OrderingRules:
         """JSON form."""
         return {
             "risk": self.risk, "lead_time_months": self.lead_time.to_dict(), "fleet": self.fleet,
-            "start": None if self.start is None else self.start.isoformat(), "growth_level": self.growth_level,
+            "start": None if self.start is None else self.start.isoformat(), "range_level": self.range_level,
             "draws": self.draws, "seed": self.seed,
         }  # fmt: skip
 
@@ -89,7 +90,7 @@ class OrderingRules:
         start = data["start"]
         return cls(
             data["risk"], Interval.from_dict(data["lead_time_months"]), data["fleet"],
-            None if start is None else date.fromisoformat(start), data["growth_level"], data["draws"], data["seed"],
+            None if start is None else date.fromisoformat(start), data["range_level"], data["draws"], data["seed"],
         )  # fmt: skip
 
 

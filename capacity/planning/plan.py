@@ -12,6 +12,7 @@ from capacity.demand.wording import amount, html_table, number_range, percent, t
 from capacity.planning.orders import OrderTimeline, date_after
 from capacity.planning.plan_constraints import ConstraintTimeline
 from capacity.planning.policy import PlanningPolicy
+from capacity.planning.shape_choice import ShapeChoice
 from capacity.planning.timeline import PhaseName, ScalingPhase, scaling_timeline
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import read_json, to_json, write_json
@@ -177,6 +178,8 @@ class CapacityPlan:
         Order dates, where they were asked for.
     constraints : ConstraintTimeline, optional
         The largest need over further constraints, where they were stated.
+    shapes : ShapeChoice, optional
+        The cheapest and the least regretted shape of instance, where shapes were stated.
     """
 
     growth: GrowthProjection
@@ -190,6 +193,7 @@ class CapacityPlan:
     capacity_inputs: dict[str, Any] = field(default_factory=dict)
     orders: OrderTimeline | None = None
     constraints: ConstraintTimeline | None = None
+    shapes: ShapeChoice | None = None
 
     @property
     def quantity(self) -> Quantity:
@@ -214,6 +218,7 @@ class CapacityPlan:
             "findings": [finding.to_dict() for finding in self.findings],
             "orders": None if self.orders is None else self.orders.to_dict(),
             "constraints": None if self.constraints is None else self.constraints.to_dict(),
+            "shapes": None if self.shapes is None else self.shapes.to_dict(),
         }
 
     @classmethod
@@ -242,6 +247,7 @@ class CapacityPlan:
                 dict(data["inputs"].get("capacity", {})),
                 OrderTimeline.from_dict(data["orders"]) if data.get("orders") else None,
                 ConstraintTimeline.from_dict(data["constraints"]) if data.get("constraints") else None,
+                ShapeChoice.from_dict(data["shapes"]) if data.get("shapes") else None,
             )
         except InputError:
             raise
@@ -289,6 +295,8 @@ class CapacityPlan:
         parts = [self._title(), text_table(_TABLE, self._rows()), "", scaling_timeline(self).summary()]
         if self.constraints is not None:
             parts += ["", "Constraints", self.constraints.summary()]
+        if self.shapes is not None:
+            parts += ["", "Shapes", self.shapes.table_summary()]
         if self.orders is not None:
             parts += ["", self.orders.summary()]
         if self.findings:
@@ -314,9 +322,11 @@ class CapacityPlan:
 
     def _repr_html_(self) -> str:
         findings = [(finding.severity, finding.code, finding.message, finding.remedy) for finding in self.findings]
-        return html_table(_TABLE, self._rows(), self._title()) + html_table(
-            ("severity", "code", "finding", "what to do"), findings, "Findings"
-        )
+        parts = [part._repr_html_() for part in (self.constraints, self.shapes, self.orders) if part is not None]
+        return "".join([
+            html_table(_TABLE, self._rows(), self._title()), *parts,
+            html_table(("severity", "code", "finding", "what to do"), findings, "Findings"),
+        ])  # fmt: skip
 
 
 def _dates(month: int, orders: OrderTimeline | None) -> dict[str, Any]:

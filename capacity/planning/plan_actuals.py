@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,13 @@ from capacity.demand.wording import amount, html_table, text_table
 from capacity.planning.basis import instance_basis
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.plan import CapacityPlan
+from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
 from loadtests.foundation.checks import positive, whole
 from loadtests.foundation.errors import InputError
-from loadtests.foundation.quantiles import normal_quantile
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_GROWTH_LEVEL = 0.9
 _ACTUALS = ("month", "planned", "actual", "of the plan", "percentile", "instances needed")
 
 
@@ -101,7 +99,7 @@ class ActualsReport:
 def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> ActualsReport:
     """Measured peaks against a plan's growth.
 
-    The percentile is that of the split lognormal from which scenarios are drawn (`capacity.planning.scenarios`).
+    The percentile is that of the law from which scenarios are drawn (`capacity.planning.uncertain`).
 
     Parameters
     ----------
@@ -136,20 +134,10 @@ def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> Ac
 def _actual(plan: CapacityPlan, month: MonthlyPeak, peak: float) -> ActualMonth:
     basis, factor = instance_basis(plan.growth, plan.instance_capacity, plan.policy), plan.policy.safety_factor[0]
     return ActualMonth(
-        month.month, month.peak, peak, _percentile(month, peak, _level(plan)),
+        month.month, month.peak, peak, SplitLognormal.of(month.range, _level(plan)).share_below(peak),
         required_instances(peak, basis.normal, factor), required_instances(month.peak, basis.normal, factor),
     )  # fmt: skip
 
 
 def _level(plan: CapacityPlan) -> float:
-    return _GROWTH_LEVEL if plan.orders is None else plan.orders.rules.growth_level
-
-
-def _percentile(month: MonthlyPeak, peak: float, level: float) -> float | None:
-    if month.low is None or month.high is None or month.low == month.high:
-        return None
-    end = month.high if peak >= month.peak else month.low
-    if end == month.peak:
-        return None if peak == month.peak else float(peak > month.peak)
-    errors = normal_quantile(0.5 + level / 2) * math.log(peak / month.peak) / abs(math.log(end / month.peak))
-    return 0.5 * math.erfc(-errors / math.sqrt(2.0))
+    return RANGE_LEVEL if plan.orders is None else plan.orders.rules.range_level

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from capacity.demand.wording import amount, html_table, text_table
 from capacity.planning.plan import CapacityPlan, PlanStep
+from capacity.planning.shape_choice import ShapeChoice
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class PlanComparison:
         Inputs that differ: growth, capacity, policy.
     codes_gone, codes_new : tuple of str
         Findings that one plan has and the other has not.
+    cheapest : (str or None, str or None)
+        Cheapest shape of instance before and after; None where a plan has none.
     """
 
     quantity: str
@@ -57,11 +60,12 @@ class PlanComparison:
     inputs: dict[str, tuple[str, str]]
     codes_gone: tuple[str, ...]
     codes_new: tuple[str, ...]
+    cheapest: tuple[str | None, str | None] = (None, None)
 
     @property
     def is_changed(self) -> bool:
-        """Whether any month asks for something else."""
-        return any(item.is_changed for item in self.months)
+        """Whether any month asks for something else, or another shape is the cheapest."""
+        return any(item.is_changed for item in self.months) or self.cheapest[0] != self.cheapest[1]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -69,6 +73,7 @@ class PlanComparison:
             "quantity": self.quantity, "changed": self.is_changed,
             "inputs": {name: {"before": a, "after": b} for name, (a, b) in self.inputs.items()},
             "months": [_change_row(item) for item in self.months],
+            "cheapest": {"before": self.cheapest[0], "after": self.cheapest[1]},
             "findings": {"gone": list(self.codes_gone), "new": list(self.codes_new)},
         }  # fmt: skip
 
@@ -83,6 +88,8 @@ class PlanComparison:
         rows = self._rows()
         table = text_table(_CHANGES, rows) if rows else "No month asks for something else."
         inputs = [f"{name}: {a} -> {b}" for name, (a, b) in self.inputs.items()]
+        if self.cheapest[0] != self.cheapest[1]:
+            inputs.append(f"cheapest shape: {self.cheapest[0] or 'none'} -> {self.cheapest[1] or 'none'}")
         findings = [f"finding gone: {code}" for code in self.codes_gone]
         return "\n".join([table, *inputs, *findings, *(f"finding new: {code}" for code in self.codes_new)])
 
@@ -128,7 +135,12 @@ def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
     )
     codes = [{item.code for item in plan.findings} for plan in (before, after)]
     gone, new = tuple(sorted(codes[0] - codes[1])), tuple(sorted(codes[1] - codes[0]))
-    return PlanComparison(before.quantity.value, months, _changed_inputs(before, after), gone, new)
+    cheapest = (_cheapest(before), _cheapest(after))
+    return PlanComparison(before.quantity.value, months, _changed_inputs(before, after), gone, new, cheapest)
+
+
+def _cheapest(plan: CapacityPlan) -> str | None:
+    return None if plan.shapes is None else plan.shapes.cheapest
 
 
 def _step(plan: CapacityPlan, month: int) -> PlanStep | None:
@@ -154,11 +166,18 @@ def _changed_inputs(before: CapacityPlan, after: CapacityPlan) -> dict[str, tupl
             "instance capacity": (plan.instance_capacity.to_dict(), plan.instance_capacity.value.format(",.6g")),
             "policy": (plan.policy.to_dict(), str(plan.policy.to_dict())),
             "constraints": _stated(None if plan.constraints is None else plan.constraints.inputs.to_dict()),
+            "shapes": _stated(None if plan.shapes is None else _shape_inputs(plan.shapes)),
             "ordering": _stated(None if plan.orders is None else plan.orders.rules.to_dict()),
         }
         for plan in (before, after)
     ]
     return {name: (sides[0][name][1], sides[1][name][1]) for name in sides[0] if sides[0][name][0] != sides[1][name][0]}
+
+
+def _shape_inputs(choice: ShapeChoice) -> dict[str, Any]:
+    shapes = sorted((plan.shape.to_dict() for plan in choice.plans), key=lambda shape: shape["name"])
+    capacities = {plan.shape.name: plan.capacity.to_dict() for plan in choice.plans}
+    return {"question": choice.question.to_dict(), "shapes": shapes, "capacities": dict(sorted(capacities.items()))}
 
 
 def _stated(part: dict[str, Any] | None) -> tuple[dict[str, Any] | None, str]:

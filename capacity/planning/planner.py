@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from capacity.demand.growth import GrowthProjection
@@ -21,10 +22,12 @@ from capacity.planning.plan_constraints import (
     constraint_findings,
     constraints_of_plan,
 )
+from capacity.planning.plan_shapes import PlanShapes, choice_of_plan
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.timeline import PhaseRules, ScalingPhase, phases_of
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import plain
+from loadtests.foundation.findings import Finding
 from simulations.analysis.capacity_curve import InstanceCapacity
 
 DEFAULT_POLICY = PlanningPolicy()
@@ -37,6 +40,7 @@ def plan_capacity(
     *,
     ordering: OrderingRules | None = None,
     constraints: PlanConstraints | None = None,
+    shapes: PlanShapes | None = None,
 ) -> CapacityPlan:
     """Plan every month of a growth projection.
 
@@ -56,6 +60,8 @@ def plan_capacity(
         With it the plan has order dates (`CapacityPlan.orders`).
     constraints : PlanConstraints, optional
         With it every month has its largest need over them too (`CapacityPlan.constraints`).
+    shapes : PlanShapes, optional
+        With it the plan says which shape of instance is the cheapest that is sure enough (`CapacityPlan.shapes`).
 
     Returns
     -------
@@ -65,7 +71,7 @@ def plan_capacity(
     ------
     InputError
         When growth and capacity count different things (users against requests
-        per second), or the capacity's interval reaches down to 0.
+        per second), or the capacity's interval reaches down to 0. For shapes see `choose_shape`.
 
     Examples
     --------
@@ -83,22 +89,44 @@ def plan_capacity(
     facts = PlanFacts(growth, instance_capacity, policy, basis, steps, phases)
     made = CapacityPlan(growth, instance_capacity, policy, steps, phases, plan_findings(facts))
     made = made if constraints is None else with_constraints(made, constraints)
+    made = made if shapes is None else with_shapes(made, shapes)
     return made if ordering is None else with_orders(made, ordering)
 
 
 def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> CapacityPlan:
     """The same plan with the needs of further constraints, and what a reader must know about them."""
     found = constraints_of_plan(plan, constraints)
-    others = (item for item in plan.findings if item.code not in CONSTRAINT_CODES)
-    findings = most_severe_first((*others, *constraint_findings(plan, found)))
+    findings = _joined(_others(plan, CONSTRAINT_CODES), constraint_findings(plan, found))
     return replace(plan, constraints=found, findings=findings)
 
 
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:
     """The same plan with its order dates, and what a reader must know about them."""
     orders = order_timeline(plan, ordering)
-    findings = (*(f for f in plan.findings if f.code not in ORDER_CODES), *order_findings(orders))
-    return replace(plan, orders=orders, findings=most_severe_first(findings))
+    findings = _joined(_others(plan, ORDER_CODES), order_findings(plan, orders))
+    return replace(plan, orders=orders, findings=findings)
+
+
+def with_shapes(plan: CapacityPlan, shapes: PlanShapes) -> CapacityPlan:
+    """The same plan with the choice between shapes of instances, and what a reader must know about it."""
+    choice = choice_of_plan(plan, shapes)
+    others = (item for item in plan.findings if item not in _of_shapes(plan))
+    return replace(plan, shapes=choice, findings=_joined(others, choice.findings))
+
+
+def _of_shapes(plan: CapacityPlan) -> tuple[Finding, ...]:
+    return () if plan.shapes is None else plan.shapes.findings
+
+
+def _joined(others: Iterable[Finding], new: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Both, what they have in common once."""
+    known = list(others)
+    return most_severe_first((*known, *(item for item in new if item not in known)))
+
+
+def _others(plan: CapacityPlan, codes: tuple[str, ...]) -> Iterator[Finding]:
+    """Findings that stay when those with these codes are made anew; some are of the shapes and have the same codes."""
+    return (item for item in plan.findings if item.code not in codes or item in _of_shapes(plan))
 
 
 def _check_kinds(growth: object, instance_capacity: object, policy: object) -> None:

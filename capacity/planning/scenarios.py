@@ -1,14 +1,8 @@
 """Joint scenarios of growth, capacity and lead time: drawn once, then counted as often as one asks.
 
-An uncertain number is drawn from a split lognormal: below and above its central value logarithms are normal, each with
-the spread that puts the stated end at the stated level [1]_. A growth path keeps its position in the ranges of all
+Numbers are drawn by the rule of `capacity.planning.uncertain`. A growth path keeps its position in the ranges of all
 months (low stays low): that is what somebody who states low, mid and high means, and of all dependences it gives the
 widest sums. Draws of one's own (a forecast's sample paths) can take its place.
-
-References
-----------
-.. [1] K. F. Wallis, "The two-piece normal, binormal, or double Gaussian distribution: its origin and rediscoveries",
-   Statistical Science 29(1), 2014.
 """
 
 from __future__ import annotations
@@ -16,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -27,10 +21,10 @@ from capacity.demand.growth_points import MonthlyPeak
 from capacity.planning import scenario_loops
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.orders import DRAWS
+from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
-from loadtests.foundation.quantiles import normal_quantile
 from loadtests.foundation.seeds import generator
 
 Floats = NDArray[np.float64]
@@ -41,7 +35,7 @@ _SLICES = 4
 _MOST_INSTANCES = 20_000
 _PHASES = 3
 _WORTH_COMPILING = 100
-_PARTS, _MOST_LOG, _NEXT_TO_NOTHING = 8_192, 700.0, 1e-3
+_PARTS, _MOST_LOG = 8_192, 700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +215,7 @@ def draw_scenarios(
     *,
     seed: int = 1,
     count: int = DRAWS,
-    growth_level: float = 0.9,
+    range_level: float = RANGE_LEVEL,
 ) -> Scenarios:
     """Draw scenarios from the ranges of growth, capacity and lead time, independent of each other.
 
@@ -235,16 +229,23 @@ def draw_scenarios(
     seed : int, default 1
     count : int, default 100,000
         One is enough, and is what comes, where nothing is uncertain.
-    growth_level : float, default 0.9
-        Probability that `low` and `high` of a month enclose.
+    range_level : float, default 0.9
+        Probability that a range is taken to enclose where none is stated with it, as for every month of a growth.
 
     Returns
     -------
     Scenarios
+
+    Raises
+    ------
+    InputError
+        For a capacity that may be 0, and ends that are not finite.
     """
     count = whole("count", count, least=1)
-    ranges = [_Range.of_month(month, growth_level) for month in months]
-    one, lead = _Range.of("instance capacity", capacity), _Range.of_lead_time(lead_time_months)
+    _check_range("instance capacity", capacity, least=math.ulp(0.0))
+    _check_range("lead time", lead_time_months, least=0.0)
+    ranges = [SplitLognormal.of(month.range, range_level) for month in months]
+    one, lead = (SplitLognormal.of(value, range_level) for value in (capacity, lead_time_months))
     if not any(item.is_uncertain for item in (*ranges, one, lead)):
         count = 1
     rng = generator(seed, 6)
@@ -252,64 +253,16 @@ def draw_scenarios(
     return _scenarios(ranges, position, one.at(carried), lead.at(waited))
 
 
-@dataclass(frozen=True)
-class _Range:
-    """A split lognormal: central value, spreads of logarithms above and below."""
-
-    mid: float
-    up: float = 0.0
-    down: float = 0.0
-
-    @property
-    def is_uncertain(self) -> bool:
-        return self.up > 0.0 or self.down > 0.0
-
-    @classmethod
-    def of(cls, name: str, interval: Interval) -> _Range:
-        """Of an interval; a value that is only assumed has no spread."""
-        if interval.low == interval.high:
-            return cls(interval.mid)
-        if interval.kind == "assumed" or interval.level >= 1.0:
-            raise InputError(
-                f"The {name} has a range, {interval.low:g} to {interval.high:g}, of kind {interval.kind!r} and level "
-                f"{interval.level:g}, which claims no probability to draw from. State a level below 1 and another "
-                "kind, such as Interval(0.5, 1.0, 2.5, 0.9, 'prediction'), or one value."
-            )
-        return cls._of_ends(name, interval.low, interval.mid, interval.high, interval.level)
-
-    @classmethod
-    def of_lead_time(cls, interval: Interval) -> _Range:
-        """A low end of 0 is drawn as next to nothing."""
-        if interval.low == 0.0 < interval.mid:
-            interval = replace(interval, low=_NEXT_TO_NOTHING * interval.mid)
-        return cls.of("lead time", interval)
-
-    @classmethod
-    def of_month(cls, month: MonthlyPeak, level: float) -> _Range:
-        low, high = month.low, month.high
-        if low is None or high is None:
-            return cls(month.peak)
-        return cls._of_ends(f"peak of month {month.month}", low, month.peak, high, level)
-
-    @classmethod
-    def _of_ends(cls, name: str, low: float, mid: float, high: float, level: float) -> _Range:
-        if low == high:
-            return cls(mid)
-        if not (low > 0.0 and math.isfinite(high)):
-            raise InputError(
-                f"The {name} goes from {low:g} to {high:g}; to draw from it, its ends must be above 0 and finite."
-            )
-        errors = normal_quantile(0.5 + level / 2)
-        return cls(mid, math.log(high / mid) / errors, math.log(mid / low) / errors)
-
-    def at(self, position: Floats) -> Floats:
-        """Values at standard normal positions; exactly `mid` where there is no spread."""
-        if not self.is_uncertain:
-            return np.full(position.size, float(self.mid))
-        return np.asarray(self.mid * np.exp(np.where(position >= 0, self.up, self.down) * position))
+def _check_range(name: str, value: Interval, *, least: float) -> None:
+    if not least <= value.low <= value.high < math.inf:
+        bound = "at least 0" if least == 0 else "above 0"
+        raise InputError(
+            f"The {name} goes from {value.low:g} to {value.high:g}; to draw from it, its ends must be {bound} and "
+            "finite."
+        )
 
 
-def _scenarios(ranges: Sequence[_Range], position: Floats, capacity: Floats, lead: Floats) -> Scenarios:
+def _scenarios(ranges: Sequence[SplitLognormal], position: Floats, capacity: Floats, lead: Floats) -> Scenarios:
     if not any(item.is_uncertain for item in ranges):
         mids = np.array([item.mid for item in ranges], dtype=np.float64)
         return Scenarios.of(np.tile(mids, (position.size, 1)), capacity, lead)

@@ -11,9 +11,11 @@ from capacity.demand.wording import html_table, number_range, percent, text_tabl
 from capacity.planning.constraint_inputs import ServiceDemand
 from capacity.planning.constraint_report import Ceiling, check_document
 from capacity.planning.fleet_rules import FleetRules, kept
+from capacity.planning.frontier import FrontierPoint
 from capacity.planning.instance_formula import checked_factor
 from capacity.planning.regret import Scenario, largest_regrets
 from capacity.planning.shapes import InstanceShape
+from capacity.planning.uncertain import RANGE_LEVEL
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 HOURS_A_MONTH = 730
 """8,760 hours of a year / 12."""
 _KIND = "shape-choice"
+_MONTHS = ("month", "instances", "instance-hours", "cost", "carried with")
+_QUESTION = ("probability", "safety_factor", "draws", "seed", "interpolation", "range_level")
 _TABLE = ("shape", "capacity", "instances", "instance-hours", "cost", "largest regret", "verdict")
 _MOST_DRAWS = 10_000_000
 
@@ -52,6 +56,8 @@ class ShapeQuestion:
     seed : int, default 1
     interpolation : {"geometric", "linear"}
         Between the stated months of a growth projection.
+    range_level : float, default 0.9
+        Probability that a range is taken to enclose where none is stated with it.
 
     Raises
     ------
@@ -66,11 +72,14 @@ class ShapeQuestion:
     draws: int = 10_000
     seed: int = 1
     interpolation: Interpolation = "geometric"
+    range_level: float = RANGE_LEVEL
 
     def __post_init__(self) -> None:
         if not 0 < exact("probability", self.probability) < 1:
             raise InputError(f"probability is {self.probability}; it must lie above 0 and below 1, such as 0.95.")
         checked_factor(self.safety_factor)
+        if not 0 < exact("range_level", self.range_level) < 1:
+            raise InputError(f"range_level is {self.range_level}; it must lie above 0 and below 1, such as 0.9.")
         for name in ("probability", "safety_factor"):
             object.__setattr__(self, name, kept(name, getattr(self, name)))
         object.__setattr__(self, "draws", whole("draws", self.draws, least=1, most=_MOST_DRAWS))
@@ -78,7 +87,7 @@ class ShapeQuestion:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        own = {name: getattr(self, name) for name in ("probability", "safety_factor", "draws", "seed", "interpolation")}
+        own = {name: getattr(self, name) for name in _QUESTION}
         per_unit = None if self.per_unit is None else self.per_unit.to_dict()
         return {**own, "rules": self.rules.to_dict(), "per_unit": per_unit}
 
@@ -103,7 +112,7 @@ class MonthlyFleet:
     instances : int, optional
         Fewest that carry the peak with the asked probability; None when no number does.
     probability : float, optional
-        Share of the draws whose peak they carry.
+        Share of the draws whose peak they carry; None where nothing is uncertain.
     instance_hours : int, optional
         Instances x 730.
     cost : float, optional
@@ -133,7 +142,7 @@ class ShapePlan:
     instance_hours, cost : number, optional
         Of all months; None when not feasible.
     probability_all_months : float, optional
-        Share of the draws in which the peak of every month is carried.
+        Share of the draws in which the peak of every month is carried; None where nothing is uncertain.
     reason : str
         Why it was chosen, or why not.
     """
@@ -185,6 +194,8 @@ class ShapeChoice:
     cheapest, least_regret : str, optional
         Names of shapes; None when there is none.
     currency : str
+    frontier : tuple of FrontierPoint
+        Cost against risk: each shape at several risks, the asked one included; empty where nothing is uncertain.
     findings : tuple of Finding
     versions : dict
     """
@@ -196,6 +207,7 @@ class ShapeChoice:
     cheapest: str | None
     least_regret: str | None
     currency: str
+    frontier: tuple[FrontierPoint, ...] = ()
     findings: tuple[Finding, ...] = ()
     versions: dict[str, str] = field(default_factory=lambda: versions_of("numpy", "scipy"))
 
@@ -205,6 +217,17 @@ class ShapeChoice:
         if name not in found:
             raise InputError(f"There is no shape {name!r}; the plans are of {', '.join(found)}.")
         return found[name]
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether growth or capacities have a range; without one there are no probabilities."""
+        return any(fleet.probability is not None for plan in self.plans for fleet in plan.fleets)
+
+    @property
+    def chosen_point(self) -> FrontierPoint | None:
+        """Where the cheapest shape stands on `frontier`; None when no shape is feasible."""
+        asked = self.question.probability
+        return next((it for it in self.frontier if it.shape == self.cheapest and it.probability == asked), None)
 
     @property
     def largest_regrets(self) -> dict[str, int | float | None]:
@@ -241,9 +264,38 @@ class ShapeChoice:
         ]  # fmt: skip
         return pd.DataFrame(rows)
 
-    def summary(self) -> str:
-        """The alternatives for people, the cheapest first."""
+    def frontier_to_frame(self) -> pd.DataFrame:
+        """One row a shape and fleet: the fields of `FrontierPoint`, and the currency of `cost`."""
+        import pandas as pd
+
+        return pd.DataFrame([{**point.to_dict(), "currency": self.currency} for point in self.frontier])
+
+    def as_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """Title, header and rows of the alternatives for people, the cheapest first."""
+        return self._title(), _TABLE, self._rows()
+
+    def months_as_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """Title, header and rows of the cheapest shape's months; no rows where none is feasible."""
+        if self.cheapest is None:
+            return "No shape is feasible", _MONTHS, []
+        rows: list[tuple[str, ...]] = [
+            (
+                str(fleet.month), f"{fleet.instances:,}", f"{fleet.instance_hours:,}", f"{fleet.cost:,.2f}",
+                "-" if fleet.probability is None else _share(fleet.probability),
+            )
+            for fleet in self.plan(self.cheapest).fleets
+        ]  # fmt: skip
+        return f"Months of {self.cheapest}, cost in {self.currency}", _MONTHS, rows
+
+    def table_summary(self) -> str:
+        """The alternatives and the months of the cheapest, without findings."""
+        title, header, rows = self.months_as_table()
         lines = [self._title(), text_table(_TABLE, self._rows())]
+        return "\n".join([*lines, title, text_table(header, rows)] if rows else lines)
+
+    def summary(self) -> str:
+        """The alternatives for people, the cheapest first, and what to know about them."""
+        lines = [self.table_summary()]
         return "\n".join([*lines, *(f"  {item.severity}: {item.message} [{item.code}]" for item in self.findings)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -259,6 +311,7 @@ class ShapeChoice:
             "least_regret": self.least_regret, "largest_regrets": self.largest_regrets,
             "plans": [plan.to_dict() for plan in self.plans],
             "scenarios": [scenario.to_dict() for scenario in self.scenarios],
+            "frontier": [point.to_dict() for point in self.frontier],
             "findings": [item.to_dict() for item in self.findings],
         }  # fmt: skip
 
@@ -282,14 +335,16 @@ class ShapeChoice:
                 {int(item["month"]): Interval.from_dict(item["peak"]) for item in data["inputs"]["peaks"]},
                 tuple(ShapePlan.from_dict(plan) for plan in data["plans"]),
                 tuple(Scenario(**scenario) for scenario in data["scenarios"]), data["cheapest"], data["least_regret"],
-                data["currency"], tuple(Finding.from_dict(item) for item in data["findings"]), dict(data["versions"]),
+                data["currency"], tuple(FrontierPoint(**point) for point in data["frontier"]),
+                tuple(Finding.from_dict(item) for item in data["findings"]), dict(data["versions"]),
             )  # fmt: skip
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"The {_KIND} lacks or garbles {error}; make it anew.") from None
 
     def _title(self) -> str:
         months = number_range(min(self.peaks), max(self.peaks))
-        asked = f"months {months}, each peak carried with probability {percent(exact('p', self.question.probability))}"
+        sure = f"each peak carried with probability {percent(exact('probability', self.question.probability))}"
+        asked = f"months {months}, {sure if self.is_uncertain else 'central values, no probabilities'}"
         if self.cheapest is None:
             return f"No shape is feasible: {asked}"
         return f"Cheapest: {self.cheapest}; least regret: {self.least_regret or 'none'} ({asked})"
@@ -312,3 +367,8 @@ class ShapeChoice:
 
     def _repr_html_(self) -> str:
         return html_table(_TABLE, self._rows(), self._title())
+
+
+def _share(probability: float) -> str:
+    """What is not quite certain does not read as certain."""
+    return "> 99.9 %" if 0.9995 <= probability < 1 else percent(probability)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -11,12 +11,12 @@ from itertools import pairwise
 import numpy as np
 
 from capacity.demand.growth import GrowthProjection
-from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.wording import month_list
 from capacity.planning.basis import common_quantity
 from capacity.planning.constraint_uses import resource_asks
 from capacity.planning.shape_choice import ShapeQuestion
 from capacity.planning.shapes import InstanceShape, ShapeCapacity, repeated_names
-from capacity.planning.uncertain import Floats, Uncertain, checked_uncertain, drawn, uniforms
+from capacity.planning.uncertain import Floats, Uncertain, checked_uncertain, drawn, summarised, uniforms
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact
@@ -61,27 +61,36 @@ class ShapeCase:
     ) -> ShapeCase:
         """Check everything; see `choose_shape`."""
         chosen = tuple(shapes)
-        _check_shapes(chosen)
-        _check_names(chosen, capacities)
-        _check_quantities(peaks, capacities)
-        given = {shape.name: capacities[shape.name] for shape in chosen}
+        check_shapes(chosen)
+        given = _given_capacities(chosen, capacities)
+        _check_quantities(peaks, given)
         read = {name: _uncertain_capacity(name, value) for name, value in given.items()}
-        return cls(question, chosen, _peaks_by_month(peaks, question), read, given)
+        months = _peaks_by_month(peaks, question)
+        _check_prices(chosen, months)
+        return cls(question, chosen, months, read, given)
 
     @property
     def currency(self) -> str:
         """Of every price."""
         return self.shapes[0].currency or ""
 
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether anything has a range; else there are no probabilities."""
+        ranges = map(summarised, (*self.peaks.values(), *self.capacities.values()))
+        return any(item.low < item.high for item in ranges)
+
     def peak_draws(self) -> dict[int, Floats]:
         """Draws of each month's peak; the months of one draw belong to the same future."""
         at = uniforms(self.question.draws, self.question.seed, _GROWTH)
-        return {month: drawn(peak, at) for month, peak in self.peaks.items()}
+        return {month: drawn(peak, at, self.question.range_level) for month, peak in self.peaks.items()}
 
     def capacity_draws(self, name: str) -> Floats:
         """Draws of a shape's capacity, resources of `per_unit` included; the same uniform numbers for all shapes."""
         at = uniforms(self.question.draws, self.question.seed, _CAPACITY)
-        return np.minimum(drawn(self.capacities[name], at), float(self.most_by_resources(name)))
+        return np.minimum(
+            drawn(self.capacities[name], at, self.question.range_level), float(self.most_by_resources(name))
+        )
 
     def most_by_resources(self, name: str) -> Fraction | float:
         """Largest load that the resources of one instance carry by `per_unit`; infinite where nothing is stated."""
@@ -107,7 +116,8 @@ class ShapeCase:
         return exact("peak", peak) / each
 
 
-def _check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
+def check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
+    """Refuse what cannot be chosen between: no shapes, shapes without a price, several currencies."""
     if not shapes:
         raise InputError("No shape is given; give at least one InstanceShape.")
     strange = [shape for shape in shapes if not isinstance(shape, InstanceShape)]
@@ -126,15 +136,30 @@ def _check_shapes(shapes: tuple[InstanceShape, ...]) -> None:
         raise InputError(f"The prices are in {' and '.join(currencies)}; give all in one currency.")
 
 
-def _check_names(shapes: tuple[InstanceShape, ...], capacities: Mapping[str, Capacity]) -> None:
+def _check_prices(shapes: tuple[InstanceShape, ...], months: Iterable[int]) -> None:
+    for shape in shapes:
+        without = [month for month in months if shape.price_in(month) is None]
+        if without:
+            raise InputError(
+                f"Shape {shape.name} has no price for {month_list(without)}; state price_per_hour from month "
+                f"{without[0]} on, or leave the shape out."
+            )
+
+
+def _given_capacities(shapes: tuple[InstanceShape, ...], capacities: Mapping[str, Capacity]) -> dict[str, Capacity]:
+    """A capacity for each shape: the given one, else the one that the shape states itself."""
+    stated = {shape.name: shape.stated_capacity for shape in shapes if shape.stated_capacity is not None}
+    found: dict[str, Capacity] = {**stated, **capacities}
     names = {shape.name for shape in shapes}
-    unknown, missing = sorted(set(capacities) - names), sorted(names - set(capacities))
+    unknown, missing = sorted(set(found) - names), sorted(names - set(found))
     if unknown:
         raise InputError(f"There is no shape {', '.join(unknown)}; the shapes are {', '.join(sorted(names))}.")
     if missing:
         raise InputError(
-            f"No capacity is given for {', '.join(missing)}; state one, or compute it with capacity_of_shape."
+            f"No capacity is given for {', '.join(missing)}; state capacity in each shape, or take it from a "
+            "calibrated model (capacity_of_shape, --model)."
         )
+    return {shape.name: found[shape.name] for shape in shapes}
 
 
 def _check_quantities(peaks: Peaks, capacities: Mapping[str, Capacity]) -> None:
@@ -162,7 +187,7 @@ def _uncertain_capacity(name: str, value: Capacity) -> Interval | Floats:
 
 def _peaks_by_month(peaks: Peaks, question: ShapeQuestion) -> dict[int, Interval | Floats]:
     if isinstance(peaks, GrowthProjection):
-        return {item.month: _of_month(item) for item in peaks.monthly(question.interpolation)}
+        return {item.month: item.range for item in peaks.monthly(question.interpolation)}
     if not isinstance(peaks, Mapping) or not peaks:
         raise InputError("No peak is given; give a GrowthProjection, or a peak by month such as {0: 3350, 1: 4000}.")
     found = {whole("month", month): checked_uncertain(f"the peak of month {month}", peaks[month]) for month in peaks}
@@ -178,9 +203,3 @@ def _peaks_by_month(peaks: Peaks, question: ShapeQuestion) -> dict[int, Interval
 def _gaps(months: list[int]) -> Iterator[int]:
     for before, after in pairwise(months):
         yield from range(before + 1, after)
-
-
-def _of_month(item: MonthlyPeak) -> Interval:
-    if item.low is None or item.high is None:
-        return Interval.assumed(item.peak)
-    return Interval(item.low, item.peak, item.high, level=1.0, kind="assumed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,13 +14,18 @@ from typing import Any
 from capacity.planning.constraint_inputs import InstanceLimits
 from capacity.planning.fleet_rules import kept
 from loadtests.deployment import UNLIMITED, Deployment
+from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.exact_numbers import exact
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
 from simulations.analysis.capacity_curve import InstanceCapacity
 
 _LIMITS = tuple(item.name for item in fields(Deployment))
-_OWN = ("name", "memory_mib", "memory_base_mib", "network_mbps", "price_per_hour", "currency")
+_OWN = ("name", "capacity", "memory_mib", "memory_base_mib", "network_mbps", "price_per_hour", "currency")
 _POSITIVE = ("memory_mib", "network_mbps")
+_ENDS = ("low", "mid", "high")
+Price = int | float | Mapping[int, int | float]
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,14 @@ class InstanceShape:
         Of it, what an idle instance takes.
     network_mbps : number, optional
         Megabits a second.
-    price_per_hour : number, optional
-        Of one running instance; 0 for one that is paid for already. None: not known.
+    price_per_hour : number or mapping of int to number, optional
+        Of one running instance; 0 for one that is paid for already. A mapping gives prices by the month from which they
+        hold (``{0: 0.20, 12: 0.15}``). None: not known.
     currency : str, optional
         Of the price, such as ``EUR``; needed with a price.
+    capacity : Interval or number, optional
+        Load of one instance, above 0, where somebody states it: in the quantity of the growth, used where no model and
+        nobody else gives one.
 
     Raises
     ------
@@ -53,14 +63,19 @@ class InstanceShape:
     memory_mib: int | float | None = None
     memory_base_mib: int | float = 0
     network_mbps: int | float | None = None
-    price_per_hour: int | float | None = None
+    price_per_hour: Price | None = None
     currency: str | None = None
+    capacity: Interval | float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise InputError(f"A shape's name is {self.name!r}; it must be text such as large.")
-        for name in (*_POSITIVE, "memory_base_mib", "price_per_hour"):
+        for name in (*_POSITIVE, "memory_base_mib"):
             self._keep(name)
+        if self.price_per_hour is not None:
+            object.__setattr__(self, "price_per_hour", _checked_price(self.price_per_hour))
+        if self.capacity is not None:
+            object.__setattr__(self, "capacity", _checked_capacity(self.capacity))
         if self.currency is not None and (not isinstance(self.currency, str) or not self.currency.strip()):
             raise InputError(f"currency is {self.currency!r}; it must be text such as EUR.")
         if (self.price_per_hour is None) != (self.currency is None):
@@ -75,6 +90,18 @@ class InstanceShape:
         if name in _POSITIVE and value == 0:
             raise InputError(f"{name} is 0; it must be above 0. Leave out what is not known.")
 
+    def price_in(self, month: int) -> int | float | None:
+        """Price per hour in a month; None where none is stated for it."""
+        given = self.price_per_hour
+        if not isinstance(given, Mapping):
+            return given
+        return next((price for start, price in reversed(list(given.items())) if start <= month), None)
+
+    @property
+    def stated_capacity(self) -> Interval | None:
+        """The capacity that somebody states, as an interval."""
+        return self.capacity if isinstance(self.capacity, Interval) else None
+
     @property
     def limits(self) -> InstanceLimits:
         """Its limits as constraints read them, without a normal capacity."""
@@ -86,8 +113,12 @@ class InstanceShape:
         """JSON form: one flat object, without what is not stated."""
         own = {name: getattr(self, name) for name in _OWN}
         stated = {name: value for name, value in own.items() if value is not None and value != 0}
-        if self.price_per_hour == 0:
+        if isinstance(self.price_per_hour, Mapping):
+            stated["price_per_hour"] = {str(start): price for start, price in self.price_per_hour.items()}
+        elif self.price_per_hour is not None:
             stated["price_per_hour"] = self.price_per_hour
+        if self.stated_capacity is not None:
+            stated["capacity"] = self.stated_capacity.to_dict()
         return {**stated, **self.deployment.to_dict()}
 
     @classmethod
@@ -105,8 +136,43 @@ class InstanceShape:
         if unknown:
             raise InputError(f"no {', '.join(unknown)} is known; allowed are {', '.join(sorted((*_OWN, *_LIMITS)))}.")
         own = {name: data[name] for name in _OWN if name in data and name != "name"}
+        if isinstance(own.get("capacity"), Mapping):
+            own["capacity"] = _read_capacity(own["capacity"])
         limits = {name: data[name] for name in _LIMITS if name in data}
         return cls(data.get("name", ""), Deployment.from_dict(limits), **own)
+
+
+def _checked_price(value: Any) -> int | float | dict[int, int | float]:
+    if not isinstance(value, Mapping):
+        return kept("price_per_hour", value)
+    if not value:
+        raise InputError("price_per_hour has no month; give a price by the month from which it holds, such as 0: 0.20.")
+    found = {_first_month(start): kept("price_per_hour", price) for start, price in value.items()}
+    return dict(sorted(found.items()))
+
+
+def _first_month(value: Any) -> int:
+    """A month, which JSON and TOML write as text."""
+    is_text = isinstance(value, str) and value.isascii() and value.isdigit()
+    return whole("month of price_per_hour", int(value) if is_text else value)
+
+
+def _checked_capacity(value: Any) -> Interval:
+    found = value if isinstance(value, Interval) else Interval.assumed(kept("capacity", value))
+    if not 0 < found.low <= found.high < math.inf:
+        raise InputError(f"capacity is {found.low:g} to {found.high:g}; it must be above 0 and finite.")
+    return found
+
+
+def _read_capacity(data: Mapping[str, Any]) -> Interval:
+    """Low, mid and high; without a level nobody claims a probability."""
+    unknown, missing = sorted(set(data) - {*_ENDS, "level", "kind"}), [name for name in _ENDS if name not in data]
+    if unknown or missing:
+        listed = f"has no {', '.join(missing)}" if missing else f"knows no {', '.join(unknown)}"
+        raise InputError(f"capacity {listed}; give a number, or low, mid, high and, if it is known, level.")
+    low, mid, high = (float(kept(f"capacity {name}", data[name])) for name in _ENDS)
+    level = float(exact("capacity level", data.get("level", 1)))
+    return Interval(low, mid, high, level, data.get("kind", "parameter" if level < 1 else "assumed"))
 
 
 @dataclass(frozen=True)

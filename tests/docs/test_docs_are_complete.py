@@ -19,6 +19,7 @@ from capacity import (
     OrderingRules,
     PlanningPolicy,
     TrafficHistory,
+    compare_plans,
     forecast_growth,
     plan_capacity,
 )
@@ -193,6 +194,12 @@ def test_every_key_of_a_comparison_is_described() -> None:
     document = RecordingComparison((item,), ComparisonRule(), (), "", "", 1).to_dict()
     keys = {key for part in (document, document["rule"], document["differences"][0]) for key in part} | {*SHARES}
     assert keys - names_on("files.md") == set()
+
+
+def test_every_key_of_a_comparison_of_plans_is_described(guide_plan: CapacityPlan) -> None:
+    document = compare_plans(guide_plan, guide_plan).to_dict()
+    parts = [document, document["months"][0], document["cheapest"], document["findings"]]
+    assert {key for part in parts for key in part} - names_on("files.md") == set()
 
 
 def test_every_key_of_a_prediction_and_a_curve_is_described() -> None:

@@ -12,8 +12,11 @@ from capacity import (
     DemandEvent,
     GrowthProjection,
     InstanceCapacity,
+    InstanceShape,
     OrderingRules,
     PlanningPolicy,
+    PlanShapes,
+    ShapeQuestion,
     compound_growth,
     logistic_growth,
     plan_capacity,
@@ -35,12 +38,21 @@ def guide() -> CapacityPlan:
 
 
 def measured_shop() -> CapacityPlan:
-    """Users with a think time on a measured instance; everything is uncertain, and there are order dates."""
+    """Users with a think time on a measured instance; everything is uncertain, with order dates and two shapes."""
     growth = compound_growth(2_400, (1, 4, 9), 18, "users")
     one = InstanceCapacity(Quantity.USERS, Interval(180, 200, 215), bound_by="p95", valid_up_to=240)
     lead = Interval(0.5, 1.0, 2.5, kind="prediction")
     rules = OrderingRules(risk=0.05, lead_time_months=lead, fleet=16, start=date(2026, 12, 1), draws=20_000)
-    return plan_capacity(growth, one, PlanningPolicy(utilization_percent=None), ordering=rules)
+    shapes = [
+        InstanceShape(
+            "as measured", Deployment(), price_per_hour={0: 0.20, 12: 0.17}, currency="EUR", capacity=one.value
+        ),
+        InstanceShape(
+            "twice as large", Deployment(), price_per_hour=0.38, currency="EUR", capacity=Interval(330, 380, 430)
+        ),
+    ]
+    offer = PlanShapes(shapes, question=ShapeQuestion(draws=2_000))
+    return plan_capacity(growth, one, PlanningPolicy(utilization_percent=None), ordering=rules, shapes=offer)
 
 
 def seasonal_api() -> CapacityPlan:

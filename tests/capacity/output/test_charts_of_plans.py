@@ -12,16 +12,23 @@ from matplotlib.text import Text
 
 from capacity import (
     CapacityPlan,
+    FleetRules,
     GrowthProjection,
     InstanceCapacity,
+    InstanceShape,
     OrderingRules,
     PlanningPolicy,
+    ShapeQuestion,
     charts,
+    choose_shape,
+    order_grid,
     order_timeline,
     plan_capacity,
     sensitivity,
 )
 from capacity.demand.growth_points import GrowthPoint
+from loadtests import Deployment
+from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 
@@ -125,6 +132,81 @@ def test_what_moves_a_plan_is_drawn_as_a_tornado(plan: CapacityPlan) -> None:
     assert overlaps(ax) == []
     assert outside(ax) == []
     pyplot.close(ax.get_figure(root=True))
+
+
+def shape(name: str, price: float, capacity: Interval | float) -> InstanceShape:
+    return InstanceShape(name, Deployment(), price_per_hour=price, currency="EUR", capacity=capacity)
+
+
+LONG = "eu-central-1 / memory-optimised, generation 7 with local disks, reserved for three years, number "
+UNSURE = Interval(180, 200, 225)
+CHOICES = {
+    "one shape": [shape("small", 0.2, UNSURE)],
+    "many shapes": [shape(f"s{n}", 0.2 * n, UNSURE.scaled(n**0.9)) for n in range(1, 13)],
+    "long names": [shape(f"{LONG}{n}", 0.2 * n, UNSURE.scaled(n)) for n in range(1, 5)],
+    "for nothing": [shape("owned", 0, UNSURE), shape("rented", 0.3, 500.0)],
+}
+
+
+@pytest.mark.parametrize("shapes", CHOICES.values(), ids=CHOICES.keys())
+@pytest.mark.parametrize("months", [0, 3, 60])
+def test_cost_is_drawn_against_risk(shapes: list[InstanceShape], months: int) -> None:
+    growth = {
+        month: Interval(1_000 * 1.02**month, 1_000 * 1.05**month, 1_000 * 1.09**month) for month in range(months + 1)
+    }
+    choice = choose_shape(growth, shapes, None, ShapeQuestion(draws=1_000))
+    ax = charts.plot_cost_risk(choice)
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"Cost against risk", "probability that some peak is not carried", "least risk by cost"} <= shown
+    assert any(text.startswith("cost of month") and text.endswith("(EUR)") for text in shown)
+    assert any(text.startswith("chosen: ") for text in shown)
+    assert ("6 other shapes" in shown) == (len(shapes) > 6)
+    assert len([text for text in shown if text.startswith("eu-central-1")]) == (4 if len(shapes) == 4 else 0)
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+    pyplot.close(ax.get_figure(root=True))
+
+
+def test_the_least_regretted_shape_has_a_mark_of_its_own() -> None:
+    shapes = [shape("sure", 2, 1_000), shape("bold", 1.6, Interval(250, 1_500, 2_000))]
+    ax = charts.plot_cost_risk(choose_shape({0: 6_000}, shapes, None, ShapeQuestion(0.5)))
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"chosen: bold, 4 instances", "least regret: sure, 6 instances", "none of 10,000"} <= shown
+    assert overlaps(ax) == []
+    pyplot.close(ax.get_figure(root=True))
+
+
+def test_without_risk_there_is_nothing_to_draw_it_against() -> None:
+    with pytest.raises(InputError, match="Nothing is uncertain in this choice"):
+        charts.plot_cost_risk(choose_shape({0: 500}, [shape("small", 1, 100)]))
+    none = ShapeQuestion(rules=FleetRules(max_instances=1))
+    with pytest.raises(InputError, match="No shape carries the peaks at any risk"):
+        charts.plot_cost_risk(choose_shape({0: Interval(900, 950, 999)}, [shape("small", 1, 100)], None, none))
+
+
+@pytest.mark.parametrize(
+    ("leads", "sizes"), [((1,), (1,)), ((1, Interval(0.5, 1, 2.5)), (1, 4)), ((1, 2, 3, 4), (1, 2, 4))]
+)
+@pytest.mark.parametrize("fleet", [15, 5_000])
+def test_order_policies_are_drawn(leads: tuple[float | Interval, ...], sizes: tuple[int, ...], fleet: int) -> None:
+    plan, rules = PLANS["large"], OrderingRules(fleet=fleet, draws=1_000)
+    scaled = [size * 20 for size in sizes]
+    ax = charts.plot_order_policies(order_grid(plan, lead_times=leads, order_sizes=scaled, rules=rules))
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"probability of running out", "instance-hours until month 12", "orders at a risk of 5 %"} <= shown
+    assert len([text for text in shown if "at a time, lead time" in text]) == len(leads) * len(sizes)
+    assert overlaps(ax) == []
+    assert outside(ax) == []
+    pyplot.close(ax.get_figure(root=True))
+
+
+def test_policies_that_cannot_be_drawn_are_refused() -> None:
+    rules = OrderingRules(fleet=15, draws=1_000)
+    many = order_grid(PLANS["large"], (0.05,), order_sizes=range(20, 33), rules=rules)
+    with pytest.raises(InputError, match="There are 13 pairs of lead time and order size; at most 12"):
+        charts.plot_order_policies(many)
+    with pytest.raises(InputError, match="Nothing is uncertain in this plan"):
+        charts.plot_order_policies(order_grid(PLANS["guide"]))
 
 
 def test_charts_draw_where_they_are_told() -> None:

@@ -28,7 +28,7 @@ def shape(name: str, price: float = 1, **others: Any) -> InstanceShape:
     return InstanceShape(name, limits, price_per_hour=price, currency="EUR", **others)
 
 
-SMALL, LARGE = shape("small", 0.1), shape("large", 0.35)
+SMALL, LARGE = shape("small", 0.1, capacity=1_000), shape("large", 0.35, capacity=4_000)
 CAPACITIES: dict[str, Any] = {"small": 1_000, "large": 4_000}
 
 
@@ -217,8 +217,10 @@ NO_PRICE = InstanceShape("free", Deployment())
         ({0: 1}, [SMALL, SMALL], CAPACITIES, "2 shapes are named small"),
         ({0: 1}, [NO_PRICE], {"free": 1}, "no price for free"),
         ({0: 1}, [SMALL, replace(LARGE, currency="USD")], CAPACITIES, "EUR and USD"),
-        ({0: 1}, [SMALL], CAPACITIES, "no shape large"),
-        ({0: 1}, [SMALL, LARGE], {"small": 1}, "No capacity is given for large"),
+        ({0: 1}, [SMALL], CAPACITIES, "There is no shape large; the shapes are small"),
+        ({0: 1, 1: 2, 2: 3}, [replace(SMALL, price_per_hour={2: 1})], {"small": 1},
+         "Shape small has no price for months 0-1; state price_per_hour from month 0 on"),
+        ({0: 1}, [SMALL, replace(LARGE, capacity=None)], {"small": 1}, "No capacity is given for large; state"),
         ({}, [SMALL], {"small": 1}, "No peak is given"),
         ({0: 1, 3: 2}, [SMALL], {"small": 1}, "no peak for month 1, 2"),
         ({0: -1}, [SMALL], {"small": 1}, "the peak of month 0 is -1"),
@@ -238,7 +240,8 @@ def test_what_is_not_allowed_is_named(peaks: Any, shapes: Any, capacities: Any, 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"probability": 1}, "below 1"), ({"probability": 0}, "above 0"), ({"safety_factor": 0.9}, "at least 1"),
+    [({"probability": 1}, "below 1"), ({"range_level": 1}, "range_level is 1"),
+     ({"probability": 0}, "above 0"), ({"safety_factor": 0.9}, "at least 1"),
      ({"draws": 0}, "draws"), ({"seed": -1}, "seed")],
 )  # fmt: skip
 def test_a_question_out_of_range_is_refused(changes: dict[str, Any], named: str) -> None:
@@ -270,6 +273,124 @@ def test_the_choice_is_shown_as_tables() -> None:
     assert "cheapest small" in repr(choice)
     with pytest.raises(InputError, match="no shape 'other'"):
         choice.plan("other")
+
+
+def test_a_price_that_changes_counts_from_its_month_on() -> None:
+    """2 instances in three months: 1,460 hours each, at 0.10, 0.10 and 0.05."""
+    choice = choose_shape({0: 2_000, 1: 2_000, 2: 2_000}, [replace(SMALL, price_per_hour={0: 0.1, 2: 0.05})], None)
+    assert [fleet.cost for fleet in choice.plan("small").fleets] == [146, 146, 73]
+    assert choice.plan("small").cost == 365
+    assert {item.costs["small"] for item in choice.scenarios} == {365}
+
+
+def test_a_shape_may_state_its_capacity_itself_and_a_given_one_goes_before_it() -> None:
+    assert counts(choose_shape({0: 2_000}, [SMALL]), "small") == [2]
+    assert counts(choose_shape({0: 2_000}, [SMALL], {"small": 500}), "small") == [4]
+
+
+def test_without_ranges_there_are_no_probabilities() -> None:
+    choice = choose_shape({0: 2_000}, [SMALL], {"small": 1_000})
+    assert not choice.is_uncertain
+    assert (choice.frontier, choice.chosen_point, choice.plan("small").probability_all_months) == ((), None, None)
+    assert choice.plan("small").fleets[0].probability is None
+    assert "central values, no probabilities" in choice.summary()
+    assert "%" not in choice.table_summary()
+    assert {item.code for item in choice.findings} == {"choice-without-probability", "whole-months-are-paid"}
+
+
+def test_the_months_of_the_cheapest_are_a_table() -> None:
+    title, header, rows = choose_shape({0: 2_000, 1: 3_900}, [SMALL, LARGE]).months_as_table()
+    assert title == "Months of small, cost in EUR"
+    assert header == ("month", "instances", "instance-hours", "cost", "carried with")
+    assert rows == [("0", "2", "1,460", "146.00", "-"), ("1", "4", "2,920", "292.00", "-")]
+    nothing = choose_shape({0: 2_000}, [SMALL], None, ShapeQuestion(rules=FleetRules(max_instances=1)))
+    assert nothing.months_as_table()[2] == []
+
+
+def test_the_frontier_tells_what_less_risk_costs() -> None:
+    """Peaks of 1 to 10 instances, equally often: n run out in 10 - n of ten futures, at 73 EUR each."""
+    choice = choose_shape({0: np.arange(1, 11) * 1_000.0}, [SMALL], {"small": 1_000}, ShapeQuestion(0.7, draws=10_000))
+    found = {point.most_instances: (point.cost, point.risk) for point in choice.frontier}
+    assert {count: found[count] for count in (5, 7, 9, 10)} == {
+        5: (5 * 73, 0.5), 7: (7 * 73, 0.3), 9: (9 * 73, 0.1), 10: (10 * 73, 0),
+    }  # fmt: skip
+    assert all(point.is_efficient for point in choice.frontier)
+    assert choice.chosen_point is not None
+    assert (choice.chosen_point.most_instances, choice.chosen_point.probability) == (7, 0.7)
+    assert list(choice.frontier_to_frame()["instance_hours"]) == [730 * count for count in sorted(found)]
+
+
+def test_fleets_beyond_a_ceiling_are_not_on_the_frontier() -> None:
+    rules = FleetRules(max_instances=7)
+    peaks = {0: np.arange(1, 11) * 1_000.0}
+    choice = choose_shape(peaks, [SMALL], {"small": 1_000}, ShapeQuestion(0.9, rules=rules))
+    assert choice.cheapest is None
+    assert choice.chosen_point is None
+    assert max(point.most_instances for point in choice.frontier) == 7 - 1  # one more during an update
+
+
+def test_risks_that_few_draws_lie_beyond_are_not_tried() -> None:
+    choice = choose_shape(UNCERTAIN, [SMALL, LARGE], CAPACITIES, FEW_DRAWS)
+    assert {point.probability for point in choice.frontier} <= {0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95}
+
+
+shape_lists = st.lists(st.tuples(st.integers(50, 2_000), st.integers(1, 50)), min_size=1, max_size=4)
+
+
+@given(shape_lists, st.integers(10, 20_000), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_the_frontier_is_in_order_and_nothing_on_it_is_beaten(
+    offers: list[tuple[int, int]], peak: int, growth: int
+) -> None:
+    """Surer fleets of a shape never cost less and never run out more often; the line is what brute force finds."""
+    peaks = {month: Interval(0.7 * at, at, 1.6 * at) for month, at in enumerate((peak, peak + growth))}
+    shapes = [shape(f"s{number}", price / 10, capacity=one) for number, (one, price) in enumerate(offers)]
+    choice = choose_shape(peaks, shapes, None, FEW_DRAWS)
+    for name in {point.shape for point in choice.frontier}:
+        mine = sorted((item for item in choice.frontier if item.shape == name), key=lambda item: item.probability)
+        assert [item.cost for item in mine] == sorted(item.cost for item in mine)
+        assert [item.risk for item in mine] == sorted((item.risk for item in mine), reverse=True)
+    for point in choice.frontier:
+        better = [
+            other for other in choice.frontier
+            if (other.cost < point.cost and other.risk <= point.risk)
+            or (other.cost <= point.cost and other.risk < point.risk)
+        ]  # fmt: skip
+        assert point.is_efficient == (not better)
+    chosen, best = choice.chosen_point, choice.plan(choice.cheapest or "")
+    assert chosen is not None
+    assert best.probability_all_months is not None
+    assert (chosen.cost, chosen.instance_hours) == (best.cost, best.instance_hours)
+    assert chosen.risk == pytest.approx(1 - best.probability_all_months)
+
+
+@given(shape_lists, st.integers(10, 20_000), st.integers(0, 20_000), st.integers(1, 99))
+@settings(max_examples=30, deadline=None)
+def test_no_shape_gets_cheaper_by_more_demand_nor_worse_by_a_better_price(
+    offers: list[tuple[int, int]], peak: int, more: int, cut: int
+) -> None:
+    def chosen(peak: int, first_price: float) -> ShapeChoice:
+        prices = [first_price, *(price for _, price in offers[1:])]
+        shapes = [
+            shape(f"s{number}", price / 10, capacity=Interval(0.8 * one, one, 1.1 * one, 0.9, "parameter"))
+            for number, ((one, _), price) in enumerate(zip(offers, prices, strict=True))
+        ]
+        return choose_shape({0: Interval(0.7 * peak, peak, 1.6 * peak)}, shapes, None, FEW_DRAWS)
+
+    def place(choice: ShapeChoice) -> int:
+        return [plan.shape.name for plan in choice.plans].index("s0")
+
+    price = offers[0][1]
+    base, busier, cheaper = chosen(peak, price), chosen(peak + more, price), chosen(peak, price * cut / 100)
+    for plan in base.plans:
+        after = busier.plan(plan.shape.name)
+        assert (after.fleets[0].instances or 0) >= (plan.fleets[0].instances or 0)
+        assert (after.cost or 0) >= (plan.cost or 0)
+    assert place(cheaper) <= place(base)
+    before, after_cut = base.largest_regrets["s0"], cheaper.largest_regrets["s0"]
+    assert before is not None
+    assert after_cut is not None
+    assert after_cut <= before + 1e-9
 
 
 factors = st.integers(100, 300).map(lambda value: value / 100)
@@ -313,4 +434,3 @@ def test_without_uncertainty_it_is_what_the_constraints_ask_for(
     choice = choose_shape({0: peak}, [SMALL], {"small": capacity}, ShapeQuestion(0.9, factor, rules, draws=20))
     asked = required_by_constraints(ServiceDemand(ccu=peak), InstanceLimits(normal_ccu=capacity), rules, factor)
     assert counts(choice, "small") == [asked.instances]
-    assert choice.plan("small").probability_all_months == 1

@@ -235,7 +235,7 @@ def test_a_stated_maximum_stays_where_it_is_in_every_scenario():
         ({"draws": 10}, "draws"),
         ({"lead_time_months": 30_000.0}, "between 0 and 1,200"),
         ({"start": "tomorrow"}, "start is 'tomorrow'; give a date"),
-        ({"growth_level": 1.0}, "growth_level"),
+        ({"range_level": 1.0}, "range_level"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(rules, said):

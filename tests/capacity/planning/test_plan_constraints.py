@@ -18,6 +18,7 @@ from capacity import (
     plan_capacity,
 )
 from capacity.interfaces import cli
+from capacity.output.report import write_report
 from capacity.planning.planner import with_constraints
 from loadtests.foundation.errors import InputError
 
@@ -77,6 +78,13 @@ def test_a_spare_instance_is_asked_for_beyond_the_formula():
 def test_a_plan_with_constraints_is_the_same_after_its_file(tmp_path):
     plan = plan_of(BUSY)
     assert CapacityPlan.load(plan.save(tmp_path / "plan.json")).to_dict() == plan.to_dict()
+
+
+def test_the_report_shows_the_largest_needs(tmp_path):
+    plan_of(BUSY).save(tmp_path / "plan.json")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "<h3>Largest need over all constraints</h3>" in page
+    assert "<td>12-15</td><td>cpu</td><td>users</td>" in page
 
 
 def test_asking_again_replaces_the_findings_about_constraints():

@@ -1,10 +1,13 @@
 """The capacity of a shape comes from the model under its limits, never from its `max_ccu`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from capacity.interfaces import cli
 from capacity.planning.alternatives import choose_shape
 from capacity.planning.shape_capacity import ShapeObjective, capacities_of_shapes, capacity_of_shape, fit_under
 from capacity.planning.shapes import InstanceShape
@@ -46,6 +49,45 @@ def shape(name: str, **limits: Any) -> InstanceShape:
 @pytest.fixture(scope="module")
 def fit() -> CalibrationResult:
     return calibrated()
+
+
+SHAPES = """
+[[shapes]]
+name = "as measured"
+workers = 8
+queue_capacity = 32
+price_per_hour = 0.20
+currency = "EUR"
+
+[[shapes]]
+name = "vertical step"
+max_ccu = 180
+workers = 16
+queue_capacity = 64
+price_per_hour = 0.36
+currency = "EUR"
+"""
+
+
+def test_the_plan_command_takes_capacities_of_shapes_from_its_model(
+    fit: CalibrationResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit.save(tmp_path / "model.json")
+    (tmp_path / "shapes.toml").write_text(SHAPES)
+    (tmp_path / "growth.csv").write_text("month,peak_users,low,high\n0,350,320,380\n2,900,700,1300\n")
+    files = {"--growth": "growth.csv", "--model": "model.json", "--shapes": "shapes.toml"}
+    words = [word for option, name in files.items() for word in (option, str(tmp_path / name))]
+    assert cli.run(["plan", *words, "--p95", "500ms", "--think", "exponential:1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    found = {item["shape"]["name"]: item["capacity"] for item in document["shapes"]["plans"]}
+    assert found["as measured"] == document["instance_capacity"]["value"]
+    direct = capacity_of_shape(
+        fit, shape("vertical step", max_ccu=180, workers=16, queue_capacity=64),
+        ShapeObjective(0.5, 0.001, Exponential(1.0)),
+    )  # fmt: skip
+    assert direct.capacity is not None
+    assert found["vertical step"] == direct.capacity.value.to_dict()
+    assert "vertical-step-unsupported" in {item["code"] for item in document["findings"]}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from capacity.planning.constraint_inputs import InstanceLimits
 from capacity.planning.shapes import InstanceShape, ShapeCapacity, read_shapes
-from loadtests import Deployment
+from loadtests import Deployment, Interval
 from loadtests.foundation.errors import InputError
 from simulations.analysis.capacity_curve import InstanceCapacity
 
@@ -99,6 +99,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"price_per_hour": 1}, "needs both"),
         ({"currency": "EUR"}, "needs both"),
         ({"price_per_hour": 1, "currency": ""}, "currency is ''"),
+        ({"price_per_hour": {}, "currency": "EUR"}, "price_per_hour has no month"),
+        ({"price_per_hour": {"June": 1}, "currency": "EUR"}, "month of price_per_hour is 'June'"),
+        ({"price_per_hour": {-1: 1}, "currency": "EUR"}, "month of price_per_hour is -1"),
+        ({"price_per_hour": {0: -1}, "currency": "EUR"}, "price_per_hour is -1"),
+        ({"price_per_hour": {0: "1"}, "currency": "EUR"}, "price_per_hour is '1'"),
+        ({"capacity": 0}, "capacity is 0 to 0; it must be above 0"),
+        ({"capacity": "many"}, "capacity is 'many'"),
+        ({"capacity": Interval.unknown()}, "it must be above 0 and finite"),
     ],
 )
 def test_what_is_not_allowed_is_named(given: dict[str, Any], named: str) -> None:
@@ -106,11 +114,55 @@ def test_what_is_not_allowed_is_named(given: dict[str, Any], named: str) -> None
         InstanceShape(**{"name": "a", "deployment": Deployment(), **given})
 
 
-@pytest.mark.parametrize("shape", [SMALL, LARGE, InstanceShape("o", Deployment(), price_per_hour=0, currency="EUR")])
+UNSURE = Interval(80, 100, 130, 0.8, "parameter")
+PRICED = InstanceShape("p", Deployment(), price_per_hour={6: 0.1, 0: 0.2}, currency="EUR", capacity=UNSURE)
+
+
+@pytest.mark.parametrize(
+    "shape", [SMALL, LARGE, InstanceShape("o", Deployment(), price_per_hour=0, currency="EUR"), PRICED]
+)
 def test_the_json_form_reads_back(shape: InstanceShape) -> None:
     assert InstanceShape.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
     carried = ShapeCapacity(shape, InstanceCapacity.assumed(5))
     assert ShapeCapacity.from_dict(json.loads(json.dumps(carried.to_dict()))) == carried
+
+
+def test_a_price_holds_from_its_month_on() -> None:
+    assert PRICED.price_in(0) == PRICED.price_in(5) == 0.2
+    assert PRICED.price_in(6) == PRICED.price_in(99) == 0.1
+    later = InstanceShape("p", Deployment(), price_per_hour={3: 0.1}, currency="EUR")
+    assert (later.price_in(2), later.price_in(3), SMALL.price_in(7), LARGE.price_in(0)) == (None, 0.1, 0.2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1000", Interval.assumed(1_000.0)),
+        ("{ low = 900, mid = 1000, high = 1200 }", Interval(900, 1_000, 1_200, 1.0, "assumed")),
+        ("{ low = 900, mid = 1000, high = 1200, level = 0.8 }", Interval(900, 1_000, 1_200, 0.8, "parameter")),
+    ],
+)
+def test_a_row_may_state_its_capacity_and_prices_by_month(tmp_path: Path, text: str, expected: Interval) -> None:
+    prices = 'price_per_hour = { 0 = 0.2, 12 = 0.15 }\ncurrency = "EUR"'
+    (tmp_path / "s.toml").write_text(f'[[shapes]]\nname = "a"\ncapacity = {text}\n{prices}\n')
+    (shape,) = read_shapes(tmp_path / "s.toml")
+    assert (shape.capacity, shape.price_per_hour) == (expected, {0: 0.2, 12: 0.15})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{ low = 900, mid = 1000 }", "capacity has no high; give a number, or low, mid, high"),
+        ("{ low = 900, mid = 1000, high = 1200, unit = 1 }", "capacity knows no unit"),
+        ("{ low = 900, mid = 800, high = 1200 }", "low <= mid <= high"),
+        ("{ low = 900, mid = 1000, high = 1200, level = 2 }", "level is 2"),
+        ("[1, 2]", r"capacity is \[1, 2\]"),
+    ],
+)
+def test_a_capacity_that_is_none_is_named(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "s.toml").write_text(f'[[shapes]]\nname = "a"\ncapacity = {text}\n')
+    with pytest.raises(InputError, match=named):
+        read_shapes(tmp_path / "s.toml")
 
 
 def test_constraints_read_a_shapes_limits() -> None:

@@ -1,10 +1,15 @@
 """Uncertain numbers become draws whose quantiles are what their intervals claim."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from capacity.planning import scenario_loops
 from capacity.planning.regret import Scenario, largest_regrets, least_regret, scenarios_of
-from capacity.planning.uncertain import checked_uncertain, drawn, summarised, uniforms
+from capacity.planning.uncertain import SplitLognormal, checked_uncertain, drawn, summarised, uniforms
 from loadtests import Interval
 
 AT = (np.arange(100_000) + 0.5) / 100_000
@@ -18,18 +23,53 @@ def test_the_ends_of_an_interval_are_the_quantiles_that_its_level_claims(low: fl
     assert np.all(np.diff(found) >= 0)
 
 
-def test_a_range_without_probability_is_a_triangle() -> None:
-    """Its mean is the mean of the three numbers; nothing lies outside."""
-    found = drawn(Interval(10.0, 20.0, 60.0, level=1.0, kind="assumed"), AT)
-    assert found.mean() == pytest.approx(30, rel=1e-4)
-    assert (found.min() >= 10, found.max() <= 60) == (True, True)
-    assert np.mean(found < 20) == pytest.approx(0.2, abs=1e-4)
+@pytest.mark.parametrize(("level", "kind"), [(1.0, "assumed"), (0.5, "assumed"), (1.0, "parameter")])
+@pytest.mark.parametrize("range_level", [0.9, 0.6])
+def test_a_range_without_probability_is_read_at_the_stated_level(level: float, kind: str, range_level: float) -> None:
+    """Somebody's low, mid and high are quantiles, not ends: values lie beyond them."""
+    found = drawn(Interval(10.0, 20.0, 60.0, level, kind), AT, range_level)  # type: ignore[arg-type]
+    tail = (1 - range_level) / 2
+    assert np.quantile(found, [tail, 0.5, 1 - tail]) == pytest.approx([10, 20, 60], rel=1e-3)
+    assert found.min() < 10
+    assert found.max() > 60
 
 
 @pytest.mark.parametrize("mid", [10.0, 60.0])
-def test_a_triangle_may_have_its_top_at_an_end(mid: float) -> None:
+def test_the_middle_may_stand_at_an_end(mid: float) -> None:
     found = drawn(Interval(10.0, mid, 60.0, level=1.0, kind="assumed"), AT)
-    assert found.mean() == pytest.approx((70 + mid) / 3, rel=1e-4)
+    assert np.mean(found == mid) == pytest.approx(0.5)
+    assert np.quantile(found, [0.05, 0.95]) == pytest.approx([10, 60], rel=1e-3)
+
+
+def test_a_number_that_may_be_nothing_is_nothing_once_in_twenty() -> None:
+    found = drawn(Interval(0.0, 1.0, 2.0, kind="prediction"), AT)
+    assert np.mean(found == 0) == pytest.approx(0.05, abs=1e-4)
+    assert np.quantile(found, [0.5, 0.95]) == pytest.approx([1, 2], rel=1e-3)
+    nothing = drawn(Interval(0.0, 0.0, 2.0, kind="prediction"), AT)
+    assert np.quantile(nothing, [0.25, 0.95]) == pytest.approx([0, 2], rel=1e-3)
+
+
+def test_the_share_below_a_value_is_the_share_of_the_draws() -> None:
+    law = SplitLognormal.of(Interval(80.0, 100.0, 150.0))
+    draws = drawn(Interval(80.0, 100.0, 150.0), AT)
+    for value in (70.0, 95.0, 100.0, 120.0, 200.0):
+        assert law.share_below(value) == pytest.approx(np.mean(draws < value), abs=2e-5)
+    one_sided = SplitLognormal.of(Interval(80.0, 100.0, 100.0))
+    assert (one_sided.share_below(101.0), one_sided.share_below(100.0)) == (1.0, None)
+    assert SplitLognormal.of(Interval.assumed(100.0)).share_below(90.0) is None
+
+
+@given(st.tuples(st.floats(1e-3, 1e6), st.floats(1, 50), st.floats(1, 50)), st.floats(0.05, 0.99))
+def test_scenarios_and_shapes_draw_the_same_number_from_the_same_place(
+    numbers: tuple[float, float, float], level: float
+) -> None:
+    """A month's peak by the loops of the scenarios is what a shape's draws are at the same place."""
+    mid, below, above = numbers
+    law = SplitLognormal.of(Interval(mid / below, mid, mid * above, level, "prediction"))
+    position = np.linspace(-3, 3, 13)
+    paths = np.empty((13, 1))
+    scenario_loops.growth_paths(*(np.array([item]) for item in (math.log(mid), law.up, law.down)), position, paths)
+    assert np.exp(paths[:, 0]) == pytest.approx(law.at(position), rel=1e-9)
 
 
 def test_a_number_is_always_itself_and_every_row_comes_equally_often() -> None:

@@ -15,6 +15,7 @@ import typer
 from capacity.interfaces import (
     commands_check,
     commands_compare,
+    commands_drift,
     commands_forecast,
     commands_import,
     commands_import_prometheus,
@@ -57,6 +58,7 @@ def _options(
 _COMMANDS = (
     *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
     *commands_knee.COMMANDS, *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS,
+    *commands_drift.COMMANDS,
     *commands_simulation.COMMANDS, *commands_forecast.COMMANDS, *commands_plan.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:

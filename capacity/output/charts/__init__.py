@@ -1,6 +1,7 @@
 """Charts: functions that take a result and axes, and return the axes. The only place that loads matplotlib."""
 
 from capacity.output.charts.comparison import plot_comparison
+from capacity.output.charts.drift import plot_drift
 from capacity.output.charts.forecast import plot_forecast
 from capacity.output.charts.knee_search import plot_knee_search
 from capacity.output.charts.measurement import plot_capacity_curve, plot_load_test_fit, plot_steady_windows
@@ -15,6 +16,7 @@ from capacity.output.charts.planning import plot_growth_capacity, plot_timeline
 __all__ = [
     "plot_capacity_curve",
     "plot_comparison",
+    "plot_drift",
     "plot_forecast",
     "plot_growth_capacity",
     "plot_instances_outlook",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import numpy as np
 from matplotlib import dates
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -19,6 +20,8 @@ _LABELS = {
     "mean_s": ("mean residence time (ms)", 1e3), "p50_s": ("P50 (ms)", 1e3), "p95_s": ("P95 (ms)", 1e3),
     "p99_s": ("P99 (ms)", 1e3),
 }  # fmt: skip
+_WIDTH = 0.6
+"""Of the distance between windows, at least."""
 _SECONDS_A_DAY = 86_400.0
 _MINUTES_FROM, _HOURS_FROM = 600.0, 36_000.0
 
@@ -55,7 +58,7 @@ def plot_drift(report: DriftReport, *, metric: str = "p95_s", ax: Axes | None = 
     said = f"{change_text(found)} against the model" if found.pattern == "drift" else found.pattern
     axes.set_title(f"{label.partition(' (')[0]}: {'inside' if said == 'none' else said}", loc="left", fontsize=10)
     axes.set_ylabel(label)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0.0, _top(shown, metric, scale))
     places.label(axes)
     tidy(axes)
     legend_below(axes, _legend(report, metric, shown), columns=2)
@@ -65,8 +68,8 @@ def plot_drift(report: DriftReport, *, metric: str = "p95_s", ax: Axes | None = 
 class _Places:
     """Where windows stand on the axis of time: dates where the source has them, else seconds, minutes or hours."""
 
-    def __init__(self, first_s: float, length_s: float, first: datetime | None) -> None:
-        self.first_s, self.first = first_s, first
+    def __init__(self, first_s: float, length_s: float, first: datetime | None, least_s: float) -> None:
+        self.first_s, self.first, self.least_s = first_s, first, least_s
         self.unit_s, self.unit = (
             (3_600.0, "h") if length_s >= _HOURS_FROM else (60.0, "min") if length_s >= _MINUTES_FROM else (1.0, "s")
         )
@@ -75,7 +78,14 @@ class _Places:
     def of(cls, report: DriftReport) -> _Places:
         seen = [item.observed for item in report.windows]
         first = datetime.fromisoformat(seen[0].begins) if seen[0].begins else None
-        return cls(seen[0].start_s, seen[-1].end_s - seen[0].start_s, first)
+        apart_s = np.median(np.diff([item.start_s for item in seen])) if len(seen) > 1 else 0.0
+        return cls(seen[0].start_s, seen[-1].end_s - seen[0].start_s, first, _WIDTH * float(apart_s))
+
+    def ends(self, item: JudgedWindow) -> tuple[float, float]:
+        """A window's ends; short ones far apart are drawn wider, or nobody would see them."""
+        seen = item.observed
+        middle_s, half_s = (seen.start_s + seen.end_s) / 2, max(seen.window_s, self.least_s) / 2
+        return self.at(middle_s - half_s), self.at(middle_s + half_s)
 
     def at(self, time_s: float) -> float:
         if self.first is not None:
@@ -94,7 +104,7 @@ class _Places:
 
 
 def _draw(axes: Axes, places: _Places, item: JudgedWindow, value: JudgedValue, scale: float) -> None:
-    start, end = places.at(item.observed.start_s), places.at(item.observed.end_s)
+    start, end = places.ends(item)
     low, high = (scale * bound for bound in value.measured)
     axes.fill_between(
         [start, end], scale * value.predicted.low, scale * value.predicted.high, color=SKY_BLUE, alpha=0.45, linewidth=0
@@ -109,9 +119,13 @@ def _draw(axes: Axes, places: _Places, item: JudgedWindow, value: JudgedValue, s
 def _mark_drift(axes: Axes, places: _Places, report: DriftReport, metric: str) -> None:
     since = report.metrics[metric].since
     if since is not None:
-        axes.axvline(
-            places.at(report.windows[since - 1].observed.start_s), color=VERMILION, linewidth=1.2, linestyle="--"
-        )
+        axes.axvline(places.ends(report.windows[since - 1])[0], color=VERMILION, linewidth=1.2, linestyle="--")
+
+
+def _top(shown: list[JudgedWindow], metric: str, scale: float) -> float:
+    """Above all that is drawn, and at least 1 % of requests shed."""
+    ends = [max(item.values[metric].measured[1], item.values[metric].predicted.high) for item in shown]
+    return max(1.12 * scale * max(ends), 1.0 if metric == "shed_rate" else 0.0)
 
 
 def _legend(report: DriftReport, metric: str, shown: list[JudgedWindow]) -> list[Artist]:

@@ -80,7 +80,9 @@ def plan(
     lead_time: Annotated[
         str, typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's.")
     ] = "",
-    fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
+    fleet: Annotated[
+        int | None, typer.Option(help="Instances today, at least 1; default what the plan runs today.")
+    ] = None,
     constraints: Annotated[
         Path | None, typer.Option(help="File (JSON or TOML) with per_unit, limits and rules of a fleet.")
     ] = None,
@@ -186,7 +188,7 @@ class OrderingOptions:
 
     risk: str
     lead_time: str
-    fleet: int
+    fleet: int | None
     start: str
 
     def rules(self, policy: PlanningPolicy, seed: int) -> OrderingRules:
@@ -196,7 +198,7 @@ class OrderingOptions:
 
         return OrderingRules(
             risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy),
-            fleet=self.fleet or None, start=self._start(), seed=seed,
+            fleet=self._fleet(), start=self._start(), seed=seed,
         )  # fmt: skip
 
     def _lead_time(self, policy: PlanningPolicy) -> Interval | float:
@@ -211,6 +213,13 @@ class OrderingOptions:
             raise InputError(f"--lead-time is {self.lead_time!r}; give months as one number, or as low,mid,high.")
         low, mid, high = ends
         return Interval(low, mid, high, 0.9, "prediction")
+
+    def _fleet(self) -> int | None:
+        if self.fleet is not None and self.fleet < 1:
+            raise InputError(
+                f"--fleet is {self.fleet}; it must be at least 1. Leave it out to take what the plan runs today."
+            )
+        return self.fleet
 
     def _start(self) -> date | None:
         if not self.start:

@@ -162,7 +162,7 @@ def _first_of(rows: Floats, floor: float, false_alarms: float) -> int:
     """Where the last change begins whose windows before lie inside.
 
     A change of the server moves a metric by another share at every load, so a split alone may only mean that the load
-    has changed: what comes before it must lie inside, else it is searched too.
+    has changed. Where what comes before it lies outside too, and at least half as far, that is searched as well.
     """
     if rows.shape[1] < 2:
         return 0
@@ -174,8 +174,9 @@ def _first_of(rows: Floats, floor: float, false_alarms: float) -> int:
     first = 1 + int(costs[:, 0].argmin())
     before, after = np.median(rows[:, :first], axis=1), np.median(rows[0, first:])
     sizes = np.abs(before) / math.sqrt(float(before.var()) + floor**2)
-    is_outside = np.mean(sizes >= sizes[0]) <= false_alarms and bool(before[0] * after > 0)
-    return _first_of(rows[:, :first], floor, false_alarms) if is_outside else first
+    is_outside = np.mean(sizes >= sizes[0]) <= false_alarms
+    is_alike = bool(before[0] * after > 0 and abs(before[0]) >= abs(after) / 2)
+    return _first_of(rows[:, :first], floor, false_alarms) if is_outside and is_alike else first
 
 
 def change_since(series: Series, metric: int, since: int) -> Floats:

@@ -48,7 +48,7 @@ def actuals(
         header, rows = found.as_table()
         out().print(table(f"Actuals against the plan ({found.quantity})", header, rows))
         out().print(found.standing)
-        print_findings(found.findings)
+        print_findings(found.findings, with_remedies_of_info=True)
     if strict and any(item.severity != "info" for item in found.findings):
         raise typer.Exit(VERDICT_FAILED)
 

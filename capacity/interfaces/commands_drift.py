@@ -157,7 +157,7 @@ def print_drift(found: DriftReport) -> None:
         f"{found.outside_share:.0%} of the measured values lie outside their own interval; "
         f"{1 - found.level:.0%} are to be expected.", soft_wrap=True,
     )  # fmt: skip
-    print_findings(found.findings)
+    print_findings(found.findings, with_remedies_of_info=True)
     console.print(styled(
         ("Verdict: ", ""), (found.verdict, _STYLES[found.verdict]),
         (f": {_SAID[found.verdict]} (p {found.p_value:.2f}; false alarms in at most {found.false_alarms:.0%} of such "

@@ -170,7 +170,7 @@ def print_plan(made: CapacityPlan) -> None:
         console.print(table("Largest need over all constraints", *made.constraints.as_table()))
     if made.orders is not None:
         print_orders(made.orders)
-    print_findings(made.findings)
+    print_findings(made.findings, with_remedies_of_info=True)
 
 
 def print_orders(orders: OrderTimeline) -> None:

@@ -100,7 +100,7 @@ class PlanComparison:
         """JSON form."""
         return {
             "quantity": self.quantity, "compared_by": self.compared_by, "changed": self.is_changed,
-            "inputs": {name: {"before": a, "after": b} for name, (a, b) in self.inputs.items()},
+            "changed_inputs": {name: {"before": a, "after": b} for name, (a, b) in self.inputs.items()},
             "months": [_change_row(item) for item in self.months],
             "findings": {"gone": list(self.codes_gone), "new": list(self.codes_new)},
         }  # fmt: skip
@@ -135,7 +135,7 @@ class PlanComparison:
 
 
 def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
-    """What changed between two plans: by calendar month where both state a start (`OrderingRules.start`), else by month.
+    """What changed between two plans: by calendar month where both state a start, else by month.
 
     Parameters
     ----------

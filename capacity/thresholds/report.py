@@ -54,8 +54,12 @@ class Measurements:
         InputError
             For an unknown metric, and an object that is no series.
         """
-        values = {Metric.parse(name): part for name, part in data.items() if not isinstance(part, Mapping)}
-        series = {Metric.parse(name): _series(name, part) for name, part in data.items() if isinstance(part, Mapping)}
+        values: dict[Metric | str, float] = {
+            Metric.parse(name): part for name, part in data.items() if not isinstance(part, Mapping)
+        }
+        series: dict[Metric | str, Series] = {
+            Metric.parse(name): _series(name, part) for name, part in data.items() if isinstance(part, Mapping)
+        }
         return cls(values, series, degradation)
 
 

@@ -85,9 +85,8 @@ def run_case(number: int) -> dict[str, object]:
     for slower in SLOWER:
         live = live_series(case, runs, speeds, slower, number)
         report = judge_series(fit, live, draws, DriftOptions(), setting=setting, seed=number)
-        since = min((item.since for item in report.metrics.values() if item.since is not None), default="")
-        name = f"slower_{100 * (slower - 1):.0f}_percent"
-        row |= {f"{name}_verdict": report.verdict, f"{name}_p": report.p_value, f"{name}_since": since}
+        name = name_of(slower)
+        row |= {f"{name}_verdict": report.verdict, f"{name}_p": report.p_value}
     return row
 
 
@@ -106,17 +105,26 @@ def run_study(cases: int, path: Path = RESULTS, share: tuple[int, int] = (0, 1))
             writer.writerow(row)
 
 
+def name_of(slower: float) -> str:
+    """Of the columns of a change."""
+    return f"slower_{100 * (slower - 1):.0f}_percent"
+
+
+def results(path: Path = RESULTS) -> list[dict[str, str]]:
+    """The cases so far."""
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def verdict_shares(path: Path = RESULTS) -> dict[str, dict[str, float]]:
     """Share of the cases by verdict, for each size of the change."""
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = [f"slower_{100 * (slower - 1):.0f}_percent" for slower in SLOWER]
+    rows = results(path)
     return {
         name: {
             verdict: sum(row[f"{name}_verdict"] == verdict for row in rows) / len(rows)
             for verdict in ("inside", "excursion", "drift")
         }
-        for name in names
+        for name in map(name_of, SLOWER)
     }
 
 

@@ -166,6 +166,30 @@ def test_a_recording_is_cut_into_windows_that_know_of_each_other(fit: Calibratio
     assert check_drift(fit, slow, DriftOptions(window_s=20.0)).verdict == "drift"
 
 
+def _as_imported(recording: Recording) -> Recording:
+    """As from Prometheus: no single requests, no users, latencies with their intervals."""
+    steps = tuple(replace(step, load_quantity=Quantity.IN_FLIGHT) for step in recording.steps)
+    return replace(recording, steps=steps, requests=recording.requests.iloc[:0])
+
+
+def test_live_traffic_without_single_requests_is_compared_by_its_rate_and_bounds(fit: CalibrationResult) -> None:
+    day = [20, 40, 50, 40, 30]
+    same, slow = (
+        check_drift(fit, _as_imported(record_model(model, day, THINK, window_s=40.0, seed=12)))
+        for model in (TRUTH, _slower(TRUTH, 1.3))
+    )
+    assert {window.observed.quantity for window in same.windows} == {Quantity.RPS}
+    assert "goodput_rps" not in same.metrics
+    assert (same.verdict, slow.verdict) == ("inside", "drift")
+    assert "known-in-bounds" in {item.code for item in slow.findings}
+
+
+def test_a_step_without_single_requests_is_not_cut(fit: CalibrationResult) -> None:
+    recording = _as_imported(record_model(TRUTH, [20], THINK))
+    with pytest.raises(InputError, match="cannot be cut"):
+        check_drift(fit, recording, DriftOptions(window_s=5.0))
+
+
 def test_open_arrivals_are_not_asked_for_their_goodput(fit: CalibrationResult) -> None:
     """The rate is what was measured, so it cannot be off."""
     windows = [

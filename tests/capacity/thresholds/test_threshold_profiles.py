@@ -111,9 +111,10 @@ def test_a_table_that_makes_no_sense_is_named(table: Any, named: str, tmp_path: 
 def test_the_public_names_are_these() -> None:
     assert capacity.thresholds is thresholds
     assert sorted(thresholds.__all__) == [
-        "Band", "BandProfile", "IncidentProfile", "IncidentRule", "Metric", "MetricBands", "ScalingProfile",
-        "ScalingRule", "ScalingVerdict", "ThresholdProfiles", "UnreachableThreshold", "Verdict", "band_of", "severity",
-        "triggered", "unreachable", "verdict",
+        "Band", "BandProfile", "IncidentProfile", "IncidentRule", "Measurements", "Metric", "MetricBands",
+        "ScalingProfile", "ScalingRule", "ScalingVerdict", "ThresholdProfiles", "ThresholdReport",
+        "UnreachableThreshold", "Verdict", "band_of", "judge_thresholds", "severity", "triggered", "unreachable",
+        "verdict",
     ]  # fmt: skip
     for name in thresholds.__all__:
         assert getattr(thresholds, name).__doc__

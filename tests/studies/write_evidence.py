@@ -498,7 +498,13 @@ def _drift() -> list[str]:
         shares = [_verdict_share(verdicts, verdict) for verdict in ("inside", "excursion", "drift")]
         said = "unchanged" if slower == 1 else f"{slower - 1:.0%} longer"
         lines.append(f"| {said} | {len(rows)} | {' | '.join(shares)} |")
-    return [*lines, ""]
+    return [
+        *lines,
+        "",
+        "The claim is about servers that the draws leave possible. A calibration that is farther off than its draws say",
+        "shows as drift, so the first row may hold more alarms than claimed; it has too few series to tell by how many.",
+        "",
+    ]
 
 
 def _cells_not_measured(names: list[str]) -> list[str]:

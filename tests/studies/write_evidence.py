@@ -501,8 +501,9 @@ def _drift() -> list[str]:
     return [
         *lines,
         "",
-        "The claim is about servers that the draws leave possible. A calibration that is farther off than its draws say",
-        "shows as drift, so the first row may hold more alarms than claimed; it has too few series to tell by how many.",
+        "The claim is about servers that the draws leave possible. A calibration that is farther off than its draws",
+        "say shows as drift, so the first row may hold more alarms than claimed; it has too few series to tell by how",
+        "many.",
         "",
     ]
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from capacity.demand.history import TrafficHistory, read_history
     from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
     from capacity.output import charts
+    from capacity.planning.actuals_table import read_actuals
     from capacity.planning.alternatives import choose_shape
     from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
     from capacity.planning.constraint_report import ConstraintReport
@@ -90,6 +91,7 @@ __all__ = [
     "order_timeline",
     "plan_capacity",
     "plan_grid",
+    "read_actuals",
     "read_growth",
     "read_history",
     "read_shapes",
@@ -145,6 +147,7 @@ _load, __dir__ = attach(
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",
+        "read_actuals": "capacity.planning.actuals_table",
         "read_growth": "capacity.demand.growth",
         "read_history": "capacity.demand.history",
         "read_shapes": "capacity.planning.shapes",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     )
     from loadtests.foundation.intervals import Interval
     from loadtests.foundation.units import Quantity
+    from loadtests.live.windows import ObservedWindow
+    from loadtests.live.windows_file import read_live_windows
     from loadtests.recording import LoadStep, Recording
     from loadtests.runner import record
     from loadtests.store import read_recording
@@ -37,8 +39,11 @@ if TYPE_CHECKING:
     from simulations.analysis.sequential import Precision
     from simulations.analysis.simulation import SimulationResult, simulate
     from simulations.calibration.capacity import capacity_of_fit
+    from simulations.calibration.drift import DriftOptions, check_drift
+    from simulations.calibration.drift_result import DriftReport
     from simulations.calibration.fit_quality import StepFit, StepResiduals, goodness_of_fit, residuals_over_time
     from simulations.calibration.fitting import calibrate
+    from simulations.calibration.live_series import LiveSetting
     from simulations.calibration.load_prediction import LoadPrediction, predict_load
     from simulations.calibration.model_checks import check_model
     from simulations.calibration.prediction import predict_curve, predict_window
@@ -66,6 +71,8 @@ __all__ = [
     "Constant",
     "CurveFeature",
     "Deployment",
+    "DriftOptions",
+    "DriftReport",
     "Empirical",
     "Exponential",
     "Fleet",
@@ -73,12 +80,14 @@ __all__ = [
     "InstanceCapacity",
     "Interval",
     "LimitChange",
+    "LiveSetting",
     "LoadPrediction",
     "LoadStep",
     "LogNormal",
     "Mixture",
     "ModelComparison",
     "Objective",
+    "ObservedWindow",
     "OpenWorkload",
     "PairedComparison",
     "Pareto",
@@ -103,6 +112,7 @@ __all__ = [
     "Weibull",
     "calibrate",
     "capacity_of_fit",
+    "check_drift",
     "check_model",
     "compare_fits",
     "compare_models",
@@ -116,6 +126,7 @@ __all__ = [
     "predict_load",
     "predict_window",
     "read_deployment",
+    "read_live_windows",
     "read_recording",
     "record",
     "residuals_over_time",
@@ -147,6 +158,11 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(("Objective", "judge"), "simulations.analysis.objective"),
         **dict.fromkeys(("SimulationResult", "simulate"), "simulations.analysis.simulation"),
         "calibrate": "simulations.calibration.fitting",
+        **dict.fromkeys(("DriftOptions", "check_drift"), "simulations.calibration.drift"),
+        "DriftReport": "simulations.calibration.drift_result",
+        "LiveSetting": "simulations.calibration.live_series",
+        "ObservedWindow": "loadtests.live.windows",
+        "read_live_windows": "loadtests.live.windows_file",
         "check_model": "simulations.calibration.model_checks",
         **dict.fromkeys(
             ("StepFit", "StepResiduals", "goodness_of_fit", "residuals_over_time"),

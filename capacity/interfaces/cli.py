@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from capacity.interfaces import (
+    commands_actuals,
     commands_check,
     commands_compare,
+    commands_drift,
     commands_forecast,
     commands_import,
     commands_import_prometheus,
@@ -23,6 +25,7 @@ from capacity.interfaces import (
     commands_model,
     commands_plan,
     commands_simulation,
+    commands_thresholds,
 )
 from capacity.interfaces.console import messages
 from loadtests.foundation.errors import CapacityError
@@ -57,7 +60,9 @@ def _options(
 _COMMANDS = (
     *commands_loadtests.COMMANDS, *commands_import.COMMANDS, *commands_import_prometheus.COMMANDS,
     *commands_knee.COMMANDS, *commands_check.COMMANDS, *commands_compare.COMMANDS, *commands_model.COMMANDS,
-    *commands_simulation.COMMANDS, *commands_forecast.COMMANDS, *commands_plan.COMMANDS,
+    *commands_drift.COMMANDS,
+    *commands_simulation.COMMANDS, *commands_forecast.COMMANDS, *commands_plan.COMMANDS, *commands_actuals.COMMANDS,
+    *commands_thresholds.COMMANDS,
 )  # fmt: skip
 for command in _COMMANDS:
     app.command()(command)

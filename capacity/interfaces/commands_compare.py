@@ -19,7 +19,7 @@ from capacity.interfaces.console import (
     styled,
     table,
 )
-from capacity.interfaces.output_targets import check_file_target
+from capacity.interfaces.output_targets import check_chart_target, check_file_target
 from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,11 +79,10 @@ def compare(
 
 
 def _check_targets(out_file: Path | None, chart: Path | None) -> None:
-    for target, option in ((out_file, "--out"), (chart, "--chart")):
-        if target is not None:
-            check_file_target(target, option)
-    if chart is not None and chart.suffix != ".png":
-        raise InputError(f"--chart is {chart}; charts are written as PNG: name a file that ends in .png.")
+    if out_file is not None:
+        check_file_target(out_file)
+    if chart is not None:
+        check_chart_target(chart)
 
 
 def _kind_of_both(a: Path, b: Path) -> Kind:

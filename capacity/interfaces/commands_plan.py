@@ -87,7 +87,9 @@ def plan(
         str,
         typer.Option(help="Months from an order to its capacity: 1, or low,mid,high; default the policy's."),
     ] = "",
-    fleet: Annotated[int, typer.Option(help="Instances today; default what the plan runs today.")] = 0,
+    fleet: Annotated[
+        int | None, typer.Option(help="Instances today, at least 1; default what the plan runs today.")
+    ] = None,
     constraints: Annotated[
         Path | None, typer.Option(help="File (JSON or TOML) with per_unit, limits and rules of a fleet.")
     ] = None,
@@ -186,7 +188,7 @@ def print_plan(made: CapacityPlan) -> None:
         print_shapes(made.shapes)
     if made.orders is not None:
         print_orders(made.orders)
-    print_findings(made.findings)
+    print_findings(made.findings, with_remedies_of_info=True)
 
 
 def print_shapes(choice: ShapeChoice) -> None:
@@ -211,7 +213,7 @@ class OrderingOptions:
 
     risk: str
     lead_time: str
-    fleet: int
+    fleet: int | None
     start: str
     range_level: str
 
@@ -223,7 +225,7 @@ class OrderingOptions:
         level = parse_fraction(self.range_level, "--range-level")
         return OrderingRules(
             risk=parse_fraction(self.risk, "--risk"), lead_time_months=self._lead_time(policy, level),
-            fleet=self.fleet or None, start=self._start(), range_level=level, seed=seed,
+            fleet=self._fleet(), start=self._start(), range_level=level, seed=seed,
         )  # fmt: skip
 
     def _lead_time(self, policy: PlanningPolicy, level: float) -> Interval | float:
@@ -238,6 +240,13 @@ class OrderingOptions:
             raise InputError(f"--lead-time is {self.lead_time!r}; give months as one number, or as low,mid,high.")
         low, mid, high = ends
         return Interval(low, mid, high, level, "prediction")
+
+    def _fleet(self) -> int | None:
+        if self.fleet is not None and self.fleet < 1:
+            raise InputError(
+                f"--fleet is {self.fleet}; it must be at least 1. Leave it out to take what the plan runs today."
+            )
+        return self.fleet
 
     def _start(self) -> date | None:
         if not self.start:

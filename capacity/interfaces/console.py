@@ -84,14 +84,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Findings with their remedy, most severe first."""
+def print_findings(findings: Sequence[Finding], *, with_remedies_of_info: bool = False) -> None:
+    """Findings in their order, with their remedies; those of mere information only where asked for."""
     console = out()
     for item in findings:
         style = _SEVERITY_STYLES[item.severity]
         line = styled((item.severity, style), (f" {item.message} ", ""), (f"[{item.code}]", "dim"))
         console.print(line, soft_wrap=True)
-        if item.remedy and item.severity != "info":
+        if item.remedy and (with_remedies_of_info or item.severity != "info"):
             console.print(f"        {item.remedy}", style="dim", soft_wrap=True)
 
 

@@ -24,6 +24,14 @@ def check_folder_target(path: Path, option: str = "--out") -> Path:
     return path
 
 
+def check_chart_target(path: Path, option: str = "--chart") -> Path:
+    """Return `path` when a chart can be written there: a PNG file."""
+    check_file_target(path, option)
+    if path.suffix != ".png":
+        raise InputError(f"{option} is {path}; charts are written as PNG: name a file that ends in .png.")
+    return path
+
+
 def _check_place(folder: Path, target: Path, option: str) -> None:
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not existing.is_dir():

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of everything that a folder holds: recording, model, validation, capacity, plans."""
+"""One self-contained HTML page of all that a folder holds: recording, model, validation, capacity, plans, what came."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from capacity.output.figures import check_figures, data_address, measurement_figures, plan_figures
+from capacity.output.later_results import LATER_READERS, LaterSection
 from capacity.output.stored_results import (
     find_capacity,
     find_file,
@@ -69,6 +70,7 @@ class ReportContent:
     validation: dict[str, Any] | None = None
     capacity: InstanceCapacity | None = None
     plans: tuple[PlanSection, ...] = field(default=())
+    later: tuple[LaterSection, ...] = field(default=())
 
 
 def write_report(folder: str | Path) -> Path:
@@ -77,8 +79,8 @@ def write_report(folder: str | Path) -> Path:
     Parameters
     ----------
     folder : str or Path
-        Holds any of a recording, `model.json`, `validation.json`, `capacity.json` and
-        `plan.json`, each in the folder itself or one folder down; a recording folder
+        Holds any of a recording, `model.json`, `validation.json`, `capacity.json`,
+        `plan.json`, `actuals.json` and `drift.json`, each in the folder itself or one folder down; a recording folder
         itself will do too.
 
     Raises
@@ -94,7 +96,7 @@ def write_report(folder: str | Path) -> Path:
     if content == ReportContent():
         raise InputError(
             f"The folder {folder} holds nothing to report on; expected a recording, model.json, validation.json, "
-            "capacity.json or plan.json."
+            "capacity.json, plan.json, actuals.json or drift.json."
         )
     return write_text(folder / REPORT, render(content))
 
@@ -110,6 +112,7 @@ def read_content(folder: Path) -> ReportContent:
         validation=read_validation(validation) if validation else None,
         capacity=read_capacity(capacity) if capacity else None,
         plans=tuple(plans),
+        later=tuple(read(path) for name, read in LATER_READERS.items() if (path := find_file(folder, name))),
     )
 
 
@@ -125,7 +128,7 @@ def render(content: ReportContent) -> str:
         content=content, held_out=_held_out(content), measurement_charts=_measurement_charts(content),
         checked=checked, check_charts=check_charts,
         plans=[(section, _charts(plan_figures(section.plan)), section.plan.to_dict()) for section in content.plans],
-        order_table=_order_table,
+        order_table=_order_table, later=content.later,
         versions=versions_of("numpy", "numba", "scipy", "pandas", "simpy", "locust", "matplotlib"),
     )  # fmt: skip
 

@@ -65,6 +65,12 @@ def read_validation(path: Path) -> dict[str, Any]:
     return document
 
 
+def read_stored(path: Path, what: str, command: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """Read a document of a command; one that does not hold what its name says is an error that names it."""
+    document = read_json(path, f"{what} file")
+    return _read(path, what, command, lambda: read(document))
+
+
 def _read(path: Path, what: str, command: str, read: Callable[[], T]) -> T:
     try:
         return read()

@@ -300,7 +300,8 @@ class CapacityPlan:
         if self.orders is not None:
             parts += ["", self.orders.summary()]
         if self.findings:
-            parts += ["", "Findings", *(f"  {f.severity}: {f.message} [{f.code}]" for f in self.findings)]
+            parts += ["", "Findings"]
+            parts += [f"  {f.severity}: {f.message} [{f.code}]\n      {f.remedy}" for f in self.findings]
         return "\n".join(parts)
 
     def _title(self) -> str:
@@ -321,11 +322,11 @@ class CapacityPlan:
         )
 
     def _repr_html_(self) -> str:
-        findings = [(finding.severity, finding.code, finding.message, finding.remedy) for finding in self.findings]
+        findings = [(f.severity, f.code, f.message, f.remedy, f.numbers_text) for f in self.findings]
         parts = [part._repr_html_() for part in (self.constraints, self.shapes, self.orders) if part is not None]
         return "".join([
             html_table(_TABLE, self._rows(), self._title()), *parts,
-            html_table(("severity", "code", "finding", "what to do"), findings, "Findings"),
+            html_table(("severity", "code", "finding", "what to do", "numbers"), findings, "Findings"),
         ])  # fmt: skip
 
 

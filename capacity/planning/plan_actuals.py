@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from capacity.planning.plan import CapacityPlan
 from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
 from loadtests.foundation.checks import positive, whole
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.findings import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,14 +61,38 @@ class ActualsReport:
     months : tuple of ActualMonth
     outside : tuple of int
         Months outside the stated range of the growth.
+    quantity : str
+        What the peaks count.
     """
 
     months: tuple[ActualMonth, ...]
     outside: tuple[int, ...]
+    quantity: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a reader must know: peaks outside the forecast, more instances needed than planned, no range."""
+        return (*_outside(self), *_short(self), *_without_range(self))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return {"months": [vars(item) for item in self.months], "outside": list(self.outside)}
+        return {
+            "quantity": self.quantity,
+            "months": [{**vars(item), "ratio": item.ratio} for item in self.months],
+            "outside": list(self.outside),
+            "findings": [item.to_dict() for item in self.findings],
+        }
+
+    def as_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Header and rows for people."""
+        return _ACTUALS, self._rows()
+
+    @property
+    def standing(self) -> str:
+        """Where the last month stands, in a sentence."""
+        last = self.months[-1]
+        place = "" if last.percentile is None else f" You are on percentile {last.percentile:.0%} of the forecast."
+        return f"Month {last.month}: {last.ratio:.1%} of the planned peak.{place}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a month: the fields of `ActualMonth`."""
@@ -76,11 +101,9 @@ class ActualsReport:
         return pd.DataFrame([vars(item) for item in self.months])
 
     def summary(self) -> str:
-        """A table, and where the last month stands."""
-        last = self.months[-1]
-        place = "" if last.percentile is None else f" You are on percentile {last.percentile:.0%} of the forecast."
-        stand = f"Month {last.month}: {last.ratio:.1%} of the planned peak.{place}"
-        return f"{text_table(_ACTUALS, self._rows())}\n{stand}"
+        """A table, where the last month stands, and what to know of it."""
+        findings = [f"{item.severity}: {item.message}" for item in self.findings]
+        return "\n".join([text_table(_ACTUALS, self._rows()), self.standing, *findings])
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
@@ -128,7 +151,43 @@ def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> Ac
             )
         found.append(_actual(plan, months[at], positive(f"peak of month {at}", peak)))
     outside = tuple(item.month for item in found if item.percentile is not None and not 0.05 <= item.percentile <= 0.95)
-    return ActualsReport(tuple(found), outside)
+    return ActualsReport(tuple(found), outside, plan.quantity.value)
+
+
+def _outside(report: ActualsReport) -> Iterator[Finding]:
+    months = [item for item in report.months if item.month in report.outside]
+    if months:
+        told = ", ".join(f"month {item.month} on percentile {item.percentile:.1%}" for item in months)
+        yield Finding(
+            "actual-outside-forecast", "warning",
+            f"Outside the 5th to 95th percentile of the forecast: {told}. One month in ten is to be expected there.",
+            "Forecast again with the new months (capacity forecast), and plan on that.",
+            {"months": [item.month for item in months], "percentiles": [item.percentile for item in months]},
+        )  # fmt: skip
+
+
+def _short(report: ActualsReport) -> Iterator[Finding]:
+    months = [item for item in report.months if item.instances_needed > item.instances_planned]
+    if months:
+        told = ", ".join(
+            f"month {item.month}: {item.instances_needed}, not {item.instances_planned}" for item in months
+        )
+        yield Finding(
+            "actual-needs-more", "warning", f"The measured peaks ask for more instances than the plan did ({told}).",
+            "Make the plan anew from the measured peaks; orders may be due earlier.",
+            {"months": [item.month for item in months], "needed": [item.instances_needed for item in months],
+             "planned": [item.instances_planned for item in months]},
+        )  # fmt: skip
+
+
+def _without_range(report: ActualsReport) -> Iterator[Finding]:
+    if all(item.percentile is None for item in report.months):
+        yield Finding(
+            "forecast-without-range",
+            "info",
+            "The plan's growth states no range for these months, so no percentile can be said.",
+            "Plan on a growth with low and high, such as capacity forecast writes.",
+        )
 
 
 def _actual(plan: CapacityPlan, month: MonthlyPeak, peak: float) -> ActualMonth:

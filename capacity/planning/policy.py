@@ -19,6 +19,12 @@ from loadtests.foundation.files import read_json_or_toml
 GUIDE_SAFETY_FACTORS = (1.2, 1.5)
 GUIDE_UTILIZATION_PERCENT = 67
 
+_REPLACED = (
+    "The policy has limits, which thresholds have replaced. Throughput edges are bands now, and CCU thresholds shares "
+    'of a stated base: {"thresholds": {"daily": {"bands": {"throughput_rps": {"warning_from": 50000, "critical_from": '
+    '100000}, "ccu_utilization_max": {"warning_from": 0.67, "critical_from": 0.8}}}}}. Make a saved plan anew.'
+)
+
 
 @dataclass(frozen=True)
 class AutoscalingBounds:
@@ -51,30 +57,6 @@ class ServiceTargets:
 
     def __post_init__(self) -> None:
         _keep_positive(self, "rps_per_instance", "p95_s")
-
-
-@dataclass(frozen=True)
-class MonitoredLimits:
-    """Limits that somebody watches; they are compared with what the instance can reach.
-
-    Parameters
-    ----------
-    rps_warning, rps_critical : float, optional
-        Edges of the daily throughput bands, requests per second.
-    ccu_percent_of_max : tuple of float
-        CCU thresholds in percent of the instance's maximum.
-    """
-
-    rps_warning: float | None = None
-    rps_critical: float | None = None
-    ccu_percent_of_max: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        shares = self.ccu_percent_of_max
-        if not isinstance(shares, (list, tuple)):
-            raise InputError(f"ccu_percent_of_max is {shares!r}; it must be a list, for example [67, 80, 95].")
-        object.__setattr__(self, "ccu_percent_of_max", tuple(_positive("ccu_percent_of_max", v) for v in shares))
-        _keep_positive(self, "rps_warning", "rps_critical")
 
 
 @dataclass(frozen=True)
@@ -114,11 +96,11 @@ class PlanningPolicy:
     targets : ServiceTargets
     deployment : Deployment, optional
         Limits of one instance; with them the plan checks the operational laws.
-    limits : MonitoredLimits
     vertical_step : tuple of ResourceChange
         What scaling up is said to change; ``max_ccu`` is the claim, the rest its means.
     thresholds : ThresholdProfiles, optional
-        Bands, alerts and scaling rules; with a deployment the plan says which of them cannot fire.
+        Bands, alerts, readiness and scaling rules: what somebody watches. With a deployment the plan says which of
+        them cannot fire; the daily throughput bands are compared with the target.
 
     Raises
     ------
@@ -133,7 +115,6 @@ class PlanningPolicy:
     autoscaling: AutoscalingBounds = field(default_factory=AutoscalingBounds)
     targets: ServiceTargets = field(default_factory=ServiceTargets)
     deployment: Deployment | None = None
-    limits: MonitoredLimits = field(default_factory=MonitoredLimits)
     vertical_step: tuple[ResourceChange, ...] = ()
     thresholds: ThresholdProfiles | None = None
 
@@ -152,13 +133,17 @@ class PlanningPolicy:
 
     @classmethod
     def guide(cls) -> PlanningPolicy:
-        """The guide's rules, its instance, its targets, its daily bands and alerts, and its vertical step."""
+        """The guide's rules, its instance, its targets, its thresholds, and its vertical step.
+
+        The guide does not say what its CCU thresholds are shares of. Here it is the maximum, the reading under which
+        some of them cannot fire, so that the plan says so.
+        """
         step = (("max_ccu", 5_000, 15_000), ("workers", 50, 100), ("db_pool", 100, 200), ("cpu_cores", 4, 8))
         return cls(
             targets=ServiceTargets(rps_per_instance=50_000, p95_s=0.050),
             deployment=Deployment.guide(),
-            limits=MonitoredLimits(rps_warning=50_000, rps_critical=100_000, ccu_percent_of_max=(67, 80, 95)),
             vertical_step=tuple(ResourceChange(*change) for change in (*step, ("memory_gb", 4, 8))),
+            thresholds=ThresholdProfiles.guide(ccu_base="max"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,7 +156,6 @@ class PlanningPolicy:
             "autoscaling": {"min": self.autoscaling.min, "max": self.autoscaling.max},
             **_optional_part("targets", _stated(self.targets)),
             **_optional_part("deployment", self.deployment.to_dict() if self.deployment else None),
-            **_optional_part("limits", _stated(self.limits)),
             **_optional_part(
                 "vertical_step", {item.resource: [item.before, item.after] for item in self.vertical_step}
             ),
@@ -181,11 +165,12 @@ class PlanningPolicy:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlanningPolicy:
         """Read `to_dict`'s form; absent keys take the defaults, unknown ones are an error that lists the known."""
+        if isinstance(data, Mapping) and "limits" in data:
+            raise InputError(_REPLACED)
         values = _known("policy", data, cls)
         readers: dict[str, Callable[[Any], Any]] = {
             "autoscaling": lambda part: AutoscalingBounds(**_known("autoscaling", part, AutoscalingBounds)),
             "targets": lambda part: ServiceTargets(**_known("targets", part, ServiceTargets)),
-            "limits": lambda part: MonitoredLimits(**_known("limits", part, MonitoredLimits)),
             "deployment": lambda part: None if part is None else _deployment(_object("deployment", part)),
             "vertical_step": _vertical_step,
             "thresholds": lambda part: None if part is None else ThresholdProfiles.from_dict(part),
@@ -243,17 +228,16 @@ def _object(what: str, data: Any) -> dict[str, Any]:
     return dict(data)
 
 
-def _stated(part: ServiceTargets | MonitoredLimits) -> dict[str, Any]:
+def _stated(part: ServiceTargets) -> dict[str, Any]:
     values = {item.name: getattr(part, item.name) for item in fields(part)}
-    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    return {name: value for name, value in listed.items() if value not in (None, [])}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _optional_part(name: str, part: dict[str, Any] | None) -> dict[str, Any]:
     return {name: part} if part else {}
 
 
-def _keep_positive(part: ServiceTargets | MonitoredLimits, *names: str) -> None:
+def _keep_positive(part: ServiceTargets, *names: str) -> None:
     for name in names:
         if getattr(part, name) is not None:
             object.__setattr__(part, name, _positive(name, getattr(part, name)))

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 
 from capacity.demand.wording import amount, percent
 from capacity.planning.facts import PlanFacts
-from capacity.thresholds.bands import BandProfile
+from capacity.thresholds.bands import Level
 from capacity.thresholds.metrics import Metric
-from capacity.thresholds.reach import reach_of, unreachable
-from capacity.thresholds.scaling import ScalingProfile
-from loadtests.deployment import Deployment
+from capacity.thresholds.reach import UnreachableThreshold, unreachable
 from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity, format_duration
@@ -91,67 +89,61 @@ def check_utilization_base(facts: PlanFacts) -> Iterator[Finding]:
 
 
 def check_unreachable_thresholds(facts: PlanFacts) -> Iterator[Finding]:
-    """Report thresholds that the deployment's limits keep the metric from reaching."""
+    """Report thresholds that the deployment's limits keep the metric from reaching, metric by metric."""
     deployment, profiles = facts.policy.deployment, facts.policy.thresholds
-    if deployment is None:
+    if deployment is None or profiles is None:
         return
-    yield from _beyond_the_gate(facts.policy.limits.ccu_percent_of_max, deployment)
-    for profile in profiles.with_thresholds() if profiles else ():
-        yield from _unreachable_in(profile, deployment)
+    silent = [item for profile in profiles.with_thresholds() for item in unreachable(profile, deployment)]
+    for metric in dict.fromkeys(item.threshold.metric for item in silent):
+        yield _unreachable([item for item in silent if item.threshold.metric == metric])
 
 
-def _beyond_the_gate(thresholds: tuple[float, ...], deployment: Deployment) -> Iterator[Finding]:
-    """CCU thresholds in percent of the maximum that the gate keeps the count from passing."""
-    reach = reach_of(Metric.CCU_UTILIZATION_MAX, deployment)
-    if reach is None:
-        return
-    reachable = 100 * reach.at_most
-    beyond = [threshold for threshold in thresholds if exact("ccu_percent_of_max", threshold) > reachable]
-    if beyond:
-        listed = " and ".join(f"{threshold:g} %" for threshold in beyond)
-        yield Finding(
-            "unreachable-threshold", "warning",
-            f"The gate closes at {deployment.gate:,} of {deployment.max_ccu:,} in flight, so utilization of the "
-            f"maximum never passes {float(reachable):.3g} %: the CCU thresholds at {listed} of the maximum cannot be "
-            "reached.",
-            "Base the thresholds on normal capacity, or watch the shed rate.",
-            {
-                "gate": deployment.gate, "max_ccu": deployment.max_ccu, "reachable_percent": plain(reachable),
-                "unreachable_percent": beyond,
-            },
-        )  # fmt: skip
-
-
-def _unreachable_in(profile: BandProfile | ScalingProfile, deployment: Deployment) -> Iterator[Finding]:
-    silent = unreachable(profile, deployment)
-    if silent:
-        yield Finding(
-            "unreachable-threshold", "warning", " ".join(item.message for item in silent),
-            " ".join(dict.fromkeys(item.reach.remedy for item in silent)),
-            {"profile": profile.name, "thresholds": [item.to_dict() for item in silent]},
-        )  # fmt: skip
+def _unreachable(silent: list[UnreachableThreshold]) -> Finding:
+    """All thresholds of one metric, over the profiles."""
+    metric, reach = silent[0].threshold.metric, silent[0].reach
+    listed = ", ".join(
+        f"{item.threshold.profile} {item.threshold.meaning} at {item.threshold.value:g}" for item in silent
+    )
+    return Finding(
+        "unreachable-threshold", "warning",
+        f"{metric} is at most {float(reach.at_most):.4g} ({reach.because}), so these thresholds cannot be reached: "
+        f"{listed}.",
+        reach.remedy,
+        {
+            "metric": str(metric), "at_most": plain(reach.at_most),
+            "thresholds": [item.to_dict() for item in silent],
+        },
+    )  # fmt: skip
 
 
 def check_rps_bands(facts: PlanFacts) -> Iterator[Finding]:
     """Report a throughput target that is itself in the warning band."""
-    rate, limits = facts.policy.targets.rps_per_instance, facts.policy.limits
-    if rate is None or limits.rps_warning is None or rate < limits.rps_warning:
+    rate, edges = facts.policy.targets.rps_per_instance, _daily_throughput(facts)
+    warning, critical = edges.get("warning"), edges.get("critical")
+    if rate is None or warning is None or rate < warning:
         return
     most = max(phase.max_instances for phase in facts.phases)
     fleet = ""
-    numbers = {"target_rps": rate, "warning_rps": limits.rps_warning}
-    if limits.rps_critical is not None:
-        numbers["critical_rps"] = limits.rps_critical
-        count = int(limits.rps_critical // rate) + 1
+    numbers: dict[str, float] = {"target_rps": rate, "warning_rps": plain(exact("warning", warning))}
+    if critical is not None:
+        numbers["critical_rps"] = plain(exact("critical", critical))
+        count = int(critical // rate) + 1
         if count <= most:
-            fleet = f"; {count} instances on target make {amount(count * rate)}, past {amount(limits.rps_critical)}"
+            fleet = f"; {count} instances on target make {amount(count * rate)}, past {amount(critical)}"
             numbers |= {"instances": count, "fleet_rps": count * rate}
     yield Finding(
         "rps-band-edge", "info",
         f"The target of {amount(rate)} requests/s per instance already reaches the warning band, which starts at "
-        f"{amount(limits.rps_warning)}{fleet}.",
+        f"{amount(warning)}{fleet}.",
         "Read throughput bands per instance, and set the warning edge above the target.", numbers,
     )  # fmt: skip
+
+
+def _daily_throughput(facts: PlanFacts) -> dict[Level, float]:
+    """Edges of the daily throughput bands, where the policy has some."""
+    profiles = facts.policy.thresholds
+    found = [item for item in (profiles.daily.bands if profiles else ()) if item.metric is Metric.THROUGHPUT_RPS]
+    return found[0].edges if found else {}
 
 
 def check_vertical_step(facts: PlanFacts) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from capacity.thresholds.metrics import Metric
     from capacity.thresholds.profiles import ThresholdProfiles
     from capacity.thresholds.reach import UnreachableThreshold, unreachable
+    from capacity.thresholds.report import Measurements, ThresholdReport, judge_thresholds
     from capacity.thresholds.scaling import ScalingProfile, ScalingRule
     from capacity.thresholds.triggers import ScalingVerdict, triggered
 
@@ -21,15 +22,18 @@ __all__ = [
     "BandProfile",
     "IncidentProfile",
     "IncidentRule",
+    "Measurements",
     "Metric",
     "MetricBands",
     "ScalingProfile",
     "ScalingRule",
     "ScalingVerdict",
     "ThresholdProfiles",
+    "ThresholdReport",
     "UnreachableThreshold",
     "Verdict",
     "band_of",
+    "judge_thresholds",
     "severity",
     "triggered",
     "unreachable",
@@ -43,12 +47,15 @@ __getattr__, __dir__ = attach(
         "BandProfile": "capacity.thresholds.bands",
         "IncidentProfile": "capacity.thresholds.incidents",
         "IncidentRule": "capacity.thresholds.incidents",
+        "Measurements": "capacity.thresholds.report",
         "Metric": "capacity.thresholds.metrics",
         "MetricBands": "capacity.thresholds.bands",
         "ScalingProfile": "capacity.thresholds.scaling",
         "ScalingRule": "capacity.thresholds.scaling",
         "ScalingVerdict": "capacity.thresholds.triggers",
         "ThresholdProfiles": "capacity.thresholds.profiles",
+        "ThresholdReport": "capacity.thresholds.report",
+        "judge_thresholds": "capacity.thresholds.report",
         "UnreachableThreshold": "capacity.thresholds.reach",
         "Verdict": "capacity.thresholds.judging",
         "band_of": "capacity.thresholds.judging",

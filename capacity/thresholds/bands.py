@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
-from capacity.thresholds.guide_numbers import GUIDE_EDGES, with_ccu_base
+from capacity.thresholds.guide_numbers import GUIDE_EDGES, READINESS, with_ccu_base
 from capacity.thresholds.metrics import CcuBase, Metric, checked_value, reaches
 from capacity.thresholds.threshold import Threshold
 from loadtests.foundation.checks import named_values
@@ -141,15 +141,17 @@ class BandProfile:
             raise InputError(f"The profile {self.name!r} has bands of {', '.join(twice)} twice; state them once.")
 
     @classmethod
-    def guide(cls, name: Literal["daily", "alert"] = "daily", *, ccu_base: CcuBase = "normal") -> BandProfile:
-        """The guide's daily bands or alert thresholds [1]_.
+    def guide(
+        cls, name: Literal["daily", "alert", "readiness"] = "daily", *, ccu_base: CcuBase = "normal"
+    ) -> BandProfile:
+        """The guide's daily bands or alert thresholds [1]_, or what makes its server's ``/ready`` answer 503.
 
         Parameters
         ----------
-        name : {"daily", "alert"}, default "daily"
+        name : {"daily", "alert", "readiness"}, default "daily"
         ccu_base : {"normal", "max"}, default "normal"
             What the CCU utilization is a share of. The guide does not say; its server reports
-            shares of normal capacity.
+            shares of normal capacity, and judges its readiness by them whatever is given here.
 
         Returns
         -------
@@ -161,9 +163,10 @@ class BandProfile:
             For another name or base.
         """
         if name not in GUIDE_EDGES:
-            raise InputError(f"The guide has no bands {name!r}; it has {' and '.join(GUIDE_EDGES)}.")
+            raise InputError(f"The guide has no bands {name!r}; it has {', '.join(GUIDE_EDGES)}.")
+        base: CcuBase = "normal" if name == READINESS else ccu_base
         rows = GUIDE_EDGES[name]
-        return cls(name, tuple(MetricBands(with_ccu_base(metric, ccu_base), *edges) for metric, *edges in rows))
+        return cls(name, tuple(MetricBands(with_ccu_base(metric, base), *edges) for metric, *edges in rows))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -34,6 +34,14 @@ GUIDE_EDGES: dict[str, tuple[tuple[Metric, float | None, float | None], ...]] = 
     ),
 }
 
+# The server's /ready answers 503 from these shares on, so that a balancer sends nothing more. It divides by normal
+# capacity, so here the base is known.
+READINESS = "readiness"
+GUIDE_EDGES[READINESS] = (
+    (Metric.CCU_UTILIZATION_NORMAL, None, 0.90),
+    (Metric.QUEUE_UTILIZATION, None, 0.90),
+)
+
 # Metric, threshold, duration in seconds, action.
 GUIDE_SCALING = (
     (Metric.CPU_UTILIZATION, 0.70, 300, "scale"),

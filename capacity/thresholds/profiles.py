@@ -1,4 +1,4 @@
-"""The four profiles together, the guide's or one's own, and the table of a policy file that states them."""
+"""All profiles together, the guide's or one's own, and the table of a policy file that states them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ def _guide_alert() -> BandProfile:
     return BandProfile.guide("alert")
 
 
+def _guide_readiness() -> BandProfile:
+    return BandProfile.guide("readiness")
+
+
 @dataclass(frozen=True)
 class ThresholdProfiles:
-    """Daily bands, alerts, scaling rules and incident severities; they differ on purpose and are never mixed.
+    """Daily bands, alerts, readiness, scaling rules, incident severities; they differ on purpose and are never mixed.
 
     Parameters
     ----------
-    daily, alert : BandProfile
+    daily, alert, readiness : BandProfile
     scaling : ScalingProfile
     incident : IncidentProfile
         Each is the guide's by default.
@@ -37,6 +41,7 @@ class ThresholdProfiles:
 
     daily: BandProfile = field(default_factory=BandProfile.guide)
     alert: BandProfile = field(default_factory=_guide_alert)
+    readiness: BandProfile = field(default_factory=_guide_readiness)
     scaling: ScalingProfile = field(default_factory=ScalingProfile.guide)
     incident: IncidentProfile = field(default_factory=IncidentProfile.guide)
 
@@ -48,7 +53,7 @@ class ThresholdProfiles:
 
     @classmethod
     def guide(cls, *, ccu_base: CcuBase = "normal") -> ThresholdProfiles:
-        """The guide's four profiles.
+        """The guide's profiles.
 
         Parameters
         ----------
@@ -67,13 +72,14 @@ class ThresholdProfiles:
         return cls(
             BandProfile.guide("daily", ccu_base=ccu_base),
             BandProfile.guide("alert", ccu_base=ccu_base),
+            BandProfile.guide("readiness"),
             ScalingProfile.guide(ccu_base=ccu_base),
             IncidentProfile.guide(),
         )
 
     def with_thresholds(self) -> Iterator[BandProfile | ScalingProfile]:
         """Yield the profiles whose thresholds a configured limit may keep from firing."""
-        yield from (self.daily, self.alert, self.scaling)
+        yield from (self.daily, self.alert, self.readiness, self.scaling)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: the table `thresholds` of a policy file."""
@@ -86,7 +92,7 @@ class ThresholdProfiles:
         Parameters
         ----------
         data : dict
-            `daily`, `alert`, `scaling`, `incident`; each replaces the guide's profile as a whole, an
+            `daily`, `alert`, `readiness`, `scaling`, `incident`; each replaces the guide's profile as a whole, an
             absent one is the guide's. A profile without a `name` has that of its key.
 
         Returns
@@ -101,6 +107,7 @@ class ThresholdProfiles:
         readers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "daily": BandProfile.from_dict,
             "alert": BandProfile.from_dict,
+            "readiness": BandProfile.from_dict,
             "scaling": ScalingProfile.from_dict,
             "incident": IncidentProfile.from_dict,
         }

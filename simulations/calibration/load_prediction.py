@@ -159,12 +159,12 @@ def predict_load(
     asked, chosen = steady(workload), fleet or Fleet()
     positive("window_s", window_s), checked_level(level)
     stated = {} if deployment is None else deployment.to_dict()
-    model = _changed(fit.model, stated, mix)
+    model = changed_model(fit.model, stated, mix)
     run = _WindowRun(asked, window_s, chosen, seed)
     run.refuse_too_much(model)
     rows = []
     for number, drawn in enumerate(model_draws(fit, DRAWS, seed)):
-        rows.append(run.row(_changed(drawn, stated, mix), number))
+        rows.append(run.row(changed_model(drawn, stated, mix), number))
         if on_progress is not None:
             on_progress((number + 1) / DRAWS, "simulating")
     found = {name: _interval([row[name] for row in rows], level) for name in rows[0]}
@@ -191,7 +191,7 @@ class _WindowRun:
         length = RunLength(horizon_s=warm_up_s + self.window_s)
         log = simulate_log(model, self.workload, length, seed=self._seed_of(number), fleet=self.fleet)
         window = Window(warm_up_s, warm_up_s + self.window_s)
-        found = window_metrics(log, window) | {"shed_rate": _turned_away(log, window)}
+        found = window_metrics(log, window) | {"shed_rate": turned_away(log, window)}
         return {**found, **_shares(found, model, instances)}
 
     def _seed_of(self, number: int) -> int:
@@ -212,14 +212,38 @@ class _WindowRun:
             )
 
 
-def _changed(model: ServerModel, stated: dict[str, Any], mix: Mapping[str, float] | None) -> ServerModel:
-    """The model under other limits, and with other shares of its request classes."""
+def changed_model(model: ServerModel, stated: dict[str, Any], mix: Mapping[str, float] | None) -> ServerModel:
+    """The model under other limits, and with other shares of its request classes.
+
+    Parameters
+    ----------
+    model : ServerModel
+    stated : dict
+        Limits of a deployment that take the place of the model's.
+    mix : mapping of str to float or None
+        Weights of the request classes, by name.
+
+    Returns
+    -------
+    ServerModel
+    """
     mixed = model.with_mix(dict(mix)) if mix else model
     return mixed.with_deployment(mixed.deployment.with_limits(**stated)) if stated else mixed
 
 
-def _turned_away(log: RequestLog, window: Window) -> float:
-    """Share of answers that a load test counts as shed: a 503 of the gate, the line, or after too long a wait."""
+def turned_away(log: RequestLog, window: Window) -> float:
+    """Share of answers that a load test counts as shed: a 503 of the gate, the line, or after too long a wait.
+
+    Parameters
+    ----------
+    log : RequestLog
+    window : Window
+
+    Returns
+    -------
+    float
+        NaN where nothing was answered.
+    """
     inside = (log.answered_s >= window.start_s) & (log.answered_s < window.end_s)
     bad = log.shed | (log.outcome == TIMED_OUT)
     return float(bad[inside].mean()) if inside.any() else math.nan

@@ -293,7 +293,7 @@ def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, 
     """Under the load, the limits and the mix of the held-out recording, which may differ from the calibrated ones."""
     workload = workload_of(held_out, step)
     predicted = predict_load(
-        fit, workload, step.window_s, deployment=held_out.deployment, mix=_mix_of_step(fit, held_out, step),
+        fit, workload, step.window_s, deployment=held_out.deployment, mix=mix_of_step(fit, held_out, step),
         fleet=run.fleet, seed=run.seed, level=run.level,
     )  # fmt: skip
     limits = limits_for(fit)
@@ -306,8 +306,24 @@ def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, 
     return StepValidation(step.step, step.users, region, low <= step.users <= high, comparisons)
 
 
-def _mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> dict[str, float] | None:
-    """Shares of the calibrated classes in a step; None where there is one class, or single requests are not known."""
+def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> dict[str, float] | None:
+    """Shares of the calibrated classes in a step; None where there is one class, or single requests are not known.
+
+    Parameters
+    ----------
+    fit : CalibrationResult
+    held_out : Recording
+    step : LoadStep
+
+    Returns
+    -------
+    dict of str to float or None
+
+    Raises
+    ------
+    InputError
+        When a request belongs to no calibrated class.
+    """
     names = fit.form.mix.names
     rows = held_out.requests_in(step)
     if not names or rows.empty:

@@ -83,7 +83,9 @@ MESSAGES = {
     "headroom-on-headroom": "x1.2 leaves 16.7 % and x1.5 leaves 33.3 % free; normal capacity is itself 67 % of the "
     "maximum, so a fleet sized by the formula peaks at 55.8 % to 44.7 % of its maximum",
     "at-the-limit-today": "100 % of the normal capacity of 1 instance: at the limit today",
-    "unreachable-threshold": "never passes 67 %: the CCU thresholds at 80 % and 95 % of the maximum",
+    "unreachable-threshold": "ccu_utilization_max is at most 0.67 (the gate closes at 3,350 in flight, the maximum is "
+    "5,000), so these thresholds cannot be reached: daily critical at 0.8, alert warning at 0.8, "
+    "alert critical at 0.95, scaling scale at 0.8",
     "rps-band-edge": "3 instances on target make 150,000, past 100,000",
     "vertical-step-unsupported": "5,000 to 15,000 (x3), but only workers x2, db_pool x2, cpu_cores x2, memory_gb x2",
     "db-time-per-request": "100 leave 2 ms",

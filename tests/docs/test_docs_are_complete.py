@@ -19,13 +19,14 @@ from capacity import (
     OrderingRules,
     PlanningPolicy,
     TrafficHistory,
+    actuals_against_plan,
     compare_plans,
     forecast_growth,
     plan_capacity,
 )
 from capacity.demand import growth
 from capacity.planning.planner import with_orders
-from capacity.thresholds import Metric, ThresholdProfiles
+from capacity.thresholds import Measurements, Metric, ThresholdProfiles, judge_thresholds
 from capacity.thresholds.scaling import Action
 from loadtests import (
     ComparisonRule,
@@ -46,6 +47,7 @@ from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.journals.journal import MARK_COLUMNS, MarkEvent
 from loadtests.knee.knee_search import KneeOptions, StopReason, search_knee
 from loadtests.knee.knee_step import KneeObjective, KneeStep
+from loadtests.live.windows import LIVE_METRICS, ObservedWindow
 from loadtests.load import load_report
 from loadtests.load.abort import Aborted, parse_abort
 from loadtests.load.load_report import OfferedLoad
@@ -72,6 +74,16 @@ from simulations import (
 )
 from simulations.analysis.capacity_curve import CapacityPoint
 from simulations.analysis.metrics import METRIC_NAMES
+from simulations.calibration import drift_findings
+from simulations.calibration.drift_result import (
+    Direction,
+    DriftReport,
+    DriftVerdict,
+    JudgedValue,
+    JudgedWindow,
+    MetricDrift,
+    Pattern,
+)
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.load_prediction import UTILIZATIONS
 from simulations.calibration.model_form import ModelForm
@@ -223,6 +235,34 @@ def test_every_key_of_a_capacity_and_a_plan_is_described(guide_plan: CapacityPla
     orders = with_orders(guide_plan, OrderingRules()).to_dict()["orders"]
     parts += [orders, orders["rules"], orders["orders"][0], orders["months"][0]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
+
+
+def test_every_key_of_a_drift_report_and_every_finding_of_it_is_described() -> None:
+    seen = ObservedWindow(0.0, 60.0, 40, Quantity.USERS, {"p95_s": (0.1, 0.1)})
+    value = JudgedValue((0.1, 0.1), Interval(0.1, 0.1, 0.1), False)
+    metric = MetricDrift("p95_s", 0.5, "none", None, None, None, 0.0, 1)
+    report = DriftReport((JudgedWindow(seen, {"p95_s": value}),), {"p95_s": metric}, 0.5, 0.05, "inside", (), 0.9, 1)
+    document = report.to_dict()
+    keys = {*document, *document["windows"][0], *value.to_dict(), *metric.to_dict(), *LIVE_METRICS}
+    keys |= {*get_args(DriftVerdict), *get_args(Pattern), *get_args(Direction)}
+    assert keys - names_on("files.md") == set()
+    codes = set(re.findall(r'Finding\(\s*"([a-z-]+)"', source(drift_findings)))
+    assert len(codes) == 5
+    assert codes - names_on("how-it-works.md") == set()
+
+
+def test_every_key_of_actuals_of_compared_plans_and_of_judged_thresholds_is_described(
+    guide_plan: CapacityPlan,
+) -> None:
+    actuals = actuals_against_plan(guide_plan, {1: 9_000}).to_dict()
+    compared = compare_plans(guide_plan, guide_plan).to_dict()
+    measured = Measurements.from_dict({"error_rate": 0.5, "cpu_utilization": {"time_s": [0, 300], "value": [1, 1]}})
+    judged = judge_thresholds(ThresholdProfiles.guide(ccu_base="max"), measured, Deployment.guide()).to_dict()
+    keys = {*actuals, *actuals["months"][0], *(item["code"] for item in actuals["findings"]), *compared}
+    keys |= {name.removesuffix("_before").removesuffix("_after") for name in compared["months"][0]}
+    keys |= {*compared["findings"], *judged, *judged["verdicts"][0], *judged["verdicts"][0]["judged"][0]}
+    keys |= {*judged["scaling"], *judged["unreachable"][0]}
+    assert keys - names_on("files.md") == set()
 
 
 def test_every_metric_and_key_of_threshold_profiles_is_described() -> None:

@@ -23,7 +23,7 @@ from capacity.interfaces import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(path for path in [ROOT / "README.md"] if path.is_file())]
-LIGHT = {"instances", "plan", "forecast", "locustfile", "report", "--help", "--version"}
+LIGHT = {"instances", "plan", "forecast", "locustfile", "report", "thresholds", "--help", "--version"}
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<kind>[\w-]*)\s*$")
 _LEFT_OUT = re.compile(r"<!-- not executed: \S.*-->\s*$")

@@ -20,7 +20,8 @@ LOADTESTS = {
 }  # fmt: skip
 SIMULATIONS = {
     "CalibrationResult", "CapacityCurve", "Clients", "ClosedWorkload", "ComparisonRule", "Constant", "CurveFeature",
-    "Deployment", "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity", "Interval", "LimitChange",
+    "Deployment", "DriftOptions", "DriftReport", "Empirical", "Exponential", "Fleet", "Gamma", "InstanceCapacity",
+    "Interval", "LimitChange", "LiveSetting", "ObservedWindow", "check_drift", "read_live_windows",
     "LoadPrediction", "LoadStep", "LogNormal", "Mixture", "ModelComparison", "Objective", "OpenWorkload",
     "PairedComparison", "Pareto", "Precision", "ProfileWorkload", "Quantity", "Recording", "RecordingComparison",
     "ReplicationPlan", "RequestClass", "ResourceUse", "Retries", "ServerModel", "SessionWorkload", "SimulationResult",

@@ -2,6 +2,7 @@
 
 from capacity.output.charts.comparison import plot_comparison
 from capacity.output.charts.cost_risk import plot_cost_risk, plot_order_policies
+from capacity.output.charts.drift import plot_drift
 from capacity.output.charts.forecast import plot_forecast
 from capacity.output.charts.knee_search import plot_knee_search
 from capacity.output.charts.measurement import plot_capacity_curve, plot_load_test_fit, plot_steady_windows
@@ -17,6 +18,7 @@ __all__ = [
     "plot_capacity_curve",
     "plot_comparison",
     "plot_cost_risk",
+    "plot_drift",
     "plot_forecast",
     "plot_growth_capacity",
     "plot_instances_outlook",

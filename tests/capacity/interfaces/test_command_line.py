@@ -169,10 +169,11 @@ LIGHT = [
     ["--help"],
     ["instances", "--peak", "7000", "--instance-capacity", "3350"],
     ["plan", "--growth", "guide", "--instance-capacity", "3350"],
+    ["thresholds", "--metric", "p95_s=80ms"],
 ]
 
 
-@pytest.mark.parametrize("arguments", LIGHT, ids=["help", "instances", "plan"])
+@pytest.mark.parametrize("arguments", LIGHT, ids=["help", "instances", "plan", "thresholds"])
 def test_planning_commands_load_no_heavy_library(arguments: list[str]) -> None:
     # pydantic is not in the list: the command-line library itself reads arguments with it.
     code = f"""

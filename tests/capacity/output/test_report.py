@@ -105,3 +105,18 @@ def test_two_models_one_folder_down_are_too_many(tmp_path: Path) -> None:
         (tmp_path / folder / "model.json").write_text("{}")
     with pytest.raises(InputError, match=r"more than one model\.json.*Name the folder"):
         write_report(tmp_path)
+
+
+def test_what_came_after_a_plan_is_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("growth.csv").write_text("month,peak_users,low,high\n0,20,20,20\n2,60,40,90\n")
+    Path("actuals.csv").write_text("month,peak\n2,85\n")
+    words = ["--growth", "growth.csv", "--instance-capacity", "10", "--quantity", "users"]
+    assert run(["plan", *words, "--out", "plan"]) == 0
+    assert run(["actuals", "plan/plan.json", "actuals.csv", "--out", "actuals.json"]) == 0
+    page = write_report(tmp_path).read_text()
+    assert "You are on percentile 92% of the forecast." in page
+    assert "actual-needs-more" in page
+    Path("actuals.json").write_text('{"months": []}')
+    with pytest.raises(InputError, match="does not hold actuals"):
+        write_report(tmp_path)

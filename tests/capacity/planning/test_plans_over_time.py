@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pandas as pd
 import pytest
 
@@ -34,7 +36,8 @@ def test_a_plan_is_no_change_to_itself():
     same = compare_plans(plan, plan)
     assert not same.is_changed
     assert (same.inputs, same.codes_gone, same.codes_new) == ({}, (), ())
-    assert same.summary() == "No month asks for something else."
+    assert "No month asks for something else." in same.summary()
+    assert same.compared_by == "month"
 
 
 def test_months_that_ask_for_something_else_are_named_with_the_input_behind():
@@ -61,6 +64,52 @@ def test_needs_of_constraints_and_rules_of_orders_are_changes_too():
         plan_of(points, ordering=OrderingRules(fleet=12)), plan_of(points, ordering=OrderingRules(fleet=12, risk=0.1))
     )
     assert list(later.inputs) == ["ordering"]
+
+
+def _dated(points, start):
+    return plan_of(points, ordering=OrderingRules(fleet=12, start=start))
+
+
+def test_plans_with_dates_are_compared_by_calendar_month():
+    """The second plan begins two months later and says the same of the first two months that both have."""
+    before = _dated([(0, 1_000), (1, 1_100), (2, 1_200), (3, 1_300), (4, 1_400)], date(2026, 12, 1))
+    after = _dated([(0, 1_200), (1, 1_300), (2, 1_500), (3, 1_600)], date(2027, 2, 15))
+    found = compare_plans(before, after)
+    assert found.compared_by == found.to_dict()["compared_by"] == "date"
+    assert [item.calendar_month for item in found.months] == [
+        "2026-12", "2027-01", "2027-02", "2027-03", "2027-04", "2027-05",
+    ]  # fmt: skip
+    both = [item for item in found.months if item.before and item.after]
+    assert [(item.month, item.before.peak, item.after.peak) for item in both] == [
+        (2, 1_200, 1_200), (3, 1_300, 1_300), (4, 1_400, 1_500),
+    ]  # fmt: skip
+    assert found.months[0].after is None
+    assert found.months[-1].before is None
+    assert "Compared by calendar month" in found.summary()
+    assert "2027-04" in found.summary()
+
+
+def test_a_plan_that_begins_earlier_has_months_before_the_first():
+    before = _dated([(0, 1_200), (1, 1_300)], date(2027, 2, 1))
+    after = _dated([(0, 1_000), (3, 1_300)], date(2026, 12, 1))
+    found = compare_plans(before, after)
+    assert [item.month for item in found.months] == [-2, -1, 0, 1]
+    assert (found.months[0].before, found.months[0].after.peak) == (None, 1_000)
+
+
+def test_orders_of_dated_plans_are_compared_as_dates():
+    """Both need the 13th instance in the same month, which each counts from its own start."""
+    first = _dated([(0, 1_000), (1, 1_100), (2, 1_200), (3, 1_300), (4, 1_400)], date(2027, 1, 1))
+    later = _dated([(0, 1_100), (1, 1_200), (2, 1_300), (3, 1_400)], date(2027, 2, 1))
+    found = compare_plans(first, later).months[3]
+    assert found.order_before - found.order_after == pytest.approx(1, abs=0.1)
+    assert abs((found.order_date_before - found.order_date_after).days) <= 1
+
+
+def test_where_only_one_plan_has_a_date_months_are_compared():
+    found = compare_plans(_dated([(0, 1_000), (1, 1_100)], date(2027, 1, 1)), plan_of([(0, 1_000), (1, 1_100)]))
+    assert (found.compared_by, [item.month for item in found.months]) == ("month", [0, 1])
+    assert "not both state its date" in found.summary()
 
 
 def test_plans_of_other_quantities_do_not_compare():

@@ -125,7 +125,7 @@ def test_a_profile_needs_a_name_and_bands_once_for_each_metric(name: Any, bands:
 
 @pytest.mark.parametrize("name", ["weekly", "scaling"])
 def test_the_guide_has_two_profiles_of_bands(name: Any) -> None:
-    with pytest.raises(InputError, match=f"no bands '{name}'; it has daily and alert"):
+    with pytest.raises(InputError, match=f"no bands '{name}'; it has daily, alert, readiness"):
         BandProfile.guide(name)
 
 

@@ -94,3 +94,14 @@ def test_the_base_of_the_ccu_utilization_is_the_callers(profile: BandProfile | S
     metrics = {threshold.metric for threshold in profile.thresholds()}
     assert "ccu_utilization_max" in metrics
     assert "ccu_utilization_normal" not in metrics
+
+
+def test_the_servers_readiness_ends_at_90_percent_of_normal_capacity_or_of_the_queue() -> None:
+    """Whatever base the guide's other thresholds have: the server divides by normal capacity."""
+    for profile in (BandProfile.guide("readiness"), BandProfile.guide("readiness", ccu_base="max")):
+        assert profile.to_dict() == {
+            "name": "readiness",
+            "bands": {
+                "ccu_utilization_normal": {"critical_from": 0.9}, "queue_utilization": {"critical_from": 0.9},
+            },
+        }  # fmt: skip

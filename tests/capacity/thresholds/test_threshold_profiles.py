@@ -1,4 +1,4 @@
-"""The four profiles together: as JSON, and as a table of a policy file."""
+"""All profiles together: as JSON, and as a table of a policy file."""
 
 import json
 import subprocess
@@ -45,8 +45,8 @@ def test_a_profile_survives_its_json(profile: Any) -> None:
 def test_the_guides_profiles_are_the_default_and_their_names_tell_them_apart() -> None:
     guide = ThresholdProfiles.guide()
     assert ThresholdProfiles.from_dict({}) == ThresholdProfiles() == guide
-    names = (guide.daily.name, guide.alert.name, guide.scaling.name, guide.incident.name)
-    assert names == ("daily", "alert", "scaling", "incident")
+    names = (guide.daily.name, guide.alert.name, guide.readiness.name, guide.scaling.name, guide.incident.name)
+    assert names == ("daily", "alert", "readiness", "scaling", "incident")
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
@@ -79,7 +79,7 @@ def test_a_policy_with_profiles_survives_its_json() -> None:
     ("table", "named"),
     [
         ([], "table of thresholds is .*; it must be an object"),
-        ({"weekly": {}}, "has no weekly; allowed are alert, daily, incident, scaling"),
+        ({"weekly": {}}, "has no weekly; allowed are alert, daily, incident, readiness, scaling"),
         ({"daily": 3}, "thresholds daily: The profile is 3"),
         ({"daily": {"edges": {}}}, "thresholds daily: The profile has no edges; allowed are bands, name"),
         ({"daily": {}}, "'daily' has no bands"),
@@ -111,9 +111,10 @@ def test_a_table_that_makes_no_sense_is_named(table: Any, named: str, tmp_path: 
 def test_the_public_names_are_these() -> None:
     assert capacity.thresholds is thresholds
     assert sorted(thresholds.__all__) == [
-        "Band", "BandProfile", "IncidentProfile", "IncidentRule", "Metric", "MetricBands", "ScalingProfile",
-        "ScalingRule", "ScalingVerdict", "ThresholdProfiles", "UnreachableThreshold", "Verdict", "band_of", "severity",
-        "triggered", "unreachable", "verdict",
+        "Band", "BandProfile", "IncidentProfile", "IncidentRule", "Measurements", "Metric", "MetricBands",
+        "ScalingProfile", "ScalingRule", "ScalingVerdict", "ThresholdProfiles", "ThresholdReport",
+        "UnreachableThreshold", "Verdict", "band_of", "judge_thresholds", "severity", "triggered", "unreachable",
+        "verdict",
     ]  # fmt: skip
     for name in thresholds.__all__:
         assert getattr(thresholds, name).__doc__

@@ -136,6 +136,8 @@ def test_a_plan_says_which_of_its_policys_thresholds_cannot_fire() -> None:
     policy = PlanningPolicy(deployment=GUIDE, thresholds=own)
     plan = plan_capacity(GrowthProjection.guide(), InstanceCapacity.assumed(3_350), policy)
     (finding,) = (finding for finding in plan.findings if finding.code == "unreachable-threshold")
-    assert "own: critical at ccu_utilization_max 0.7 cannot be reached, it is at most 0.67" in finding.message
-    assert (finding.numbers["profile"], len(finding.numbers["thresholds"])) == ("own", 1)
+    assert "ccu_utilization_max is at most 0.67" in finding.message
+    assert "own critical at 0.7" in finding.message
+    assert (finding.numbers["metric"], finding.numbers["at_most"]) == ("ccu_utilization_max", 0.67)
+    assert [item["profile"] for item in finding.numbers["thresholds"]] == ["own"]
     assert finding.remedy

@@ -1,0 +1,1 @@
+"""What a live service showed, window by window."""

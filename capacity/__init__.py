@@ -12,6 +12,7 @@ from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
     from capacity import thresholds
+    from capacity.demand.dated_events import DatedEvent, EventCalendar, read_events
     from capacity.demand.forecast import forecast_growth
     from capacity.demand.forecast_result import DemandForecast
     from capacity.demand.growth import GrowthProjection, read_growth
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CapacityPlan",
     "ConstraintReport",
+    "DatedEvent",
     "DemandEvent",
     "DemandForecast",
+    "EventCalendar",
     "FleetRules",
     "GrowthProjection",
     "InstanceCapacity",
@@ -85,6 +88,7 @@ __all__ = [
     "order_timeline",
     "plan_capacity",
     "plan_grid",
+    "read_events",
     "read_growth",
     "read_history",
     "read_shapes",
@@ -103,8 +107,10 @@ _load, __dir__ = attach(
     {
         "CapacityPlan": "capacity.planning.plan",
         "ConstraintReport": "capacity.planning.constraint_report",
+        "DatedEvent": "capacity.demand.dated_events",
         "DemandEvent": "capacity.demand.growth_curves",
         "DemandForecast": "capacity.demand.forecast_result",
+        "EventCalendar": "capacity.demand.dated_events",
         "FleetRules": "capacity.planning.fleet_rules",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
@@ -137,6 +143,7 @@ _load, __dir__ = attach(
         "order_timeline": "capacity.planning.ordering",
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",
+        "read_events": "capacity.demand.dated_events",
         "read_growth": "capacity.demand.growth",
         "read_history": "capacity.demand.history",
         "read_shapes": "capacity.planning.shapes",

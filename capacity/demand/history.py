@@ -37,7 +37,7 @@ class TrafficHistory:
     starts_s : array of float, shape (n,)
         Start of each interval, seconds since 1970 (UTC). Whole intervals may be missing.
     values : array of float, shape (n,)
-        Mean load or count of each interval, at least 0.
+        Mean load or count of each interval, at least 0; NaN where it is not known.
     censored : array of bool, shape (n,)
         Where requests were shed: the value is a lower bound of the demand.
     interval_s : float

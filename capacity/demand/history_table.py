@@ -53,7 +53,7 @@ def rows_of_history(
         For wrong columns, and once for all bad rows.
     """
     _check_columns(name, columns)
-    clock = _Clock(_zone(timezone))
+    clock = _Clock(time_zone(timezone))
     good: list[HistoryRow] = []
     problems: list[str] = []
     for label, row in rows:
@@ -89,7 +89,8 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
         )
 
 
-def _zone(timezone: str | None) -> tzinfo | None:
+def time_zone(timezone: str | None) -> tzinfo | None:
+    """The zone of a name such as ``Europe/Berlin``; none without one."""
     if timezone is None:
         return None
     try:

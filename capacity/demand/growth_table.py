@@ -26,7 +26,12 @@ def csv_rows(
     source: str | Path | TextIO, what: str = "growth", columns: str = "month and peak_ccu"
 ) -> tuple[str, list[str], list[Row]]:
     """Return the source's name, its header and its rows, each labelled with its line number."""
-    name, text = _text_of(source, what, columns)
+    name, text = text_of(source, what, columns)
+    return name, *rows_of_text(name, text)
+
+
+def rows_of_text(name: str, text: str) -> tuple[list[str], list[Row]]:
+    """Return the header of a CSV text and its rows, each labelled with its line number."""
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", skipinitialspace=True, strict=True)
     try:
         header = [column.strip() for column in reader.fieldnames or ()]
@@ -34,10 +39,11 @@ def csv_rows(
         rows: list[Row] = [(f"line {reader.line_num}", row) for row in reader if any(row.values())]
     except csv.Error as error:
         raise InputError(f"{name} is not a readable CSV (line {reader.line_num}: {error}).") from None
-    return name, header, rows
+    return header, rows
 
 
-def _text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str, str]:
+def text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str, str]:
+    """Name and content of a UTF-8 file or stream."""
     if not isinstance(source, (str, Path)):
         return getattr(source, "name", None) or f"The {what} table", source.read().removeprefix("\ufeff")
     path = Path(source)

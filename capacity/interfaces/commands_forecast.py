@@ -34,6 +34,9 @@ def forecast(
         Path | None, typer.Option(help="CSV of holidays, campaigns and launches: name,first,last,factor,low,high.")
     ] = None,
     models: Annotated[str, typer.Option(help="Further ways for the backtest: prophet (an extra to install).")] = "",
+    retry_share: Annotated[
+        str, typer.Option(help="Share of the counts that were retries, for example 5%; no demand, taken out.")
+    ] = "0",
     timezone: Annotated[
         str, typer.Option(help="Of timestamps that state none, and of the days of events, for example Europe/Berlin.")
     ] = "",
@@ -46,18 +49,21 @@ def forecast(
     from capacity.demand.forecast import forecast_growth
     from capacity.demand.history import read_history
     from loadtests.foundation.files import write_text
+    from loadtests.foundation.units import parse_fraction
 
     months = parse_months(horizon)
     _check_targets(out_file, chart)
     if finer is not None and within_interval_peak is not None:
         raise InputError("Give --within-interval-peak or --finer, one of the two.")
-    zone = timezone or None
+    zone, share = timezone or None, parse_fraction(retry_share, "--retry-share")
     inside: float | TrafficHistory | None = within_interval_peak
     if finer is not None:
         inside = read_history(finer, timezone=zone)
+    seen = read_history(history, timezone=zone, retry_share=share)
+    calendar = None if events is None else read_events(events, timezone=zone)
     made = forecast_growth(
-        read_history(history, timezone=zone), months, quantity=quantity, within_interval_peak=inside,
-        events=None if events is None else read_events(events, timezone=zone), models=parse_names(models), seed=seed,
+        seen, months, quantity=quantity, within_interval_peak=inside, events=calendar, models=parse_names(models),
+        seed=seed,
     )  # fmt: skip
     written = [] if out_file is None else [write_text(out_file, made.growth_csv())]
     if chart is not None:
@@ -69,7 +75,7 @@ def forecast(
         inputs = {
             "history": history, "horizon_months": months, "quantity": quantity,
             "within_interval_peak": within_interval_peak, "finer": finer, "events": events,
-            "models": list(parse_names(models)), "timezone": zone,
+            "models": list(parse_names(models)), "timezone": zone, "retry_share": share,
         }  # fmt: skip
         print_json({**envelope(inputs, seed=seed, packages=("numpy", "scipy", "statsmodels")), **made.to_dict()})
     else:

@@ -182,7 +182,9 @@ class DemandForecast:
             "growth": self.to_growth().to_dict(),
             "findings": [item.to_dict() for item in self.findings],
             "seed": self.design.seed,
-            "versions": versions_of("numpy", "scipy", "statsmodels"),
+            "versions": versions_of(
+                "numpy", "scipy", "statsmodels", *(["prophet"] if "prophet" in self.tested.names else [])
+            ),
         }
 
     def summary(self) -> str:

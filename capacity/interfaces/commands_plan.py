@@ -84,7 +84,9 @@ def plan(
     constraints: Annotated[
         Path | None, typer.Option(help="File (JSON or TOML) with per_unit, limits and rules of a fleet.")
     ] = None,
-    start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
+    start: Annotated[
+        str, typer.Option(help="Date of month 0, for example 2026-12-01; default that of a growth with dates.")
+    ] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
     ] = None,

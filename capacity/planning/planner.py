@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
@@ -95,10 +96,21 @@ def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> Capaci
 
 
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:
-    """The same plan with its order dates, and what a reader must know about them."""
-    orders = order_timeline(plan, ordering)
+    """The same plan with its order dates, and what a reader must know about them.
+
+    Month 0 has the date of the growth, where that has one.
+    """
+    orders = order_timeline(plan, _dated(ordering, plan.growth.start))
     findings = (*(f for f in plan.findings if f.code not in ORDER_CODES), *order_findings(orders))
     return replace(plan, orders=orders, findings=most_severe_first(findings))
+
+
+def _dated(ordering: OrderingRules, start: date | None) -> OrderingRules:
+    if start is None or ordering.start == start:
+        return ordering
+    if ordering.start is not None:
+        raise InputError(f"The growth begins on {start}, the plan on {ordering.start}; give one date for month 0.")
+    return replace(ordering, start=start)
 
 
 def _check_kinds(growth: object, instance_capacity: object, policy: object) -> None:

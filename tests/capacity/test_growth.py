@@ -154,6 +154,10 @@ def test_all_bad_rows_are_named_in_one_error() -> None:
     [
         ("", "none; needed are month"),
         ("month,peak_ccu\n", "holds no rows"),
+        ("month,peak_ccu\n0,1\n3,2\n3,2\n", "line 4: month 3 is given twice"),
+        ("month,peak_ccu\n0,1\n3,2\n2,2\n", "line 4: month 2 comes after month 3"),
+        ("month,peak_ccu\n0,NaN\n", "line 2: peak is 'NaN'"),
+        ("month,peak_ccu\nnan,1\n", "line 2: month is 'nan'"),
         ("month,peak_cpu\n0,1\n", "peak_cpu"),
         ("month,peak_ccu,peak_rps\n0,1,1\n", "one of"),
         ("peak_ccu\n1\n", "month"),

@@ -13,7 +13,8 @@ through. Every series has noise of 5 % a day, a week of +-10 %, and by cell:
 - ``shed``: a season and 20 % growth behind a gate that is raised every year; days above it are cut and marked;
 - ``short``: 19 months of days with a season: forecast by weeks, three months ahead.
 
-``page views`` is real: `data/traffic_histories/wikipedia_r_daily.csv`, forecast from months 60, 66, ... of its 96. The other count there (two weeks of a load balancer) is too short to forecast a month.
+``page views`` is real: `data/traffic_histories/wikipedia_r_daily.csv`, forecast from months 60, 66, ... of its 96. The
+other count there (two weeks of a load balancer) is too short to forecast a month.
 One row a series is appended to the results, so the study resumes where it stopped.
 
     python tests/studies/forecast_coverage.py --series 40 --minutes 20

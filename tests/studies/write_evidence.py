@@ -582,7 +582,7 @@ def _forecasts() -> list[str]:
         "",
         "How often the 90 % interval of a month's peak holds what came, and the pinball loss (of logarithms, mean over",
         "six quantiles) beside that of `trailing-quantile`, the simplest way (`tests/studies/forecast_coverage.py`,",
-        f"seed {forecasts.SEED}, which says what the series are). Five and a half years of days are seen, six months are",
+        f"seed {forecasts.SEED}, which says what the series are). Five and a half years of days are seen, six months",
         "kept back; `short`: 19 and three months. The months of a series go together, so the range in brackets is that",
         "of the mean over series (1.96 standard errors). *Below*: what came lay below the interval, the harmless side.",
         "",

@@ -604,7 +604,7 @@ def _forecasts() -> list[str]:
         f"Behind a gate {_above(found, 'shed'):.0%} of the months came above the interval, where 5 % should:",
         "peaks that were shed are only guessed at, and months with shed requests are scored by no backtest. Plan with",
         "the upper ends there. A history of less than three years knows no year, and has too few origins to",
-        "recalibrate. Launches that nobody dates widen the intervals; the event file takes them out and puts the coming",
+        "recalibrate. Launches that nobody dates widen the intervals; an event file takes them out and puts the coming",
         f"ones on. The page views are one series, forecast from {forecasts.REAL_FORECASTS} ends a half year apart:",
         "six numbers, not a coverage.",
         "",

@@ -12,6 +12,7 @@ from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
     from capacity import thresholds
+    from capacity.demand.dated_events import DatedEvent, EventCalendar, read_events
     from capacity.demand.forecast import forecast_growth
     from capacity.demand.forecast_result import DemandForecast
     from capacity.demand.growth import GrowthProjection, read_growth
@@ -53,8 +54,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CapacityPlan",
     "ConstraintReport",
+    "DatedEvent",
     "DemandEvent",
     "DemandForecast",
+    "EventCalendar",
     "FleetRules",
     "GrowthProjection",
     "InstanceCapacity",
@@ -92,6 +95,7 @@ __all__ = [
     "plan_capacity",
     "plan_grid",
     "read_actuals",
+    "read_events",
     "read_growth",
     "read_history",
     "read_shapes",
@@ -110,8 +114,10 @@ _load, __dir__ = attach(
     {
         "CapacityPlan": "capacity.planning.plan",
         "ConstraintReport": "capacity.planning.constraint_report",
+        "DatedEvent": "capacity.demand.dated_events",
         "DemandEvent": "capacity.demand.growth_curves",
         "DemandForecast": "capacity.demand.forecast_result",
+        "EventCalendar": "capacity.demand.dated_events",
         "FleetRules": "capacity.planning.fleet_rules",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
@@ -148,6 +154,7 @@ _load, __dir__ = attach(
         "plan_capacity": "capacity.planning.planner",
         "plan_grid": "capacity.planning.what_if",
         "read_actuals": "capacity.planning.actuals_table",
+        "read_events": "capacity.demand.dated_events",
         "read_growth": "capacity.demand.growth",
         "read_history": "capacity.demand.history",
         "read_shapes": "capacity.planning.shapes",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+
 import numpy as np
 
 from capacity.demand.backtest import choose, final_quantiles, run_backtest
 from capacity.demand.backtest_design import Design
+from capacity.demand.candidates import Candidate
+from capacity.demand.dated_events import EventCalendar
+from capacity.demand.event_effects import NO_EVENTS, event_effects, without_events
 from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
 from capacity.demand.history_table import WEEK_S
@@ -18,6 +24,8 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import Quantity
 
 MAX_HORIZON_MONTHS = 60
+FURTHER = {"prophet": "capacity.demand.prophet_model"}
+"""Ways that are tried when asked for, and the module of each."""
 _MOST_MISSING = 1 / 3
 
 
@@ -28,6 +36,8 @@ def forecast_growth(
     quantity: str = "ccu",
     within_interval_peak: float | TrafficHistory | PeakFactor | None = None,
     period: Period | None = None,
+    events: EventCalendar | None = None,
+    models: Sequence[str] = (),
     seed: int = 1,
 ) -> DemandForecast:
     """Forecast the peak of each coming month, by the way that a rolling-origin backtest chooses.
@@ -45,22 +55,28 @@ def forecast_growth(
     period : {"week", "month"}, optional
         What the models step by. Absent: months, with a yearly pattern, where the
         history is long enough for one backtest origin, else weeks without it.
+    events : EventCalendar, optional
+        Holidays, campaigns and launches by date (see `read_events`): past ones are
+        taken out of what models and backtest see, coming ones are put on the forecast.
+    models : sequence of str, optional
+        Further ways beside the usual ones: ``prophet`` (an extra to install).
     seed : int, default 1
 
     Raises
     ------
     InputError
         When the history is too short (it says how much is needed), mostly
-        missing, all zeros, or idle at its end.
+        missing, all zeros, or idle at its end; when an event ahead has no factor;
+        when a further way is unknown or not installed.
     """
-    from capacity.demand.forecast_models import candidates
-
     horizon = whole("horizon_months", horizon_months, least=1, most=MAX_HORIZON_MONTHS)
     factor = _factor(within_interval_peak, history)
-    design = Design(_period(history, horizon, period), horizon, seed=whole("seed", seed))
-    peaks = period_peaks(history, design.period)
+    effects = NO_EVENTS if events is None else event_effects(history, events, horizon)
+    usual = history if events is None else without_events(history, events)
+    design = Design(_period(usual, horizon, period), horizon, seed=whole("seed", seed))
+    offered = _ways(models, design)
+    peaks = period_peaks(usual, design.period)
     _check_length(history, peaks, design)
-    offered = candidates(design.season)
     tested = run_backtest(peaks.logs, peaks.censored, offered, design)
     if tested.scored_origins == 0:
         raise InputError(
@@ -74,8 +90,22 @@ def forecast_growth(
     raw = final_quantiles(ways[chosen], peaks.logs, peaks.censored, design, chosen)
     return DemandForecast(
         history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
-        recalibration.applied(raw),
+        recalibration.applied(raw), effects,
     )  # fmt: skip
+
+
+def _ways(models: Sequence[str], design: Design) -> tuple[Candidate, ...]:
+    """The usual ways, then those asked for; what is loaded is only what is used."""
+    from capacity.demand.forecast_models import candidates
+
+    for name in models:
+        one_of("models", name, FURTHER)
+    return (*candidates(design.season), *(_further(name) for name in dict.fromkeys(models)))
+
+
+def _further(name: str) -> Candidate:
+    module = import_module(FURTHER[name])
+    return module.candidate()  # type: ignore[no-any-return]
 
 
 def _factor(given: float | TrafficHistory | PeakFactor | None, history: TrafficHistory) -> PeakFactor:
@@ -110,6 +140,6 @@ def _check_length(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -
     missing = float(np.isnan(peaks.peaks).mean())
     if missing > _MOST_MISSING:
         raise InputError(
-            f"{history.name} lacks {missing:.0%} of its {peaks.period}s (not recorded, or only zeros); at most a third "
-            "may be missing. Give a fuller history."
+            f"{history.name} lacks {missing:.0%} of its {peaks.period}s (not recorded, only zeros, or days of events); "
+            "at most a third may be missing. Give a fuller history."
         )

@@ -11,18 +11,20 @@ import numpy as np
 from capacity.demand.backtest import Backtest
 from capacity.demand.backtest_design import Design
 from capacity.demand.candidates import Candidate
+from capacity.demand.event_effects import NO_EVENTS, EventEffects, event_findings
 from capacity.demand.forecast_findings import forecast_findings
 from capacity.demand.forecast_scores import model_rows, score_rows
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import GrowthPoint
-from capacity.demand.history import Floats, TrafficHistory
+from capacity.demand.history import Floats, TrafficHistory, iso
 from capacity.demand.history_table import MONTH_S
 from capacity.demand.peak_factor import PeakFactor
-from capacity.demand.period_peaks import PeriodPeaks, completed
+from capacity.demand.period_peaks import PeriodPeaks, completed, period_peaks
 from capacity.demand.quantile_scores import HIGH, LEVEL, LOW, MEDIAN, QUANTILES
 from capacity.demand.recalibration import Recalibration
 from capacity.demand.wording import amount, html_table, text_table
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 
@@ -54,7 +56,9 @@ class DemandForecast:
         Places in `ways` of the one used, and of the one with the lowest loss.
     recalibration : Recalibration
     log_quantiles : array, shape (months, quantiles)
-        Of the highest interval of each month, recalibrated, without `factor`.
+        Of the highest interval of each month, recalibrated, without `factor` and without events.
+    events : EventEffects
+        Dated events, taken out of `peaks` and put on the months.
     """
 
     history: TrafficHistory
@@ -68,6 +72,7 @@ class DemandForecast:
     lowest: int
     recalibration: Recalibration
     log_quantiles: Floats
+    events: EventEffects = NO_EVENTS
 
     @property
     def model(self) -> Candidate:
@@ -76,21 +81,30 @@ class DemandForecast:
 
     @property
     def quantiles(self) -> Floats:
-        """Load at the quantiles 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99, times the middle of `factor`; (months, 6)."""
-        return np.exp(self.log_quantiles) * self.factor.low_mid_high[1]
+        """Load at the quantiles 0.05 to 0.99, with events, times the middle of `factor`; (months, 6)."""
+        return np.exp(self._with_events()) * self.factor.low_mid_high[1]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What a person should know, of the history and of the forecast."""
-        return (*self.history.findings, *self.factor.findings, *forecast_findings(self))
+        return (
+            *self.history.findings, *self.factor.findings, *event_findings(self.events), *forecast_findings(self)
+        )  # fmt: skip
+
+    def _with_events(self) -> Floats:
+        return self.events.applied(self.log_quantiles, self.history.end_s)
 
     @property
     def today(self) -> GrowthPoint:
-        """Month 0: the peak of the month that ends with the history; a range where requests were shed in it."""
-        recent = slice(-1, None) if self.peaks.period == "month" else slice(-4, None)
-        bound = float(np.nanmax(self.peaks.logs[recent]))
-        filled = float(np.max(completed(self.peaks.logs, self.peaks.censored)[recent]))
-        peak = max(bound, filled) if self.peaks.censored[recent].any() else bound
+        """Month 0: the peak of the month that ends with the history; a range where requests were shed in it.
+
+        As measured: days of an event count here.
+        """
+        peaks = period_peaks(self.history, self.peaks.period) if self.events.past else self.peaks
+        recent = slice(-1, None) if peaks.period == "month" else slice(-4, None)
+        bound = float(np.nanmax(peaks.logs[recent]))
+        filled = float(np.max(completed(peaks.logs, peaks.censored)[recent]))
+        peak = max(bound, filled) if peaks.censored[recent].any() else bound
         return _point(0, (bound, peak, peak), self.factor)
 
     def to_growth(self) -> GrowthProjection:
@@ -98,7 +112,7 @@ class DemandForecast:
 
         `low` and `high` also hold the uncertainty of the factor inside the sampling interval.
         """
-        rows = self.log_quantiles[:, [LOW, MEDIAN, HIGH]]
+        rows = self._with_events()[:, [LOW, MEDIAN, HIGH]]
         points = (_point(month, tuple(row), self.factor) for month, row in enumerate(rows, start=1))
         return GrowthProjection((self.today, *points), self.quantity)
 
@@ -157,13 +171,20 @@ class DemandForecast:
             "level": LEVEL,
             "recalibrated_from_origins": self.recalibration.origins,
             "months": [
-                {"month": month, **dict(zip(quantile_names(), map(float, row), strict=True))}
+                {
+                    "month": month,
+                    **dict(zip(quantile_names(), map(float, row), strict=True)),
+                    "events": self.month_events(month),
+                }
                 for month, row in enumerate(self.quantiles, start=1)
             ],
+            "events": self.events.to_dict(),
             "growth": self.to_growth().to_dict(),
             "findings": [item.to_dict() for item in self.findings],
             "seed": self.design.seed,
-            "versions": versions_of("numpy", "scipy", "statsmodels"),
+            "versions": versions_of(
+                "numpy", "scipy", "statsmodels", *(["prophet"] if "prophet" in self.tested.names else [])
+            ),
         }
 
     def summary(self) -> str:
@@ -171,11 +192,33 @@ class DemandForecast:
         lines = [
             f"Peak load ({self.quantity}) by {self.model.name}: {self.model.about}",
             text_table(("month", "median", "90 % interval", "99 %"), self.month_rows()),
+            *self._event_lines(),
             f"Backtest: {self.tested.scored_origins} origins, {self.design.horizon_months} months apart",
             text_table(BACKTEST_HEADER, self.backtest_rows()),
             *(f"{item.severity}: {item.message}" for item in self.findings),
         ]
         return "\n".join(lines)
+
+    def _event_lines(self) -> list[str]:
+        rows = self.event_rows()
+        return ["Events ahead", text_table(EVENT_HEADER, rows)] if rows else []
+
+    def month_events(self, month: int) -> list[str]:
+        """Names of the events in a month from 1."""
+        return list(self.events.events_of_month(month, self.history.end_s))
+
+    def event_rows(self) -> list[tuple[str, str, str, str]]:
+        """Cells of a table of events ahead: name, days, factor, where it comes from."""
+        seen = {
+            name: sum(item.name == name and item.ratio > 0 for item in self.events.past) for name in self.events.names
+        }
+        return [
+            (
+                item.name, f"{iso(item.start_s)[:10]} to {iso(item.end_s - 1)[:10]}", _factor_text(item.factor),
+                "stated" if item.source == "stated" else f"estimated from {seen[item.name]} past",
+            )
+            for item in self.events.coming
+        ]  # fmt: skip
 
     def month_rows(self) -> list[tuple[str, str, str, str]]:
         """Cells of a table of months, from month 0, the one measured last."""
@@ -207,6 +250,7 @@ class DemandForecast:
         return html_table(header, self.month_rows(), repr(self)) + scores
 
 
+EVENT_HEADER = ("event", "days (UTC)", "factor of the peak", "the factor is")
 BACKTEST_HEADER = ("pinball loss", "coverage of 90 %", "before recalibration", "effective origins", "way")
 
 
@@ -215,6 +259,11 @@ def _point(month: int, logs: tuple[float, ...], factor: PeakFactor) -> GrowthPoi
         float(f"{math.exp(log) * by:.{_DIGITS}g}") for log, by in zip(logs, factor.low_mid_high, strict=True)
     )
     return GrowthPoint(month, peak, low, high)
+
+
+def _factor_text(factor: Interval) -> str:
+    ends = "" if factor.low == factor.high else f" ({factor.low:.3g} to {factor.high:.3g})"
+    return f"{factor.mid:.3g}{ends}"
 
 
 def _range_text(point: GrowthPoint) -> str:

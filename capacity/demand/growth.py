@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
@@ -39,11 +40,14 @@ class GrowthProjection:
     extrapolate_to : int, optional
         Last month to project to beyond the last point, continuing the last
         segment; absent: the projection ends with the last point.
+    start : date, optional
+        Date of month 0, where the growth was given by dates.
     """
 
     points: tuple[GrowthPoint, ...]
     quantity: Quantity = Quantity.CCU
     extrapolate_to: int | None = None
+    start: date | None = None
 
     def __post_init__(self) -> None:
         _check_order(self.points)
@@ -51,9 +55,9 @@ class GrowthProjection:
             self._check_extrapolation(whole("extrapolate_to", self.extrapolate_to, most=MAX_MONTHS))
 
     def _check_extrapolation(self, month: int) -> None:
-        if month <= self.last_stated_month:
+        if month <= self.points[-1].month:
             raise InputError(
-                f"extrapolate_to is {month}, but the last stated month is {self.last_stated_month}; "
+                f"extrapolate_to is {month}, but the last stated month is {self.points[-1].month}; "
                 "give a later month, or leave it out."
             )
         if len(self.points) < 2:
@@ -87,7 +91,12 @@ class GrowthProjection:
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, quantity: str | None = None, *, extrapolate_to: int | None = None
+        cls,
+        frame: pd.DataFrame,
+        quantity: str | None = None,
+        *,
+        extrapolate_to: int | None = None,
+        start: date | None = None,
     ) -> GrowthProjection:
         """Growth from a table with the columns of a growth CSV (see `read_growth`).
 
@@ -96,8 +105,8 @@ class GrowthProjection:
         names = [str(name) for name in frame.columns]
         records = (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None))
         rows = [(f"row {position}", record) for position, record in enumerate(records)]
-        points, counted = points_from_rows("The frame", names, rows, quantity)
-        return cls(points, counted, extrapolate_to)
+        points, counted, begins = points_from_rows("The frame", names, rows, quantity, start)
+        return cls(points, counted, extrapolate_to, begins)
 
     @classmethod
     def guide(cls) -> GrowthProjection:
@@ -107,13 +116,13 @@ class GrowthProjection:
 
     @property
     def last_stated_month(self) -> int:
-        """Month of the last point."""
-        return self.points[-1].month
+        """Month of the last point that is not extrapolated."""
+        return max((point.month for point in self.points if point.standing != "extrapolated"), default=0)
 
     @property
     def last_month(self) -> int:
         """Last month of the projection, extrapolation included."""
-        return self.extrapolate_to or self.last_stated_month
+        return self.extrapolate_to or self.points[-1].month
 
     def monthly(self, interpolation: Interpolation = "geometric") -> tuple[MonthlyPeak, ...]:
         """The peak of every month from 0 to the last.
@@ -136,7 +145,7 @@ class GrowthProjection:
         )
 
     def _between(self, month: int, between: _Curve) -> MonthlyPeak:
-        beyond = month > self.last_stated_month
+        beyond = month > self.points[-1].month
         left, right = self.points[-2:] if beyond else _neighbours(self.points, month)
         share = (month - left.month) / (right.month - left.month)
         low = high = None
@@ -187,13 +196,14 @@ class GrowthProjection:
             "quantity": self.quantity.value,
             "points": [point.to_dict() for point in self.points],
             "extrapolate_to": self.extrapolate_to,
-        }
+        } | ({} if self.start is None else {"start": self.start.isoformat()})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GrowthProjection:
         """Read what `to_dict` wrote."""
         points = tuple(GrowthPoint(**point) for point in data["points"])
-        return cls(points, Quantity.parse(data["quantity"]), data.get("extrapolate_to"))
+        start = None if data.get("start") is None else date.fromisoformat(data["start"])
+        return cls(points, Quantity.parse(data["quantity"]), data.get("extrapolate_to"), start)
 
     def summary(self) -> str:
         """A table of the months for people."""
@@ -204,7 +214,7 @@ class GrowthProjection:
     def _rows(self) -> list[tuple[str, str, str, str]]:
         today = self.points[0].peak
         return [
-            (str(row.month), amount(row.peak), signed_percent(row.peak / today - 1), _standing(row))
+            (str(row.month), amount(row.peak), signed_percent(row.peak / today - 1), row.standing)
             for row in self.monthly()
         ]
 
@@ -219,11 +229,16 @@ class GrowthProjection:
 
 
 def read_growth(
-    source: str | Path | TextIO, quantity: str | None = None, *, extrapolate_to: int | None = None
+    source: str | Path | TextIO,
+    quantity: str | None = None,
+    *,
+    extrapolate_to: int | None = None,
+    start: date | None = None,
 ) -> GrowthProjection:
     """Read a growth CSV.
 
-    Columns: ``month`` (whole, from 0, ascending) and one of ``peak_ccu``,
+    Columns: ``month`` (whole, from 0, ascending) or ``date`` (ISO 8601, a row a
+    month or fewer, all on the same day of the month), and one of ``peak_ccu``,
     ``peak_users``, ``peak_connections``, ``peak_in_flight``, ``peak_rps`` or plain
     ``peak``; optional ``low`` and ``high`` (range of the peak), ``stated_percent``
     (the growth that somebody wrote beside it) and ``note`` (ignored).
@@ -236,6 +251,8 @@ def read_growth(
         contradict the column's name.
     extrapolate_to : int, optional
         Last month to project to.
+    start : date, optional
+        Date of month 0; absent: the first row's, where rows have dates.
 
     Raises
     ------
@@ -244,8 +261,8 @@ def read_growth(
         rows are named in one error with their line numbers.
     """
     name, header, rows = csv_rows(source)
-    points, counted = points_from_rows(name, header, rows, quantity)
-    return GrowthProjection(points, counted, extrapolate_to)
+    points, counted, begins = points_from_rows(name, header, rows, quantity, start)
+    return GrowthProjection(points, counted, extrapolate_to, begins)
 
 
 def _or_nan(value: float | None) -> float:
@@ -270,15 +287,14 @@ def _linear(start: float, end: float, share: float, month: int) -> float:
 
 
 def _stated(point: GrowthPoint) -> MonthlyPeak:
-    return MonthlyPeak(point.month, point.peak, point.low, point.high)
+    return MonthlyPeak(
+        point.month, point.peak, point.low, point.high, point.standing == "interpolated",
+        point.standing == "extrapolated",
+    )  # fmt: skip
 
 
 def _neighbours(points: tuple[GrowthPoint, ...], month: int) -> tuple[GrowthPoint, GrowthPoint]:
     return next((a, b) for a, b in pairwise(points) if a.month < month < b.month)
-
-
-def _standing(row: MonthlyPeak) -> str:
-    return "extrapolated" if row.extrapolated else "interpolated" if row.interpolated else "stated"
 
 
 def _decimal(name: str, value: Number) -> float:

@@ -207,7 +207,7 @@ def with_events(
     Returns
     -------
     GrowthProjection
-        With a point for every month.
+        With a point for every month; interpolated and extrapolated months stay that.
 
     Raises
     ------
@@ -228,8 +228,9 @@ def with_events(
         ends = [month.peak if end is None else end for end in (month.low, month.peak, month.high)]
         least, peak, most = (plain(exact("peak", e) * f) for e, f in zip(ends, (low, mid, high), strict=True))
         is_ranged = month.low is not None or low != high
-        points.append(GrowthPoint(month.month, peak, *((least, most) if is_ranged else (None, None))))
-    return GrowthProjection(tuple(points), growth.quantity)
+        lowest, highest = (least, most) if is_ranged else (None, None)
+        points.append(GrowthPoint(month.month, peak, lowest, highest, None, month.standing))
+    return GrowthProjection(tuple(points), growth.quantity, start=growth.start)
 
 
 def _projection(

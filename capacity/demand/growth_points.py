@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from loadtests.foundation.checks import finite, positive, whole
+from loadtests.foundation.checks import finite, one_of, positive, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import plain
 from loadtests.foundation.intervals import Interval
 
 MAX_MONTHS = 1_200
+Standing = Literal["stated", "interpolated", "extrapolated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class GrowthPoint:
     stated_percent : float, optional
         The growth over month 0 that was written beside the peak, percent (20 for
         "+20 %"). It is compared, never used: the absolute peak counts.
+    standing : {"stated", "interpolated", "extrapolated"}
+        What the peak rests on: somebody's word, the points around it, or the last segment continued.
 
     Raises
     ------
@@ -40,8 +43,10 @@ class GrowthPoint:
     low: float | None = None
     high: float | None = None
     stated_percent: float | None = None
+    standing: Standing = "stated"
 
     def __post_init__(self) -> None:
+        one_of("standing", self.standing, get_args(Standing))
         object.__setattr__(self, "month", whole("month", self.month, most=MAX_MONTHS))
         object.__setattr__(self, "peak", _load("peak", self.peak))
         if (self.low is None) != (self.high is None):
@@ -60,7 +65,8 @@ class GrowthPoint:
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without what is absent."""
         values = {name: getattr(self, name) for name in ("month", "peak", "low", "high", "stated_percent")}
-        return {name: value for name, value in values.items() if value is not None}
+        more = {} if self.standing == "stated" else {"standing": self.standing}
+        return {name: value for name, value in values.items() if value is not None} | more
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class MonthlyPeak:
         if self.low is None or self.high is None:
             return Interval.assumed(self.peak)
         return Interval(self.low, self.peak, self.high, level=1.0, kind="assumed")
+
+    @property
+    def standing(self) -> Standing:
+        """What it rests on, in a word."""
+        return "extrapolated" if self.extrapolated else "interpolated" if self.interpolated else "stated"
 
 
 def _load(name: str, value: float) -> float:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,15 +21,22 @@ Row = tuple[str, Mapping[str, Any]]
 
 _PEAK_COLUMNS = {"peak": None} | {f"peak_{item.value}": item for item in Quantity}
 _OPTIONAL = ("low", "high", "stated_percent")
-_ALLOWED = ("month", *_PEAK_COLUMNS, *_OPTIONAL, "note")
+_TIMES = ("month", "date")
+_ALLOWED = (*_TIMES, *_PEAK_COLUMNS, *_OPTIONAL, "note")
 _MAX_NAMED_ROWS = 20
+_MONTH_TEXT = re.compile(r"\d{4}-\d{2}")
 
 
 def csv_rows(
     source: str | Path | TextIO, what: str = "growth", columns: str = "month and peak_ccu"
 ) -> tuple[str, list[str], list[Row]]:
     """Return the source's name, its header and its rows, each labelled with its line number."""
-    name, text = _text_of(source, what, columns)
+    name, text = text_of(source, what, columns)
+    return name, *rows_of_text(name, text)
+
+
+def rows_of_text(name: str, text: str) -> tuple[list[str], list[Row]]:
+    """Return the header of a CSV text and its rows, each labelled with its line number."""
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", skipinitialspace=True, strict=True)
     try:
         header = [column.strip() for column in reader.fieldnames or ()]
@@ -34,10 +44,11 @@ def csv_rows(
         rows: list[Row] = [(f"line {reader.line_num}", row) for row in reader if any(row.values())]
     except csv.Error as error:
         raise InputError(f"{name} is not a readable CSV (line {reader.line_num}: {error}).") from None
-    return name, header, rows
+    return header, rows
 
 
-def _text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str, str]:
+def text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str, str]:
+    """Name and content of a UTF-8 file or stream."""
     if not isinstance(source, (str, Path)):
         return getattr(source, "name", None) or f"The {what} table", source.read().removeprefix("\ufeff")
     path = Path(source)
@@ -50,9 +61,11 @@ def _text_of(source: str | Path | TextIO, what: str, columns: str) -> tuple[str,
 
 
 def points_from_rows(
-    name: str, columns: Sequence[str], rows: Iterable[Row], quantity: str | None
-) -> tuple[tuple[GrowthPoint, ...], Quantity]:
-    """Check columns and rows; return the points and what they count.
+    name: str, columns: Sequence[str], rows: Iterable[Row], quantity: str | None, start: date | None = None
+) -> tuple[tuple[GrowthPoint, ...], Quantity, date | None]:
+    """Check columns and rows; return the points, what they count, and the date of month 0 where it is known.
+
+    Dates count in whole months from `start`, or from the first row.
 
     Raises
     ------
@@ -62,9 +75,10 @@ def points_from_rows(
     peak_column, counted = _peak_column(name, columns, quantity)
     points: list[GrowthPoint] = []
     problems: list[str] = []
+    months = _Months(start, "date" in columns)
     for label, row in rows:
         try:
-            point = _point(row, peak_column)
+            point = _point(row, peak_column, months)
             _check_after(points, point)
             points.append(point)
         except InputError as error:
@@ -73,15 +87,51 @@ def points_from_rows(
         raise InputError(all_problems(name, problems))
     if not points:
         raise InputError(f"{name} holds no rows; give at least month 0, the peak of today.")
-    return tuple(points), counted
+    return tuple(points), counted, months.start
+
+
+class _Months:
+    """Reads the month of one row after another, from whole numbers or from dates."""
+
+    def __init__(self, start: date | None, by_date: bool) -> None:
+        self.start = start
+        self.column = "date" if by_date else "month"
+
+    def of(self, row: Mapping[str, Any]) -> Any:
+        if self.column == "month":
+            return row["month"]
+        day = _date(row["date"])
+        self.start = day if self.start is None else self.start
+        months = (day.year - self.start.year) * 12 + day.month - self.start.month
+        if day < self.start:
+            raise InputError(f"date {day} lies before month 0, {self.start}; sort the rows, or give an earlier start.")
+        if day.day != min(self.start.day, monthrange(day.year, day.month)[1]):
+            raise InputError(
+                f"date {day} is no whole number of months after {self.start}; give every row the same day of its month."
+            )
+        return months
+
+
+def _date(given: Any) -> date:
+    """A day, from a date, a time, 2026-12-01, or 2026-12 for the first of the month."""
+    if isinstance(given, datetime):
+        return given.date()
+    if isinstance(given, date):
+        return given
+    text = str(given).strip()
+    try:
+        return date.fromisoformat(f"{text}-01" if _MONTH_TEXT.fullmatch(text) else text)
+    except ValueError:
+        raise InputError(f"date is {given!r}; write it as 2026-12-01, or 2026-12.") from None
 
 
 def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tuple[str, Quantity]:
     unknown = [column for column in columns if column not in _ALLOWED]
     peaks = [column for column in columns if column in _PEAK_COLUMNS]
-    if unknown or len(peaks) != 1 or "month" not in columns or len(set(columns)) < len(columns):
+    times = [column for column in columns if column in _TIMES]
+    if unknown or len(peaks) != 1 or len(times) != 1 or len(set(columns)) < len(columns):
         raise InputError(
-            f"{name} has the columns {', '.join(map(repr, columns)) or 'none'}; needed are month and one of "
+            f"{name} has the columns {', '.join(map(repr, columns)) or 'none'}; needed are month or date, and one of "
             f"{', '.join(_PEAK_COLUMNS)}, allowed are {', '.join((*_OPTIONAL, 'note'))}, each once."
         )
     named = _PEAK_COLUMNS[peaks[0]]
@@ -91,14 +141,16 @@ def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tup
     return peaks[0], named or asked or Quantity.CCU
 
 
-def _point(row: Mapping[str, Any], peak_column: str) -> GrowthPoint:
+def _point(row: Mapping[str, Any], peak_column: str, months: _Months) -> GrowthPoint:
     if row.get(""):
         raise InputError(f"it has more cells than the header; extra: {row['']!r}. Write 3350, not 3,350.")
-    missing = [column for column in ("month", peak_column) if is_empty(row.get(column))]
+    missing = [column for column in (months.column, peak_column) if is_empty(row.get(column))]
     if missing:
         raise InputError(f"{' and '.join(missing)} is empty; give a number.")
     optional = {column: _optional(column, row.get(column)) for column in _OPTIONAL}
-    return GrowthPoint(row["month"], finite("peak", row[peak_column]), **optional)
+    return GrowthPoint(
+        months.of(row), finite("peak", row[peak_column]), optional["low"], optional["high"], optional["stated_percent"]
+    )
 
 
 def _optional(column: str, value: Any) -> float | None:

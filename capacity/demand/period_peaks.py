@@ -76,7 +76,7 @@ def period_peaks(history: TrafficHistory, period: Period) -> PeriodPeaks:
     slack = max(0.01 * length, 0.1 * history.interval_s)  # calendar months are not all of one length
     number = int((history.span_s + slack) // length)
     back = np.floor((history.end_s - history.starts_s - history.interval_s / 2) / length).astype(np.int64)
-    inside = back < number
+    inside = (back < number) & np.isfinite(history.values)  # NaN: not known, as if it were not there
     place = (number - 1 - back)[inside]
     values = history.values[inside]
     peaks = np.full(number, np.nan)

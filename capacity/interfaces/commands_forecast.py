@@ -30,27 +30,41 @@ def forecast(
     finer: Annotated[
         Path | None, typer.Option(help="History with finer intervals, to estimate the peak inside an interval from.")
     ] = None,
-    timezone: Annotated[str, typer.Option(help="Of timestamps that state none, for example Europe/Berlin.")] = "",
+    events: Annotated[
+        Path | None, typer.Option(help="CSV of holidays, campaigns and launches: name,first,last,factor,low,high.")
+    ] = None,
+    models: Annotated[str, typer.Option(help="Further ways for the backtest: prophet (an extra to install).")] = "",
+    retry_share: Annotated[
+        str, typer.Option(help="Share of the counts that were retries, for example 5%; no demand, taken out.")
+    ] = "0",
+    timezone: Annotated[
+        str, typer.Option(help="Of timestamps that state none, and of the days of events, for example Europe/Berlin.")
+    ] = "",
     chart: Annotated[Path | None, typer.Option(help="PNG file for the chart.")] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Peaks of the coming months from a traffic history, by the way that a backtest chooses."""
+    from capacity.demand.dated_events import read_events
     from capacity.demand.forecast import forecast_growth
     from capacity.demand.history import read_history
     from loadtests.foundation.files import write_text
+    from loadtests.foundation.units import parse_fraction
 
     months = parse_months(horizon)
     _check_targets(out_file, chart)
     if finer is not None and within_interval_peak is not None:
         raise InputError("Give --within-interval-peak or --finer, one of the two.")
-    zone = timezone or None
+    zone, share = timezone or None, parse_fraction(retry_share, "--retry-share")
     inside: float | TrafficHistory | None = within_interval_peak
     if finer is not None:
         inside = read_history(finer, timezone=zone)
+    seen = read_history(history, timezone=zone, retry_share=share)
+    calendar = None if events is None else read_events(events, timezone=zone)
     made = forecast_growth(
-        read_history(history, timezone=zone), months, quantity=quantity, within_interval_peak=inside, seed=seed
-    )
+        seen, months, quantity=quantity, within_interval_peak=inside, events=calendar, models=parse_names(models),
+        seed=seed,
+    )  # fmt: skip
     written = [] if out_file is None else [write_text(out_file, made.growth_csv())]
     if chart is not None:
         _draw(made, chart)
@@ -60,7 +74,8 @@ def forecast(
     if as_json:
         inputs = {
             "history": history, "horizon_months": months, "quantity": quantity,
-            "within_interval_peak": within_interval_peak, "finer": finer, "timezone": zone,
+            "within_interval_peak": within_interval_peak, "finer": finer, "events": events,
+            "models": list(parse_names(models)), "timezone": zone, "retry_share": share,
         }  # fmt: skip
         print_json({**envelope(inputs, seed=seed, packages=("numpy", "scipy", "statsmodels")), **made.to_dict()})
     else:
@@ -75,14 +90,21 @@ def parse_months(text: str) -> int:
     return int(match.group(1)) * (12 if match.group(2).startswith("y") else 1)
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names from a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def print_forecast(made: DemandForecast) -> None:
     """A forecast for people: the months, the backtest beside them, the findings."""
-    from capacity.demand.forecast_result import BACKTEST_HEADER
+    from capacity.demand.forecast_result import BACKTEST_HEADER, EVENT_HEADER
 
     console = out()
     title = f"Forecast by {made.model.name}: {made.model.about}"
     console.print(table(title, ("month", f"peak {made.quantity}", "90 % interval", "99 %"), made.month_rows()))
     console.print(f"Peak inside an interval: {made.factor.text()}", style="dim", soft_wrap=True)
+    if made.events.coming:
+        console.print(table("Events ahead", EVENT_HEADER, made.event_rows()))
     tested = made.tested
     title = f"Backtest at {tested.scored_origins} origins, {made.design.horizon_months} months apart"
     rows = [(row[-1], *row[:-1]) for row in made.backtest_rows()]

@@ -100,7 +100,9 @@ def plan(
     range_level: Annotated[
         str, typer.Option(help="Probability that stated ranges (low, high) are taken to enclose.")
     ] = "90%",
-    start: Annotated[str, typer.Option(help="Date of month 0, for example 2026-12-01: order dates become dates.")] = "",
+    start: Annotated[
+        str, typer.Option(help="Date of month 0, for example 2026-12-01; default that of a growth with dates.")
+    ] = "",
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for plan.json, charts and, with --model, capacity.json.")
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import date
 
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
@@ -101,8 +102,11 @@ def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> Capaci
 
 
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:
-    """The same plan with its order dates, and what a reader must know about them."""
-    orders = order_timeline(plan, ordering)
+    """The same plan with its order dates, and what a reader must know about them.
+
+    Month 0 has the date of the growth, where that has one.
+    """
+    orders = order_timeline(plan, _dated(ordering, plan.growth.start))
     findings = _joined(_others(plan, ORDER_CODES), order_findings(plan, orders))
     return replace(plan, orders=orders, findings=findings)
 
@@ -127,6 +131,14 @@ def _joined(others: Iterable[Finding], new: Iterable[Finding]) -> tuple[Finding,
 def _others(plan: CapacityPlan, codes: tuple[str, ...]) -> Iterator[Finding]:
     """Findings that stay when those with these codes are made anew; some are of the shapes and have the same codes."""
     return (item for item in plan.findings if item.code not in codes or item in _of_shapes(plan))
+
+
+def _dated(ordering: OrderingRules, start: date | None) -> OrderingRules:
+    if start is None or ordering.start == start:
+        return ordering
+    if ordering.start is not None:
+        raise InputError(f"The growth begins on {start}, the plan on {ordering.start}; give one date for month 0.")
+    return replace(ordering, start=start)
 
 
 def _check_kinds(growth: object, instance_capacity: object, policy: object) -> None:

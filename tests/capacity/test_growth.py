@@ -2,6 +2,7 @@
 
 import io
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity import GrowthProjection, read_growth
+from capacity import GrowthProjection, InstanceCapacity, OrderingRules, plan_capacity, read_growth
 from capacity.demand.growth_points import GrowthPoint
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import Quantity
@@ -153,6 +154,10 @@ def test_all_bad_rows_are_named_in_one_error() -> None:
     [
         ("", "none; needed are month"),
         ("month,peak_ccu\n", "holds no rows"),
+        ("month,peak_ccu\n0,1\n3,2\n3,2\n", "line 4: month 3 is given twice"),
+        ("month,peak_ccu\n0,1\n3,2\n2,2\n", "line 4: month 2 comes after month 3"),
+        ("month,peak_ccu\n0,NaN\n", "line 2: peak is 'NaN'"),
+        ("month,peak_ccu\nnan,1\n", "line 2: month is 'nan'"),
         ("month,peak_cpu\n0,1\n", "peak_cpu"),
         ("month,peak_ccu,peak_rps\n0,1,1\n", "one of"),
         ("peak_ccu\n1\n", "month"),
@@ -187,3 +192,70 @@ def test_a_frame_is_read_like_a_csv() -> None:
     assert (growth.quantity, growth.last_month) == (Quantity.RPS, 8)
     with pytest.raises(InputError, match=r"row 1: peak_rps is empty"):
         GrowthProjection.from_frame(frame.assign(peak_rps=[10, None]))
+
+
+def dated(*rows: str, **options: Any) -> GrowthProjection:
+    return read_growth(io.StringIO("date,peak_users\n" + "\n".join(rows) + "\n"), **options)
+
+
+def test_dates_count_in_whole_months_from_the_first_row() -> None:
+    growth = dated("2026-12-01,100", "2027-01-01,120", "2028-02-01,200")
+    assert [point.month for point in growth.points] == [0, 1, 14]
+    assert growth.start == date(2026, 12, 1)
+    assert GrowthProjection.from_dict(growth.to_dict()) == growth
+
+
+@pytest.mark.parametrize(
+    ("rows", "months"),
+    [
+        (("2026-12,1", "2027-02,2"), [0, 2]),
+        (("2026-12-31,1", "2027-02-28,2", "2027-03-31,3"), [0, 2, 3]),  # the last day where a month is shorter
+    ],
+)
+def test_months_and_their_ends_are_dates_too(rows: tuple[str, ...], months: list[int]) -> None:
+    assert [point.month for point in dated(*rows).points] == months
+
+
+def test_a_frame_may_have_dates() -> None:
+    days = pd.to_datetime(["2026-12-01", "2027-03-01"])
+    growth = GrowthProjection.from_frame(pd.DataFrame({"date": days, "peak": [1, 2]}), start=date(2026, 12, 1))
+    assert ([point.month for point in growth.points], growth.start) == ([0, 3], date(2026, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        (("2026-12-01,1", "2026-12-01,2"), "line 3: month 0 is given twice"),
+        (("2026-12-01,1", "2027-03-01,2", "2027-02-01,3"), "line 4: month 2 comes after month 3"),
+        (("2026-12-01,1", "2026-11-01,2"), "line 3: date 2026-11-01 lies before month 0, 2026-12-01"),
+        (("2026-12-01,1", "2027-01-15,2"), "line 3: date 2027-01-15 is no whole number of months after 2026-12-01"),
+        (("2026-12-01,1", "1,2"), "line 3: date is '1'; write it as 2026-12-01"),
+        (("2026-12-01,1", ",2"), "line 3: date is empty"),
+        (("2026-12-01,1", "01.01.2027,2"), "write it as 2026-12-01"),
+    ],
+)
+def test_dates_that_make_no_growth_are_refused(rows: tuple[str, ...], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        dated(*rows)
+
+
+def test_months_and_dates_are_not_mixed_and_the_first_row_is_month_zero() -> None:
+    with pytest.raises(InputError, match="needed are month or date"):
+        read_growth(io.StringIO("month,date,peak\n0,2026-12-01,1\n"))
+    with pytest.raises(InputError, match="first month is 1"):
+        dated("2026-12-01,1", start=date(2026, 11, 1))
+
+
+def test_a_plan_of_dated_growth_has_dates_and_no_other_start() -> None:
+    growth = dated("2026-12-01,100", "2027-02-01,200")
+    one = InstanceCapacity.assumed(100, "users")
+    plan = plan_capacity(growth, one, ordering=OrderingRules())
+    assert [step["date"] for step in plan.to_dict()["steps"]] == ["2026-12-01", "2027-01-01", "2027-02-01"]
+    assert plan_capacity(growth, one, ordering=OrderingRules(start=date(2026, 12, 1))).to_dict() == plan.to_dict()
+    with pytest.raises(InputError, match=r"growth begins on 2026-12-01, the plan on 2026-11-01; give one date"):
+        plan_capacity(growth, one, ordering=OrderingRules(start=date(2026, 11, 1)))
+
+
+def test_quantities_that_differ_without_a_conversion_are_refused() -> None:
+    with pytest.raises(InputError, match="users"):
+        plan_capacity(GrowthProjection.from_points({0: 1}, "users"), InstanceCapacity.assumed(1, "rps"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import date
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ import pytest
 
 from capacity import (
     CapacityPlan,
+    DatedEvent,
+    EventCalendar,
     GrowthProjection,
     InstanceCapacity,
     OrderingRules,
@@ -181,9 +184,14 @@ def test_every_key_and_column_of_a_forecast_is_described() -> None:
     history = TrafficHistory(
         "made up", 86_400.0 * np.arange(400), 9.0 + np.arange(400) % 5, np.zeros(400, bool), 86_400.0
     )
-    document = forecast_growth(history, 1).to_dict()
+    event = (
+        DatedEvent("launch", date(1970, 3, 1), date(1970, 3, 2)),
+        DatedEvent("launch", date(1971, 2, 10), date(1971, 2, 10)),
+    )
+    document = forecast_growth(history, 1, events=EventCalendar(event)).to_dict()
     parts = [document, *(document[part] for part in ("history", "within_interval_peak", "growth"))]
-    parts += [document[part][0] for part in ("models", "scores", "months")]
+    parts += [document[part][0] for part in ("models", "scores", "months", "events")]
+    parts += [document["events"][0]["past"][0], document["events"][0]["coming"][0]]
     assert {key for part in parts for key in part} - names_on("files.md") == set()
 
 

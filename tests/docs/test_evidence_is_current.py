@@ -44,3 +44,33 @@ def test_intervals_do_not_fail_grossly_on_fresh_servers(tmp_path: Path, capsys: 
     names = ("service_mean_s_held", "service_cv_held", "network_round_trip_s_held")
     assert sum(int(str(row[name])) for row in rows for name in names) > 8
     assert sum(int(str(row["predicted_goodput_rps_held"])) for row in rows) > 2
+
+
+def test_forecasts_do_not_fail_grossly_on_fresh_series() -> None:
+    """Four short and two long series outside the committed ones, 24 months: held more than half, at a nominal 90 %.
+
+    The months of a series go together, so this sees an interval that is far too narrow or in the wrong place, no more.
+    """
+    import forecast_coverage as study
+
+    fresh = [study.run_one("short", number) for number in range(100_000, 100_004)]
+    fresh += [study.run_one(cell, 100_000) for cell in ("season", "launches, dated")]
+    held = [int(str(row[f"held_{month}"])) for row in fresh for month in range(1, 7) if row[f"held_{month}"] != ""]
+    assert len(held) == 24
+    assert sum(held) > 12
+
+
+def test_a_study_of_forecasts_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    import forecast_coverage as study
+
+    asked: list[tuple[str, int]] = []
+
+    def one(cell: str, number: int) -> dict[str, object]:
+        asked.append((cell, number))
+        return {"cell": cell, "series": number}
+
+    path = tmp_path / "results.csv"
+    study.run_study(1, 1.0, path, one)
+    study.run_study(2, 1.0, path, one)
+    assert len(asked) == len(set(asked)) == len(list(study.missing(2, tmp_path / "none.csv")))
+    assert list(study.missing(2, path)) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import capacity_coverage as capacity
 import comparison_errors as comparison
 import drift_errors as drift
+import forecast_coverage as forecasts
 import knee_coverage as knees
 import simulation_coverage as simulation
 import single_run_coverage as single_run
@@ -55,7 +57,7 @@ def page_text() -> str:
     ]
     parts = (
         _accuracy(), _calibration(), _steps(), _trust(), _knees(), _comparison(), _drift(), _simulation(), _none_seen(),
-        _capacity(), _not_measured(),
+        _capacity(), _forecasts(), _not_measured(),
     )  # fmt: skip
     return "\n".join([*opening, *(line for part in parts for line in part)])
 
@@ -602,6 +604,80 @@ def _knees() -> list[str]:
         lines.append(f"| {name} | {truth:.0f} | {count} | {held_text} | {sizes} |")
     versions = " ".join(sorted({row["versions"] for rows in knees.results().values() for row in rows}))
     return [*lines, "", f"Versions: {versions}.", ""]
+
+
+def _forecasts() -> list[str]:
+    found = forecasts.rows()
+    ahead = range(1, forecasts.HORIZON + 1)
+    lines = [
+        "## Forecasts of demand",
+        "",
+        "How often the 90 % interval of a month's peak holds what came, and the pinball loss (of logarithms, mean over",
+        "six quantiles) beside that of `trailing-quantile`, the simplest way (`tests/studies/forecast_coverage.py`,",
+        f"seed {forecasts.SEED}, which says what the series are). Five and a half years of days are seen, six months",
+        "kept back; `short`: 19 and three months. The months of a series go together, so the range in brackets is that",
+        "of the mean over series (1.96 standard errors). *Below*: what came lay below the interval, the harmless side.",
+        "",
+        f"| Series | Number | held | below | loss | trailing | {' | '.join(f'month {month}' for month in ahead)} |",
+        "|---|---|---|---|---|---|" + "---|" * len(ahead),
+    ]
+    for cell in forecasts.CELLS:
+        mine = [row for row in found if row["cell"] == cell]
+        if mine:
+            lines.append(_forecast_row(cell, mine))
+    chosen = Counter(row["model"] for row in found)
+    ways = ", ".join(f"{name} {count}" for name, count in chosen.most_common())
+    return [
+        *lines,
+        "",
+        f"The ways that the backtests chose: {ways}.",
+        f"A forecast here rests on {_origins_text(found)} backtest origins: few errors to recalibrate by.",
+        f"Shown to hold too little: {_too_narrow(found)}.",
+        f"Behind a gate {_above(found, 'shed'):.0%} of the months came above the interval, where 5 % should:",
+        "peaks that were shed are only guessed at, and months with shed requests are scored by no backtest. Plan with",
+        "the upper ends there. A history of less than three years knows no year, and has too few origins to",
+        "recalibrate. Launches that nobody dates widen the intervals; an event file takes them out and puts the coming",
+        f"ones on. The page views are one series, forecast from {forecasts.REAL_FORECASTS} ends a half year apart:",
+        "six numbers, not a coverage.",
+        "",
+        f"Versions: {'; '.join(sorted({row['versions'] for row in found}))}.",
+        "",
+    ]
+
+
+def _too_narrow(found: list[dict[str, str]]) -> str:
+    names = []
+    for cell in forecasts.CELLS:
+        mine = [row for row in found if row["cell"] == cell]
+        if mine and _held_range(mine)[1] < 0.9:
+            names.append(f"`{cell}`")
+    return ", ".join(names) or "none"
+
+
+def _held_range(mine: list[dict[str, str]]) -> tuple[float, float]:
+    by_series = forecasts.values(mine, "held").mean(axis=1)
+    reach = 1.96 * by_series.std(ddof=1) / len(mine) ** 0.5 if len(mine) > 1 else 1.0
+    return max(0.0, by_series.mean() - reach), min(1.0, by_series.mean() + reach)
+
+
+def _above(found: list[dict[str, str]], cell: str) -> float:
+    mine = [row for row in found if row["cell"] == cell]
+    return float(1 - sum(forecasts.values(mine, part).mean() for part in ("held", "below")))
+
+
+def _origins_text(found: list[dict[str, str]]) -> str:
+    numbers = [int(row["origins"]) for row in found]
+    return f"{min(numbers)} to {max(numbers)}"
+
+
+def _forecast_row(cell: str, mine: list[dict[str, str]]) -> str:
+    held, below, loss, base = (forecasts.values(mine, part) for part in forecasts.PARTS)
+    low, high = _held_range(mine)
+    shares = [f"{share:.0%}" for share in held.mean(axis=0)] + [""] * (forecasts.HORIZON - held.shape[1])
+    return (
+        f"| {cell} | {len(mine)} | **{held.mean():.0%}** ({low:.0%} to {high:.0%}) | {below.mean():.0%} "
+        f"| {loss.mean():.3f} | {base.mean():.3f} | {' | '.join(shares)} |"
+    )
 
 
 def _not_measured() -> list[str]:

@@ -17,6 +17,7 @@ from capacity.output.charts.style import (
     BLUE,
     GREY,
     ORANGE,
+    PURPLE,
     VERMILION,
     amount_axis,
     legend_below,
@@ -34,7 +35,8 @@ def plot_forecast(forecast: DemandForecast, *, ax: Axes | None = None) -> Axes:
 
     The past is the peaks that the models saw, two to five years of them, times the
     factor inside the sampling interval; an arrow upwards marks a peak that is a
-    lower bound because requests were shed.
+    lower bound because requests were shed. Past events, which the models did not see,
+    are diamonds, and so are the medians of coming months with an event.
 
     Parameters
     ----------
@@ -93,7 +95,23 @@ def _draw_past(ax: Axes, forecast: DemandForecast) -> list[Artist]:
             label="lower bound (requests shed)",
         )  # fmt: skip
         handles.append(mark)
-    return handles
+    return handles + _draw_past_events(ax, forecast, float(months[shown].min()))
+
+
+def _draw_past_events(ax: Axes, forecast: DemandForecast, from_month: float) -> list[Artist]:
+    end, factor = forecast.history.end_s, forecast.factor.low_mid_high[1]
+    places = [((item.start_s + item.end_s) / 2 - end) / MONTH_S for item in forecast.events.past]
+    shown = [
+        (place, item.peak * factor) for place, item in zip(places, forecast.events.past, strict=True)
+        if place > from_month and np.isfinite(item.peak)
+    ]  # fmt: skip
+    if not shown:
+        return []
+    (mark,) = ax.plot(
+        *zip(*shown, strict=True), color=PURPLE, linestyle="none", marker="D", markersize=5, markerfacecolor="white",
+        label="past event (taken out)", zorder=4,
+    )  # fmt: skip
+    return [mark]
 
 
 def _draw_fan(ax: Axes, forecast: DemandForecast) -> list[Artist]:
@@ -117,4 +135,12 @@ def _draw_fan(ax: Axes, forecast: DemandForecast) -> list[Artist]:
         months, quantiles[:, -1], color=VERMILION, linestyle="none", marker="_", markersize=8, markeredgewidth=2,
         label="99 % quantile", zorder=3,
     )  # fmt: skip
-    return [median, *handles, top]
+    with_event = [month for month in range(1, len(quantiles) + 1) if forecast.month_events(month)]
+    marks: list[Artist] = []
+    if with_event:
+        (mark,) = ax.plot(
+            np.array(with_event) - 0.5, quantiles[np.array(with_event) - 1, MEDIAN], color=BLUE, linestyle="none",
+            marker="D", markersize=7, markerfacecolor="white", label="median of a month with an event", zorder=4,
+        )  # fmt: skip
+        marks.append(mark)
+    return [median, *marks, *handles, top]

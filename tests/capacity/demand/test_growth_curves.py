@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity import InstanceCapacity, plan_capacity
+from capacity import GrowthProjection, InstanceCapacity, plan_capacity
 from capacity.demand.growth_curves import (
     DemandEvent,
     compound_growth,
@@ -17,6 +17,7 @@ from capacity.demand.growth_curves import (
     logistic_growth,
     with_events,
 )
+from capacity.demand.growth_points import GrowthPoint
 from loadtests.foundation.errors import InputError
 
 
@@ -78,7 +79,15 @@ def test_more_growth_never_means_a_smaller_peak(today, percent, more, months):
         (lambda: growth_from_percentages(3_350, {1: -100}), "above -100 %"),
         (lambda: growth_from_percentages(3_350, {0: 5}), "Month 0 is today"),
         (lambda: growth_from_percentages(0, {1: 20}), "today's peak is 0"),
+        (lambda: growth_from_percentages(3_350, {1: -101}), "above -100 %"),
+        (lambda: growth_from_percentages(3_350, {1: math.nan}), "growth of month 1 is nan"),
+        (lambda: growth_from_percentages(math.nan, {1: 20}), "today is nan"),
         (lambda: compound_growth(1_000, math.nan, 3), "percent_per_month is nan"),
+        (lambda: compound_growth(1_000, -100, 3), "above -100 %"),
+        (lambda: compound_growth(1_000, (-100, 0, 10), 3), "above -100 %"),
+        (lambda: logistic_growth(100, 900, -100, 4), "above -100 %"),
+        (lambda: linear_growth(100, math.inf, 4), "per_month is inf"),
+        (lambda: DemandEvent("sale", 1, 2, math.nan), "factor is nan"),
         (lambda: compound_growth(1_000, (10, 5, 20), 3), "low <= mid <= high is needed"),
         (lambda: compound_growth(1_000, (1, 2), 3), "one number, or"),
         (lambda: compound_growth(1_000, 10, 0), "months"),
@@ -94,3 +103,20 @@ def test_more_growth_never_means_a_smaller_peak(today, percent, more, months):
 def test_what_is_no_growth_is_refused(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def test_events_leave_a_month_what_it_was():
+    growth = GrowthProjection.from_points({0: 100, 2: 400}, extrapolate_to=4)
+    made = with_events(growth, [DemandEvent("sale", 1, 4, (1, 2, 3))])
+    assert [row.standing for row in made.monthly()] == [row.standing for row in growth.monthly()]
+    assert [row.standing for row in made.monthly()] == [
+        "stated", "interpolated", "stated", "extrapolated", "extrapolated"
+    ]  # fmt: skip
+    assert made.last_stated_month == 2
+    assert GrowthProjection.from_dict(made.to_dict()) == made
+    plan = plan_capacity(made, InstanceCapacity.assumed(1_000))
+    found = {item.code: item for item in plan.findings}
+    assert found["extrapolated"].numbers == {"months": [3, 4], "last_stated_month": 2}
+    assert found["interpolated-months"].numbers["months"] == [1]
+    with pytest.raises(InputError, match="standing is 'guessed'"):
+        GrowthPoint(0, 1, standing="guessed")

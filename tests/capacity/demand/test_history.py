@@ -1,13 +1,19 @@
 """Traffic histories: what is read, what is refused with its line, and what is said about the rest."""
 
 import io
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
 from capacity import TrafficHistory, read_history
+from capacity.demand.growth_table import rows_of_text
+from capacity.demand.history_table import clean_columns, columns_of_history
 from loadtests.foundation.errors import InputError
 
 HISTORIES = Path(__file__).parents[3] / "data" / "traffic_histories"
@@ -153,3 +159,105 @@ def test_real_histories_are_read_and_a_broken_one_is_refused() -> None:
     assert codes(views) == ["time-zone-assumed", "history-gaps"]
     with pytest.raises(InputError, match="bad rows"):
         read_history(HISTORIES / "ec2_request_latency_system_failure.csv")
+
+
+def test_retries_are_no_demand() -> None:
+    history = read("timestamp,value,retries\n2026-01-01,100,10\n2026-01-02,200,80\n")
+    assert history.values.tolist() == [90, 120]
+    assert history.retry_share == pytest.approx(0.3)
+    assert codes(history) == ["time-zone-assumed", "retries-separated"]
+    stated = read("timestamp,value\n2026-01-01,100\n2026-01-02,200\n", retry_share=0.25)
+    assert (stated.values.tolist(), stated.retry_share) == ([75, 150], 0.25)
+
+
+def test_attempts_beside_logical_requests_are_only_compared() -> None:
+    history = read("timestamp,value,attempts\n2026-01-01,100,150\n2026-01-02,200,250\n")
+    assert (history.values.tolist(), history.retry_share) == ([100, 200], 0.25)
+    assert "are counted apart" in history.findings[-1].message
+
+
+def test_retries_inflate_what_shed_requests_censor() -> None:
+    """Of 100 served, 30 were retries: 70 first attempts were served, and the demand is at least that."""
+    history = read("timestamp,value,retries,shed\n2026-01-01,100,30,12\n2026-01-02,90,0,0\n2026-01-03,90,5,0\n")
+    assert (history.values.tolist(), history.censored.tolist()) == ([70, 90, 85], [True, False, False])
+    (found,) = (item for item in history.findings if item.code == "retries-with-shed")
+    assert found.numbers["intervals"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "named"),
+    [
+        ("timestamp,value,retries\n2026-01-01,1,2\n2026-01-02,1,0\n", 0, "line 2: retries is 2, value 1"),
+        ("timestamp,value,attempts\n2026-01-01,3,2\n2026-01-02,1,1\n", 0, "line 2: attempts is 2, value 3"),
+        ("timestamp,value,retries\n2026-01-01,1,\n2026-01-02,1,0\n", 0, "line 2: retries is empty or NaN"),
+        ("timestamp,value,retries\n2026-01-01,1,-1\n2026-01-02,1,0\n", 0, "line 2: retries is '-1'"),
+        ("timestamp,value,retries,attempts\n2026-01-01,1,0,1\n2026-01-02,1,0,1\n", 0, "each once"),
+        ("timestamp,value,retries\n2026-01-01,1,0\n2026-01-02,1,0\n", 0.1, "give one of the two"),
+        ("timestamp,value\n2026-01-01,1\n2026-01-02,1\n", 1.0, "from 0 to below 1"),
+        ("timestamp,value\n2026-01-01,1\n2026-01-02,1\n", float("nan"), "retry_share is nan"),
+    ],
+)
+def test_retries_that_cannot_be_are_refused(text: str, share: float, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        read(text, retry_share=share)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+WRITINGS: dict[str, Callable[[datetime], str]] = {
+    "aware": lambda moment: moment.isoformat(),
+    "naive": lambda moment: moment.replace(tzinfo=None).isoformat(" "),
+    "seconds": lambda moment: str(int(moment.timestamp())),
+}
+
+
+@pytest.mark.parametrize("writing", list(WRITINGS))
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_whole_columns_are_read_as_rows_are_one_by_one(writing: str, zone: str | None) -> None:
+    """A year of hours with both changes of clocks, a gap, shed requests, retries, and spaces."""
+    first = datetime(2025, 1, 1, tzinfo=BERLIN if zone else UTC).astimezone(UTC)
+    moments = [first + timedelta(hours=at) for at in range(8_760) if at not in (500, 501)]
+    stamps = [WRITINGS[writing](moment.astimezone(BERLIN if zone else UTC)) for moment in moments]
+    rows = [f" {stamp} ,{at % 50 + 10}.5,{'' if at % 9 else 1.5},{at % 3}" for at, stamp in enumerate(stamps)]
+    text = "\n".join(["timestamp,value,shed,retries", *rows[:10], "", *rows[10:], ""])
+    header, labelled = rows_of_text("x", text)
+    slow, slow_zone = columns_of_history("x", header, labelled, zone)
+    cells = {name: [row[name] for _, row in labelled] for name in header}
+    quick = clean_columns(cells, [label for label, _ in labelled], zone)
+    assert quick is not None
+    for name in ("starts_s", "values", "censored", "retries"):
+        assert getattr(quick[0], name).tolist() == getattr(slow, name).tolist()
+    assert quick[1] == slow_zone
+    made = read(text, timezone=zone)
+    assert made.starts_s.tolist() == slow.starts_s.tolist()
+    gap = next(item for item in made.findings if item.code == "history-gaps")
+    assert "after line 502" in gap.message  # 500 rows, the header, a blank line
+
+
+@pytest.mark.parametrize(
+    "bad", ["2025-01-01T05:00Z,-1", "2025-01-01T05:00Z,nan", "2025-01-01T05:00Z,", "soon,1", "2025-01-01T05:20Z,1",
+            "2025-01-01T04:00Z,1", "2025-01-01T03:00Z,1", "2025-01-01T05:00,1", "2025-01-01T05:00Z,1,1",
+            '"2025-01-01T05:00Z\n",inf', "20250101,1"],
+)  # fmt: skip
+def test_a_bad_row_is_seen_in_whole_columns_too(bad: str) -> None:
+    text = "timestamp,value\n" + "".join(f"2025-01-01T0{hour}:00Z,1\n" for hour in range(5)) + f"{bad}\n"
+    with pytest.raises(InputError, match=r"line [678]|use one kind"):
+        read(text)
+
+
+def test_a_long_history_is_read_several_times_as_fast_as_row_by_row() -> None:
+    """About twelve times on an idle machine, and the best of three of each; a third of that is a loss of the way."""
+    text = "timestamp,value\n" + "".join(f"{1_640_995_200 + 300 * at},{at % 97}.5\n" for at in range(40_000))
+
+    def one_by_one() -> None:
+        columns_of_history("x", *rows_of_text("x", text), None)
+
+    assert best_of_three(lambda: read(text)) < best_of_three(one_by_one) / 3
+
+
+def best_of_three(work: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        spent.append(time.process_time() - start)
+    return min(spent)

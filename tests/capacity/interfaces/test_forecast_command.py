@@ -60,6 +60,9 @@ def test_machines_get_one_document(history: Path, capsys: pytest.CaptureFixture[
         (["--quantity", "things"], "must be one of"),
         (["--chart", "x.jpg"], ".png"),
         (["--timezone", "Nowhere"], "time zone"),
+        (["--models", "oracle"], "must be one of prophet"),
+        (["--retry-share", "100%"], "from 0 to below 1"),
+        (["--events", "nowhere.csv"], "events file nowhere.csv does not exist"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused(
@@ -83,3 +86,22 @@ def test_the_factor_is_estimated_from_a_finer_history(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert "14 windows of 1 day" in shown
     assert "peak-factor-from-few-windows" in shown
+
+
+def test_events_and_retries_are_given_on_the_command_line(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = tmp_path / "events.csv"
+    events.write_text("name,first,last,low,factor,high\nsale,2025-05-05,2025-05-07,,,\nsale,2026-01-12,,1.5,2,3\n")
+    asked = ["forecast", str(history), "--horizon", "1mo", "--events", str(events), "--retry-share", "20%"]
+    assert run([*asked, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["history"]["retry_share"] == 0.2
+    assert document["inputs"]["events"] == str(events)
+    assert [item["source"] for item in document["events"][0]["coming"]] == ["stated"]
+    assert document["months"][0]["events"] == ["sale"]
+    assert run(asked) == 0
+    shown = capsys.readouterr().out
+    assert "2 (1.5 to 3)" in shown
+    assert "events-taken-out" in shown
+    assert "retries-separated" in shown

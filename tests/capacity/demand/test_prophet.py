@@ -61,7 +61,14 @@ def test_what_it_cannot_fit_is_left_out_with_a_reason(installed: None) -> None:
 
 def test_it_competes_in_the_backtest_when_asked_for(installed: None, capfd: pytest.CaptureFixture[str]) -> None:
     made = forecast_growth(daily(seasonal_days(1)), 1, within_interval_peak=1, models=("prophet", "prophet"))
-    assert list(made.models["model"]) == ["trailing-quantile", "last-value", "ets-trend", "ets-damped", "prophet"]
+    assert list(made.models["model"]) == [
+        "trailing-quantile",
+        "last-value",
+        "ets-trend",
+        "ets-damped",
+        "structural",
+        "prophet",
+    ]
     assert "prophet" in made.to_dict()["versions"]
     assert capfd.readouterr() == ("", "")
 

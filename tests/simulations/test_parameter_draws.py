@@ -11,11 +11,12 @@ from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Exponential, LogNormal
 from loadtests.foundation.seeds import generator
 from simulations import ServerModel
+from simulations.calibration.linearised import Coordinates
 from simulations.calibration.model_form import ModelForm
 from simulations.calibration.observations import observe
 from simulations.calibration.problem import Fit, Problem
 from simulations.calibration.service_shapes import ServiceShape
-from simulations.calibration.uncertainty import Coordinates, Posterior, draws_of
+from simulations.calibration.uncertainty import Posterior, draws_of
 from support.synthetic_recordings import record_model
 
 LIMITS = Deployment(workers=8, queue_capacity=12)
@@ -33,7 +34,7 @@ def problem() -> Problem:
 def drawn(problem: Problem, information: np.ndarray, gradient: np.ndarray) -> dict[str, np.ndarray]:
     best = Fit(FORM, FORM.transformed(np.array([NUMBERS[name] for name in FORM.names])), 1.0)
     coordinates = Coordinates(FORM, problem.observations[0].mean_s)
-    found = draws_of(Posterior(problem, best, coordinates, information, gradient, ()), generator(1), COUNT)
+    found = draws_of(Posterior(problem, best, coordinates, information, gradient), generator(1), COUNT)
     return dict(zip(found.names, found.values.T, strict=True))
 
 

@@ -167,6 +167,6 @@ def _whole_numbers(here: Floats, centre: Floats, covariance: Floats, rng: np.ran
     log_density = -0.5 * np.einsum("ij,ij->i", away, np.linalg.solve(covariance, away.T).T)
     density = np.exp(log_density - log_density.max())
     chosen = corners[rng.choice(len(corners), _PROPOSALS, p=density / density.sum())]
-    gaps = np.maximum(2 * _REACH * spread / (_PLACES - 1) - 1.0, 0.0)
-    jitter = np.round((rng.random(chosen.shape) - 0.5) * gaps)
+    gaps = 2 * _REACH * spread / (_PLACES - 1)
+    jitter = np.round((rng.random(chosen.shape) - 0.5) * np.where(gaps > 1.0, gaps, 0.0))
     return np.asarray(np.maximum(chosen + jitter, 1.0) - here)

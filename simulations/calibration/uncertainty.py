@@ -25,6 +25,8 @@ DRAWS = 400
 _ROUNDS, _SEEDS = 2, 3
 _LEAST_CURVATURE = 0.1
 _PROPOSALS, _FEWEST_POSSIBLE = 40_000, 400
+_MEAN_ROUND_TRIP = 0.1
+"""Of the prior, over the lightest step's mean."""
 _REACH, _PLACES = 4.0, 33
 """Whole numbers of a limit are looked at within so many standard deviations, at most so many of them."""
 
@@ -117,13 +119,27 @@ def draws_of(known: Posterior, rng: np.random.Generator, count: int = DRAWS) -> 
     proposed = _possible(known, rng)
     theta = place.theta(proposed)
     far = proposed - place.of(known.best.theta)
-    prior = -0.5 * np.sum(known.problem.prior_residuals(form, theta) ** 2, axis=1)
-    times = place.are_times[: place.count]
-    log_weight = prior - np.sum(theta[:, times], axis=1) + 0.5 * np.sum(place.wide * far**2, axis=1)
+    log_weight = _log_prior(known, proposed, theta) + 0.5 * np.sum(place.wide * far**2, axis=1)
     weight = np.exp(log_weight - log_weight.max())
     rows = rng.choice(len(theta), count, p=weight / weight.sum())
     numbers = form.values(theta[rows])
     return ParameterDraws((*form.names, *place.limits), np.column_stack([numbers, proposed[rows, place.count :]]))
+
+
+def _log_prior(known: Posterior, proposed: Floats, theta: Floats) -> Floats:
+    """Log densities at places: lognormal as in the fit, but of the round trip exponential.
+
+    The fit's lognormal has most of its density next to zero. It keeps a search from running away; where a recording
+    does not tell the round trip it would pull it to nothing, and cvs and service times with it, by what it trades with.
+    An exponential density is the least informative of a positive number with a given mean.
+    """
+    place = known.coordinates
+    own = proposed[:, : place.count]
+    is_round_trip = np.array([name == "network_round_trip_s" for name in place.form.names])
+    rows = np.where(is_round_trip, 0.0, known.problem.prior_residuals(place.form, theta))
+    logs = np.where(place.are_times[: place.count] & ~is_round_trip, theta, 0.0)
+    late = np.where(is_round_trip, own, 0.0) / _MEAN_ROUND_TRIP
+    return np.asarray(np.sum(-0.5 * rows**2 - logs - late, axis=1))
 
 
 def _possible(known: Posterior, rng: np.random.Generator) -> Floats:

@@ -41,12 +41,13 @@ def drawn(
 
 
 def test_a_round_trip_of_which_nothing_is_told_follows_its_prior(problem: Problem) -> None:
-    """Logarithms: centre 2 % of the lightest mean, standard deviation 1.5. Some thousand of the proposals lie there, so
-    the median is off by at most 0.2 (4 standard errors of a median of 1,500) but with a probability below 1e-4.
+    """Exponential, mean a tenth of the lightest mean. The 40,000 proposals, normal with standard deviation 2, are worth
+    some 2,000 draws of it: of share p below a quantile the standard error is 0.012 at most. Five of them are allowed.
     """
-    logs = np.log(drawn(problem, np.diag([1e6, 1e6, 0.0]), np.zeros(3))["network_round_trip_s"])
-    assert np.median(logs) == pytest.approx(math.log(0.02 * problem.observations[0].mean_s), abs=0.2)
-    assert np.std(logs) == pytest.approx(1.5, abs=0.2)
+    shares = drawn(problem, np.diag([1e6, 1e6, 0.0]), np.zeros(3))["network_round_trip_s"]
+    shares = shares / (0.1 * problem.observations[0].mean_s)
+    for p in (0.05, 0.5, 0.95):
+        assert np.mean(shares < -math.log(1 - p)) == pytest.approx(p, abs=0.06)
 
 
 def test_what_is_told_sharply_is_drawn_with_its_error_and_moved_by_the_gradient(problem: Problem) -> None:

@@ -96,14 +96,13 @@ def _calibration_conclusion(rows: list[dict[str, str]], regimes: list[str]) -> l
     low = [
         f"{name} ({regime})"
         for column, name in named.items()
-        for regime in regimes
-        if (found := _counted([row for row in rows if row["regime"] == regime], column)) and _is_below(*found)
+        for regime in ("all", *regimes)
+        if (found := _counted([row for row in rows if regime in ("all", row["regime"])], column)) and _is_below(*found)
     ]
     below = ", ".join(low) or "none"
     return [
         f"Aimed at: 87 to 93 %. Over all regimes {inside} of {len(shares)} shares lie there.",
-        "Below it by more than chance, each judged alone by its 95 % range:",
-        f"{below}.",
+        f"Below it by more than chance, each share judged alone by its 95 % range: {below}.",
         "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed; those",
         "of whole numbers cannot hold exactly 90 %. State the workers where you know them.",
         f"Seed {calibration.SEED}; {calibration.MADE_WITH}.",

@@ -23,7 +23,7 @@ from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
-from simulations.calibration.limit_search import LimitProfile, profile_limit, searched_limits
+from simulations.calibration.limit_search import searched_limits
 from simulations.calibration.model_checks import check_model
 from simulations.calibration.observations import (
     failure_findings,
@@ -86,13 +86,10 @@ def calibrate(
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
     report(0.9, "intervals")
-    names = searched_limits(stated, best.fit.form)
-    profiles = tuple(profile_limit(problem, best.fit, name, names) for name in names)
-    known = posterior(problem, best.fit, profiles)
+    known = posterior(problem, best.fit, searched_limits(stated, best.fit.form))
     draws = draws_of(known, generator(seed, 3))
     found = _Found(recording, problem, best, candidates, draws, rejected)
-    limits = _limit_intervals(profiles, best.fit, draws, level)
-    result = _result(found, limits, seed, level)
+    result = _result(found, seed, level)
     report(0.97, "checking the model against the recording")
     return replace(result, findings=(*result.findings, *check_model(result, recording, seed=seed)))
 
@@ -130,10 +127,10 @@ class _Found:
     rejected: Rejections
 
 
-def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float) -> CalibrationResult:
+def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     recording, best = found.recording, found.best
     form = best.fit.form
-    parameters = {**_times(best.fit, found.draws, level), **limits}
+    parameters = {**_times(best.fit, found.draws, level), **_limits(best.fit, found.draws, level)}
     identified = identified_of(parameters, best.unseen)
     parameters |= _measured_apart(found, level)
     deployment = form.deployment
@@ -151,20 +148,13 @@ def _result(found: _Found, limits: dict[str, Interval], seed: int, level: float)
     )  # fmt: skip
 
 
-def _limit_intervals(
-    profiles: tuple[LimitProfile, ...], best: Fit, draws: ParameterDraws, level: float
-) -> dict[str, Interval]:
-    """Of each searched limit: by its profile, and of a gate that moves with the workers by the joint draws too."""
+def _limits(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
+    """Intervals of the searched limits: whole numbers."""
     found = {}
-    for profile in profiles:
-        mid = int(getattr(best.form.deployment, profile.name))
-        interval = profile.interval(level, mid)
-        if profile.name == "gate_limit" and "workers" in draws.names:
-            column = draws.values[:, draws.names.index("gate_limit")]
-            joint = Interval.from_draws(column, level=level, kind="parameter", mid=float(mid))
-            low, high = min(joint.low, interval.low), max(joint.high, interval.high)
-            interval = Interval(low, float(mid), high, level, "parameter")
-        found[profile.name] = interval
+    for place, name in enumerate(draws.names[len(best.form.names) :], start=len(best.form.names)):
+        mid = float(getattr(best.form.deployment, name))
+        drawn = Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
+        found[name] = Interval(math.floor(drawn.low), mid, math.ceil(drawn.high), level, "parameter")
     return found
 
 

@@ -17,6 +17,7 @@ from simulations.calibration.limit_search import (
     open_what_does_not_show,
     search_limits,
     searched_limits,
+    step_limits,
     with_guessed_limits,
 )
 from simulations.calibration.model_form import STAGE_NAMES, Mix, ModelForm, Stage
@@ -145,8 +146,10 @@ class FormSearch:
         return Candidate(fit, score(problem, fit, extra), ())
 
     def _refined(self, problem: Problem, candidate: Candidate) -> Candidate:
+        """At its own best limits: those of another shape would speak for shapes that can be bent to them."""
         fit = problem.fit(candidate.fit.form, candidate.fit.theta, _REFINING)
-        return self._candidate(problem, fit)
+        names = searched_limits(self.stated, fit.form)
+        return self._candidate(problem, nudge_limits(problem, step_limits(problem, fit, names), names))
 
     def _stages(self, best: Candidate) -> tuple[Stage, ...]:
         """Stages worth a try: what the deployment states, and what a poor fit asks for."""
@@ -235,10 +238,10 @@ def settle(problem: Problem, candidate: Candidate, stated: Deployment) -> tuple[
             for name in ("workers", "gate_limit")
             if is_open(stated, name) and getattr(fit.form.deployment, name) in (None, UNLIMITED)
         )
-    fine = problem.with_noise_of(fit, FINE)
+    fine = problem.with_noise_of(fit, FINE, is_last=True)
     fit = fine.fit(fit.form, fit.theta, _EVALUATIONS)
     names = searched_limits(stated, fit.form)
-    fit = nudge_limits(fine, fit, names)
+    fit = step_limits(fine, fit, names)
     return fine, Candidate(fit, score(fine, fit, len(names) + fit.form.shape.parameters), unseen)
 
 

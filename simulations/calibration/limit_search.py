@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from loadtests.deployment import UNLIMITED, Deployment
-from loadtests.foundation.intervals import Interval
+from simulations.calibration.linearised import Coordinates, derivatives, first_axes
 from simulations.calibration.model_form import LIMITS, STAGE_NAMES, ModelForm
 from simulations.calibration.observations import StepObservation
 from simulations.calibration.problem import Fit, Problem
@@ -21,7 +19,9 @@ Floats = NDArray[np.float64]
 TELLS_APART = 6.0
 """Drop of chi-square (1 degree of freedom, about 1.4 %) from which a limit counts as seen."""
 _REFIT_EVALUATIONS = 3
-_MOST_PROFILE_STEPS = 6
+_JOINT_STEPS = 2
+_FURTHEST = 0.2
+"""A joint step moves no limit by more than this share of it."""
 _SHEDS_FROM = 0.01
 
 
@@ -54,8 +54,8 @@ def with_guessed_limits(stated: Deployment, observations: tuple[StepObservation,
 
 
 def search_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
-    """Search each limit; each shifts the others, so twice where there are several."""
-    for name in names * 2 if len(names) > 1 else names:
+    """Search each limit, roughly: what comes after compares shapes at limits of their own."""
+    for name in names:
         best = _search(problem, best, name, names)
     return best
 
@@ -81,16 +81,60 @@ def _search(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> F
     return best
 
 
+def step_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
+    """Move all searched limits and the numbers that trade with them at once, while that fits better.
+
+    Parameters
+    ----------
+    problem : Problem
+    best : Fit
+    names : tuple of str
+        Of the searched limits.
+
+    Returns
+    -------
+    Fit
+    """
+    for _ in range(_JOINT_STEPS if names else 0):
+        moved = _joint_step(problem, best, names)
+        if moved.chi_square >= best.chi_square:
+            break
+        best = moved
+    return best
+
+
 def nudge_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
-    """Move each limit by ones while that fits better: the end of a search, on a finer problem."""
+    """Move each limit by ones while that fits better; workers alone, and with a gate that moves along."""
     for name in names:
+        best = _nudged(problem, best, name, names)
+    return best
+
+
+def _nudged(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> Fit:
+    for together in dict.fromkeys((names, ())) if name == "workers" else (names,):
         for direction in (-1, 1):
             while (value := int(getattr(best.form.deployment, name)) + direction) >= 1:
-                fit = refit(problem, best, name, value, names)
+                fit = refit(problem, best, name, value, together)
                 if fit.chi_square >= best.chi_square:
                     break
                 best = fit
     return best
+
+
+def _joint_step(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
+    """A Gauss-Newton step over numbers and limits, the limits rounded; the fit itself where they stay."""
+    coordinates = Coordinates.around(problem, best, names)
+    here, count = coordinates.of(best.theta), coordinates.count
+    jacobian, residuals = derivatives(problem, coordinates, here, first_axes(coordinates, here))
+    information, gradient = jacobian.T @ jacobian + np.diag(coordinates.wide), jacobian.T @ residuals
+    most = np.maximum(np.round(_FURTHEST * here[count:]), 1.0)
+    step = -np.linalg.lstsq(information, gradient, rcond=None)[0][count:]
+    limits = np.round(np.clip(step, -most, most))
+    if not limits.any():
+        return best
+    own = -np.linalg.solve(information[:count, :count], gradient[:count] + information[:count, count:] @ limits)
+    place = coordinates.inside(here + np.concatenate([own, limits]))
+    return problem.fit(coordinates.form_at(place), coordinates.theta(place), _REFIT_EVALUATIONS)
 
 
 def refit(problem: Problem, best: Fit, name: str, value: int, names: tuple[str, ...] = ()) -> Fit:
@@ -159,83 +203,3 @@ def _tells(problem: Problem, best: Fit, name: str) -> bool:
 def birge_factor(problem: Problem, best: Fit) -> float:
     """Chi-square per degree of freedom where that exceeds 1: what a poor fit widens variances by."""
     return max(best.chi_square / max(problem.used - best.theta.size, 1), 1.0)
-
-
-@dataclass(frozen=True)
-class LimitProfile:
-    """Whole numbers that a limit may be, each with the numbers that fit best under it.
-
-    Parameters
-    ----------
-    name : str
-    values : tuple of int
-        Ascending.
-    weights : array
-        Likelihood of each, Birge-scaled; the sum is 1.
-    thetas : array, shape (values, numbers)
-    spacing : int
-        Distance between neighbouring values.
-    """
-
-    name: str
-    values: tuple[int, ...]
-    weights: Floats
-    thetas: Floats
-    spacing: int
-
-    def interval(self, level: float, mid: int) -> Interval:
-        """Values within the level's bound of the best (profile likelihood), between grid points by straight lines."""
-        drop = -2 * np.log(np.maximum(self.weights / self.weights.max(), 1e-300))
-        allowed = float(special.chdtri(1, 1.0 - level))
-        inside = np.flatnonzero(drop <= allowed)
-        low, high = int(inside[0]), int(inside[-1])
-        ends = [float(self.values[low]), float(self.values[high])]
-        if self.spacing > 1:
-            for place, neighbour in ((0, low - 1), (1, high + 1)):
-                at = (low, high)[place]
-                if 0 <= neighbour < len(self.values):
-                    share = (allowed - drop[at]) / max(drop[neighbour] - drop[at], 1e-9)
-                    ends[place] = round(self.values[at] + share * (self.values[neighbour] - self.values[at]))
-        return Interval(min(ends[0], mid), float(mid), max(ends[1], mid), level, "parameter")
-
-
-def profile_limit(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> LimitProfile:
-    """Walk outwards from the best value until the misfit says no.
-
-    The steps are about half a standard deviation, as the curvature next to the best value has it.
-    """
-    value, birge = int(getattr(best.form.deployment, name)), birge_factor(problem, best)
-    far = float(special.chdtri(1, 0.002)) * birge
-
-    def at(candidate: int) -> Fit:
-        return best if candidate == value else refit(problem, best, name, candidate, names)
-
-    spacing = _spacing(at, value, best.chi_square, birge)
-    found = {value: best}
-    for direction in (-1, 1):
-        found.update(_walk(at, value, direction * spacing, best.chi_square + far))
-    values = tuple(sorted(found))
-    drops = np.array([max(found[item].chi_square - best.chi_square, 0.0) / birge for item in values])
-    weights = np.exp(-0.5 * drops)
-    return LimitProfile(
-        name, values, weights / weights.sum(), np.array([found[item].theta for item in values]), spacing
-    )
-
-
-def _spacing(at: Callable[[int], Fit], value: int, lowest: float, birge: float) -> int:
-    """Half a standard deviation by the curvature over one tenth of the value, at least 1."""
-    probe = max(1, round(0.1 * value))
-    rises = [max(at(value + side * probe).chi_square - lowest, 0.0) / birge for side in (-1, 1) if value + side * probe]
-    curvature = max(float(np.mean(rises)), 1e-3) / probe**2
-    return max(1, round(0.5 / math.sqrt(curvature))) if probe > 1 else 1
-
-
-def _walk(at: Callable[[int], Fit], value: int, step: int, most: float) -> Iterator[tuple[int, Fit]]:
-    for number in range(1, _MOST_PROFILE_STEPS + 1):
-        candidate = value + number * step
-        if candidate < 1:
-            return
-        fit = at(candidate)
-        yield candidate, fit
-        if fit.chi_square > most:
-            return

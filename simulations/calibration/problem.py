@@ -35,8 +35,8 @@ Floats = NDArray[np.float64]
 
 FINE, COARSE = 8.0, 2.0
 """A simulated step sees about this many times the measured window; coarse for searches."""
-NOISE_WINDOWS = 60
-"""Windows that the noise of a step's statistics is taken from."""
+NOISE_WINDOWS, LAST_NOISE_WINDOWS = 60, 150
+"""Windows that the noise of a step's statistics is taken from: in a search, and for what intervals rest on."""
 
 _TRUSTED = 6.0
 """Standard errors beyond which a residual counts less while a fit is under way: far starts do not blow up."""
@@ -44,8 +44,8 @@ _NOT_SHOWN = 100.0
 """Standard errors charged for a statistic that the model does not show."""
 _LEAST_REQUESTS, _MOST_REQUESTS = 2_500, 8_000
 """Of a step's simulation, for each window that it sees."""
-_NOISE_REQUESTS = (20_000, 200_000)
-_FEWEST_NOISE_WINDOWS = 30
+_NOISE_REQUESTS = (330, 3_300)
+"""Of each window that the noise is taken from."""
 _MOST_WINDOWS = 60.0
 _STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_mean_s": 0.02, "database_mean_s": 0.02,
           "network_round_trip_s": 0.3}  # fmt: skip
@@ -115,7 +115,7 @@ class Problem:
         matrices = [_whitening(item, np.diag(item.view.first_errors**2)) for item in observations]
         return cls(observations, seed, tuple(matrices), windows)
 
-    def with_noise_of(self, best: Fit, windows: float | None = None) -> Problem:
+    def with_noise_of(self, best: Fit, windows: float | None = None, *, is_last: bool = False) -> Problem:
         """With the noise that windows of a fitted model show, and a server's speed that differs from run to run.
 
         Parameters
@@ -123,6 +123,8 @@ class Problem:
         best : Fit
         windows : float, optional
             That a simulated step sees from now on.
+        is_last : bool, default False
+            Intervals will rest on it: more windows, and a covariance whose inverse is unbiased.
 
         Returns
         -------
@@ -130,7 +132,7 @@ class Problem:
         """
         seen = self.windows if windows is None else windows
         noises = [
-            _noise(best.model, item, self.seed) * (1 + 1 / seen) + _run_to_run(best, item, self.seed)
+            _noise(best.model, item, self.seed, is_last=is_last) * (1 + 1 / seen) + _run_to_run(best, item, self.seed)
             for item in self.observations
         ]
         matrices = [_whitening(item, noise) for item, noise in zip(self.observations, noises, strict=True)]
@@ -160,9 +162,14 @@ class Problem:
     def fit(self, form: ModelForm, start: Floats, evaluations: int) -> Fit:
         """The best numbers of a form, by trust-region least squares."""
         bounds = form.bounds
+        seen: dict[bytes, Floats] = {}
 
         def residuals(theta: Floats) -> Floats:
-            return self.residuals(form, theta)
+            # Derivatives and the end ask again for places that the search has been at.
+            key = theta.tobytes()
+            if key not in seen:
+                seen[key] = self.residuals(form, theta)
+            return seen[key]
 
         def jacobian(theta: Floats) -> Floats:
             here = residuals(theta)
@@ -173,7 +180,8 @@ class Problem:
             bounds=bounds, loss="huber",
             f_scale=_TRUSTED, x_scale=0.3,
         )  # fmt: skip
-        return Fit(form, solution.x, self.chi_square(form, solution.x))
+        found = residuals(solution.x)
+        return Fit(form, solution.x, float(found @ found))
 
     def jacobian(self, best: Fit) -> Floats:
         """Derivatives of the residuals at a fit, by central differences."""
@@ -227,7 +235,7 @@ def _simulated(
     rate_rps = max(min(offered_rate_rps(model, workload), 2.0 * model.saturation_rps), 1e-9)
     wanted_s = np.clip(windows * observation.window_s, requests[0] / rate_rps, requests[1] / rate_rps)
     # A trial with absurdly slow service must not be simulated until it has served thousands.
-    window_s = min(float(wanted_s), _MOST_WINDOWS * observation.window_s)
+    window_s = min(float(wanted_s), max(_MOST_WINDOWS, windows) * observation.window_s)
     warm_up_s = min(warm_up_s, 10 * _MOST_WINDOWS * observation.window_s)
     log = simulate_log(model, workload, RunLength(horizon_s=warm_up_s + window_s), seed=key >> 1)
     return log, warm_up_s, window_s
@@ -239,12 +247,21 @@ def _answers(log: RequestLog, from_s: float, until_s: float) -> Answers:
     return Answers(log.residence_s[inside], log.served[inside], log.request_class[inside])
 
 
-def _noise(model: ServerModel, observation: StepObservation, seed: int) -> Floats:
-    """Covariance of a window's statistics."""
-    log, warm_up_s, length_s = _simulated(
-        model, observation, NOISE_WINDOWS, _NOISE_REQUESTS, derive_key(seed, 6, observation.step)
-    )
-    count = max(int(length_s / observation.window_s), _FEWEST_NOISE_WINDOWS)
+def _noise(model: ServerModel, observation: StepObservation, seed: int, *, is_last: bool) -> Floats:
+    """Covariance of a window's statistics; the last one so that its inverse has no bias.
+
+    The inverse of a covariance of p numbers from n windows is too large by (n - 1) / (n - p - 2) [1]_.
+
+    References
+    ----------
+    .. [1] J. Hartlap, P. Simon, P. Schneider, "Why your model parameter confidences might be too optimistic",
+       Astronomy & Astrophysics 464, 2007, equation 17.
+    """
+    used = int(np.count_nonzero(np.isfinite(observation.values)))
+    windows = max(LAST_NOISE_WINDOWS, 4 * used) if is_last else NOISE_WINDOWS
+    requests = (windows * _NOISE_REQUESTS[0], windows * _NOISE_REQUESTS[1])
+    log, warm_up_s, length_s = _simulated(model, observation, windows, requests, derive_key(seed, 6, observation.step))
+    count = max(int(length_s / observation.window_s), windows // 2)
     window_s = length_s / count  # shorter than measured where that would cost too much: the noise is scaled
     everything = _answers(log, warm_up_s, warm_up_s + length_s)
     answered = log.answered_s
@@ -263,7 +280,7 @@ def _noise(model: ServerModel, observation: StepObservation, seed: int) -> Float
     covariance = np.atleast_2d(np.cov(found.T)) * (window_s / observation.window_s)
     rough = observation.view.first_errors
     covariance = np.where(known[:, None] & known, covariance, 0.0) + np.diag(np.where(known, 0.0, rough**2))
-    return np.asarray(covariance)
+    return np.asarray(covariance * ((count - 1) / (count - used - 2) if is_last else 1.0))
 
 
 def _run_to_run(best: Fit, observation: StepObservation, seed: int) -> Floats:

@@ -1,65 +1,34 @@
-"""Joint draws of everything that was fitted: numbers by the linearised fit, limits by their profiles."""
+"""Joint draws of everything that was fitted: numbers and whole-number limits, by the linearised fit."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulations.calibration.limit_search import LimitProfile, birge_factor
-from simulations.calibration.model_form import ModelForm
+from simulations.calibration.limit_search import birge_factor
+from simulations.calibration.linearised import (
+    SHORTEST,
+    Coordinates,
+    derivatives,
+    first_axes,
+    told_axes,
+    with_seed,
+)
 from simulations.calibration.problem import Fit, Problem
 from simulations.calibration.result import ParameterDraws
 
 Floats = NDArray[np.float64]
 
 DRAWS = 400
-_ROUNDS, _SEEDS, _STRIDE = 2, 3, 1.5
-_FIRST_STEP, _FIRST_STEP_OF_ROUND_TRIP = 0.03, 0.02
-_LEAST_VARIANCE, _MOST_VARIANCE, _LEAST_CURVATURE = 1e-7, 1.0, 0.1
-_FURTHEST, _FURTHEST_OF_SMALL = 0.5, 0.05
-"""A derivative moves no time by more than this share of it, or of the lightest step's mean where that is more."""
-_SHORTEST = 1e-6
-_WIDEST = 2.0
-"""Standard deviation of what numbers are proposed from where a recording does not tell them at all."""
+_ROUNDS, _SEEDS = 2, 3
+_LEAST_CURVATURE = 0.1
 _PROPOSALS, _FEWEST_POSSIBLE = 40_000, 400
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """Numbers as the linearised fit sees them: times in units of the lightest step's mean, cv as logarithms.
-
-    Statistics change with a sum of times, so a small one that trades with a large one moves them along a straight
-    line in these, but not in their logarithms.
-
-    Parameters
-    ----------
-    form : ModelForm
-    unit_s : float
-    """
-
-    form: ModelForm
-    unit_s: float
-
-    @property
-    def are_times(self) -> NDArray[np.bool_]:
-        """By number."""
-        return np.array(["_cv" not in name for name in self.form.names])
-
-    def of(self, theta: Floats) -> Floats:
-        """Of transformed numbers."""
-        return np.where(self.are_times, np.exp(theta) / self.unit_s, theta)
-
-    def theta(self, place: Floats) -> Floats:
-        """Transformed numbers, within the form's bounds."""
-        logs = np.log(np.maximum(place, _SHORTEST) * self.unit_s)
-        return np.clip(np.where(self.are_times, logs, place), *self.form.bounds)
-
-    def inside(self, place: Floats) -> Floats:
-        """The nearest place whose times are positive."""
-        return np.where(self.are_times, np.maximum(place, _SHORTEST), place)
+_MEAN_ROUND_TRIP = 0.1
+"""Of the prior, over the lightest step's mean."""
+_REACH, _PLACES = 4.0, 33
+"""Whole numbers of a limit are looked at within so many standard deviations, at most so many of them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +36,8 @@ class Posterior:
     """What is known after a fit.
 
     The likelihood is that of a linear model around the fit: -2 log L = constant + 2 gradient d + d information d, at a
-    distance d in `Coordinates`; both are divided by Birge's factor [1]_. The priors are exact.
+    distance d in `Coordinates`; both are divided by Birge's factor [1]_. The priors of numbers are exact; whole
+    numbers of a limit are equally likely beforehand.
 
     Parameters
     ----------
@@ -76,7 +46,6 @@ class Posterior:
     coordinates : Coordinates
     information : array
     gradient : array
-    profiles : tuple of LimitProfile
 
     References
     ----------
@@ -88,10 +57,9 @@ class Posterior:
     coordinates: Coordinates
     information: Floats
     gradient: Floats
-    profiles: tuple[LimitProfile, ...]
 
 
-def posterior(problem: Problem, best: Fit, profiles: tuple[LimitProfile, ...]) -> Posterior:
+def posterior(problem: Problem, best: Fit, limits: tuple[str, ...] = ()) -> Posterior:
     """The likelihood around a fit, widened where the fit is poor.
 
     Simulated derivatives are noisy, and noise would pass for information: it adds to J'J. So J'J is the mean product
@@ -102,55 +70,23 @@ def posterior(problem: Problem, best: Fit, profiles: tuple[LimitProfile, ...]) -
     ----------
     problem : Problem
     best : Fit
-    profiles : tuple of LimitProfile
+    limits : tuple of str, optional
+        Those that were searched.
 
     Returns
     -------
     Posterior
     """
-    unit_s = next((item.mean_s for item in problem.observations if math.isfinite(item.mean_s)), 0.05)
-    coordinates = Coordinates(best.form, unit_s)
+    coordinates = Coordinates.around(problem, best, limits)
     here = coordinates.of(best.theta)
-    axes = np.diag(_first_steps(best.form, here, coordinates.are_times))
-    information, _ = _information((_derivatives(problem, best, coordinates, axes),), axes)
+    axes = first_axes(coordinates, here)
+    information, _ = _information((derivatives(problem, coordinates, here, axes),), axes)
     for _ in range(_ROUNDS):
-        values, vectors = np.linalg.eigh(information)
-        spread = np.sqrt(np.clip(1.0 / np.maximum(values, 1e-12), _LEAST_VARIANCE, _MOST_VARIANCE))
-        axes = _shortened(vectors * spread, here, coordinates.are_times)
-        seeds = (problem.seed, *(problem.seed + 7_919 * number for number in range(1, _SEEDS)))
-        seen = tuple(_derivatives(replace(problem, seed=seed), best, coordinates, axes) for seed in seeds)
+        axes = told_axes(coordinates, here, information)
+        seen = tuple(derivatives(with_seed(problem, seed), coordinates, here, axes) for seed in range(_SEEDS))
         information, gradient = _information(seen, axes)
     birge = birge_factor(problem, best)
-    return Posterior(problem, best, coordinates, information / birge, gradient / birge, profiles)
-
-
-def _first_steps(form: ModelForm, here: Floats, are_times: NDArray[np.bool_]) -> Floats:
-    steps = np.where(are_times, _FIRST_STEP * here, _FIRST_STEP)
-    is_round_trip = np.array([name == "network_round_trip_s" for name in form.names])
-    return np.where(is_round_trip, np.maximum(0.3 * here, _FIRST_STEP_OF_ROUND_TRIP), steps)
-
-
-def _shortened(axes: Floats, here: Floats, are_times: NDArray[np.bool_]) -> Floats:
-    """The same directions, none so far that a time changes beyond what a straight line follows."""
-    most = np.where(are_times, np.maximum(_FURTHEST * here, _FURTHEST_OF_SMALL), 1.0)
-    excess = np.max(_STRIDE * np.abs(axes) / most[:, None], axis=0)
-    return np.asarray(axes / np.maximum(excess, 1.0))
-
-
-def _derivatives(problem: Problem, best: Fit, coordinates: Coordinates, axes: Floats) -> tuple[Floats, Floats]:
-    """Derivatives of the data's residuals, and the residuals themselves, by moves along axes."""
-    here = coordinates.of(best.theta)
-    moves, changes = [], []
-    for axis in axes.T:
-        ahead, behind = (coordinates.inside(here + side * _STRIDE * axis) for side in (1.0, -1.0))
-        moves.append(ahead - behind)
-        changes.append(_residuals(problem, coordinates, ahead) - _residuals(problem, coordinates, behind))
-    jacobian = np.linalg.lstsq(np.array(moves), np.array(changes), rcond=None)[0].T
-    return jacobian, _residuals(problem, coordinates, here)
-
-
-def _residuals(problem: Problem, coordinates: Coordinates, place: Floats) -> Floats:
-    return np.concatenate(problem.residual_blocks(coordinates.form.model(coordinates.theta(place))))
+    return Posterior(problem, best, coordinates, information / birge, gradient / birge)
 
 
 def _information(seen: tuple[tuple[Floats, Floats], ...], axes: Floats) -> tuple[Floats, Floats]:
@@ -166,7 +102,7 @@ def _information(seen: tuple[tuple[Floats, Floats], ...], axes: Floats) -> tuple
 
 
 def draws_of(known: Posterior, rng: np.random.Generator, count: int = DRAWS) -> ParameterDraws:
-    """Joint draws: a limit of each profile, the numbers that go with it, and their own noise.
+    """Joint draws: whole numbers of the searched limits, and the numbers that go with them.
 
     Parameters
     ----------
@@ -179,48 +115,74 @@ def draws_of(known: Posterior, rng: np.random.Generator, count: int = DRAWS) -> 
     ParameterDraws
         Columns: the form's numbers, then the limits that were searched.
     """
-    form, best = known.best.form, known.best.theta
-    theta = _numbers(known, rng, count)
-    limits: list[Floats] = []
-    for profile in known.profiles:
-        rows = rng.choice(len(profile.values), count, p=profile.weights)
-        theta = theta + (profile.thetas[rows] - best)
-        jitter = np.round((rng.random(count) - 0.5) * (profile.spacing - 1))
-        limits.append(np.maximum(np.asarray(profile.values)[rows] + jitter, 1.0))
-    _move_gate_with_workers(known, limits)
-    numbers = form.values(np.clip(theta, *form.bounds))
-    names = (*form.names, *(profile.name for profile in known.profiles))
-    return ParameterDraws(names, np.column_stack([numbers, *limits]) if limits else numbers)
-
-
-def _numbers(known: Posterior, rng: np.random.Generator, count: int) -> Floats:
-    """Transformed numbers by importance: proposed from the likelihood where times are positive, weighted by the prior.
-
-    What the likelihood does not tell is proposed from a wide normal, which the weights take back. Where the gradient,
-    which is as noisy as the derivatives, would leave hardly a place with positive times, the fit itself is the centre.
-    """
     place, form = known.coordinates, known.best.form
+    proposed = _possible(known, rng)
+    theta = place.theta(proposed)
+    far = proposed - place.of(known.best.theta)
+    log_weight = _log_prior(known, proposed, theta) + 0.5 * np.sum(place.wide * far**2, axis=1)
+    weight = np.exp(log_weight - log_weight.max())
+    rows = rng.choice(len(theta), count, p=weight / weight.sum())
+    numbers = form.values(theta[rows])
+    return ParameterDraws((*form.names, *place.limits), np.column_stack([numbers, proposed[rows, place.count :]]))
+
+
+def _log_prior(known: Posterior, proposed: Floats, theta: Floats) -> Floats:
+    """Log densities at places: lognormal as in the fit, but of the round trip exponential.
+
+    The fit's lognormal has most of its density next to zero. It keeps a search from running away; where a recording
+    does not tell the round trip it would pull it to nothing, and cvs and service times with it, by what it trades with.
+    An exponential density is the least informative of a positive number with a given mean.
+    """
+    place = known.coordinates
+    own = proposed[:, : place.count]
+    is_round_trip = np.array([name == "network_round_trip_s" for name in place.form.names])
+    rows = np.where(is_round_trip, 0.0, known.problem.prior_residuals(place.form, theta))
+    logs = np.where(place.are_times[: place.count] & ~is_round_trip, theta, 0.0)
+    late = np.where(is_round_trip, own, 0.0) / _MEAN_ROUND_TRIP
+    return np.asarray(np.sum(-0.5 * rows**2 - logs - late, axis=1))
+
+
+def _possible(known: Posterior, rng: np.random.Generator) -> Floats:
+    """Places proposed from the likelihood, with positive times; what it does not tell comes from a wide normal.
+
+    The weights take that back. Where the gradient, which is as noisy as the derivatives, would leave hardly a place
+    with positive times, the fit itself is the centre.
+    """
+    place = known.coordinates
     here = place.of(known.best.theta)
-    wide = np.full(here.size, 1.0 / _WIDEST**2)
-    covariance = np.linalg.inv(known.information + np.diag(wide))
-    noise = rng.multivariate_normal(np.zeros(here.size), covariance, _PROPOSALS, method="eigh")
-    for centre in (-covariance @ known.gradient, np.zeros(here.size)):
-        far = noise + centre
-        is_possible = np.all((here + far > _SHORTEST) | ~place.are_times, axis=1)
+    covariance = np.asarray(np.linalg.inv(known.information + np.diag(place.wide)), dtype=np.float64)
+    for centre in (np.asarray(-covariance @ known.gradient), np.zeros(here.size)):
+        proposed = here + _proposals(here, centre, covariance, place.count, rng)
+        is_possible = np.all((proposed > SHORTEST) | ~place.are_times, axis=1)
         if np.count_nonzero(is_possible) >= _FEWEST_POSSIBLE:
             break
-    far = far[is_possible]
-    theta = place.theta(here + far)
-    prior = -0.5 * np.sum(known.problem.prior_residuals(form, theta) ** 2, axis=1)
-    log_weight = prior - np.sum(theta[:, place.are_times], axis=1) + 0.5 * np.sum(wide * far**2, axis=1)
-    weight = np.exp(log_weight - log_weight.max())
-    return theta[rng.choice(len(theta), count, p=weight / weight.sum())]
+    return np.asarray(proposed[is_possible])
 
 
-def _move_gate_with_workers(known: Posterior, limits: list[Floats]) -> None:
-    """Where both were searched, the gate's draws are of the room beside the workers."""
-    places = {profile.name: place for place, profile in enumerate(known.profiles)}
-    if {"workers", "gate_limit"} <= set(places):
-        workers = int(known.best.form.deployment.workers or 0)
-        gate = limits[places["gate_limit"]] + limits[places["workers"]] - workers
-        limits[places["gate_limit"]] = np.maximum(gate, 1.0)
+def _proposals(here: Floats, centre: Floats, covariance: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Distances from here: limits on whole numbers, the numbers normal given the limits."""
+    own, limits = slice(0, count), slice(count, None)
+    whole = _whole_numbers(here[limits], centre[limits], covariance[limits, limits], rng)
+    given = np.linalg.solve(covariance[limits, limits], covariance[limits, own])
+    left = covariance[own, own] - covariance[own, limits] @ given
+    noise = rng.multivariate_normal(np.zeros(count), (left + left.T) / 2, _PROPOSALS, method="eigh")
+    return np.hstack([centre[own] + (whole - centre[limits]) @ given + noise, whole])
+
+
+def _whole_numbers(here: Floats, centre: Floats, covariance: Floats, rng: np.random.Generator) -> Floats:
+    """Distances of whole-number limits from here, drawn by the density of the normal at each, one or more."""
+    if not here.size:
+        return np.zeros((_PROPOSALS, 0))
+    spread = np.sqrt(np.diag(covariance))
+    reach = np.linspace(-_REACH, _REACH, _PLACES)
+    grids = [
+        np.unique(np.maximum(np.round(mean + sd * reach), 1.0)) for mean, sd in zip(here + centre, spread, strict=True)
+    ]
+    corners = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, here.size)
+    away = corners - here - centre
+    log_density = -0.5 * np.einsum("ij,ij->i", away, np.linalg.solve(covariance, away.T).T)
+    density = np.exp(log_density - log_density.max())
+    chosen = corners[rng.choice(len(corners), _PROPOSALS, p=density / density.sum())]
+    gaps = 2 * _REACH * spread / (_PLACES - 1)
+    jitter = np.round((rng.random(chosen.shape) - 0.5) * np.where(gaps > 1.0, gaps, 0.0))
+    return np.asarray(np.maximum(chosen + jitter, 1.0) - here)

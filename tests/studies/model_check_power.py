@@ -128,15 +128,17 @@ def calibrated_clean(seed: int) -> tuple[Finding, ...]:
     return check_calibrated(record_model(plain, users, think, window_s, seed), seed)
 
 
-def rows_of(case: str, check: Callable[[int], tuple[Finding, ...]], count: int) -> Iterator[dict[str, object]]:
-    """Shares of recordings by code, and ``any``."""
+def rows_of(
+    case: str, check: Callable[[int], tuple[Finding, ...]], count: int, first: int = 1
+) -> Iterator[dict[str, object]]:
+    """Shares of recordings by code, and ``any``; seeds from `first` on."""
     noticed, refused = Counter[str](), Counter[str]()
-    for seed in range(1, count + 1):
+    for seed in range(first, first + count):
         found = [item for item in check(seed) if item.severity != "info"]
         noticed.update({item.code for item in found} | ({"any"} if found else set()))
         critical = {item.code for item in found if item.severity == "critical"}
         refused.update(critical | ({"any"} if critical else set()))
-        sys.stderr.write(f"{case} {seed}/{count}: {sorted(item.code for item in found)}\n")
+        sys.stderr.write(f"{case} {seed - first + 1}/{count}: {sorted(item.code for item in found)}\n")
     for code in sorted({"any", *noticed}):
         yield {"case": case, "code": code, "recordings": count, "noticed": round(noticed[code] / count, 4),
                "refused": round(refused[code] / count, 4)}  # fmt: skip
@@ -147,12 +149,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("clean", 600), ("calibrated", 40), ("strange", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    rows = [] if not given.clean else list(rows_of("clean-known", check_known, given.clean))
-    rows += [] if not given.calibrated else list(rows_of("clean-calibrated", calibrated_clean, given.calibrated))
+    first = given.first_seed
+    rows = [] if not given.clean else list(rows_of("clean-known", check_known, given.clean, first))
+    rows += [] if not given.calibrated else list(rows_of("clean-calibrated", calibrated_clean, given.calibrated, first))
     for case, build in strange_cases().items() if given.strange else ():
-        rows += rows_of(case, lambda seed, build=build: check_calibrated(build(seed), seed), given.strange)
+        rows += rows_of(case, lambda seed, build=build: check_calibrated(build(seed), seed), given.strange, first)
     table = pd.DataFrame(rows)
     sys.stdout.write(f"{table.to_string(index=False)}\n")
     table.to_csv(given.out, index=False)

@@ -798,7 +798,7 @@ def _order_dates() -> list[str]:
         "",
         "How often demand exceeds the fleet before an order placed on its date arrives, where",
         f"{planning.RISK:.0%} is stated: plans for {order_dates.HORIZON} months from forecasts of services whose law",
-        f"is known (`tests/studies/order_date_risk.py`, seed {planning.SEED}). The interval is clustered by service, 95 %.",
+        f"is known (`tests/studies/order_date_risk.py`, seed {planning.SEED}). 95 % interval, clustered by service.",
         "",
         "| Services | orders | came too late |",
         "|---|---|---|",

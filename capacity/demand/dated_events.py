@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -61,15 +62,21 @@ class DatedEvent:
             raise InputError(f"The event {self.name!r} has the factor {self.factor}; it must be above 0.")
 
     def days(self, from_year: int, to_year: int) -> Iterator[tuple[date, date]]:
-        """First and last day of each occurrence that begins in these years; 29 February only where there is one."""
+        """First and last day of each occurrence that begins in these years.
+
+        One of 29 February alone comes only where there is one; a longer one ends or begins a day earlier without it.
+        """
         if not self.every_year:
             yield self.first, self.last
             return
         for year in range(max(from_year, date.min.year), min(to_year, date.max.year - 1) + 1):
-            try:
-                yield self.first.replace(year=year), self.last.replace(year=year + self.last.year - self.first.year)
-            except ValueError:
+            if self.first == self.last and _in_year(self.first, year).day != self.first.day:
                 continue
+            yield _in_year(self.first, year), _in_year(self.last, year + self.last.year - self.first.year)
+
+
+def _in_year(day: date, year: int) -> date:
+    return date(year, day.month, min(day.day, monthrange(year, day.month)[1]))
 
 
 @dataclass(frozen=True)

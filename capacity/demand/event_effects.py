@@ -172,6 +172,7 @@ class EventEffects:
 
 
 NO_EVENTS = EventEffects()
+_SHARE_SEEN = 0.5
 _SIDE = np.sign(np.arange(len(QUANTILES)) - MEDIAN).astype(np.float64)
 _SHARE_OF_END = np.abs(stats.norm.ppf(QUANTILES) / stats.norm.ppf(np.array(QUANTILES)[[LOW, HIGH]]).max())
 
@@ -226,8 +227,9 @@ def _measured(history: TrafficHistory, span: EventSpan, inside: NDArray[np.bool_
     near = (history.starts_s >= span.start_s - reach) & (history.starts_s < span.end_s + reach) & ~inside
     usual = float(history.values[near].max(initial=0.0))
     top = float(history.values[mine].max(initial=0.0))
-    ratio = top / usual if usual > 0 and top > 0 else math.nan
     start, end = max(span.start_s, float(history.starts_s[0])), min(span.end_s, history.end_s)
+    is_seen = end - start >= _SHARE_SEEN * (span.end_s - span.start_s)  # its first days alone say little of its peak
+    ratio = top / usual if is_seen and usual > 0 and top > 0 else math.nan
     return PastEvent(
         span.event.name, start, end, int(mine.sum()), top if mine.any() else math.nan, ratio,
         bool(history.censored[mine].any()),

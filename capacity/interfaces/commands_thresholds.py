@@ -66,6 +66,8 @@ def print_thresholds(found: ThresholdReport, *, is_measured: bool) -> None:
 
 
 def _print_verdicts(found: ThresholdReport) -> None:
+    from capacity.thresholds.triggers import MAX_GAP_S
+
     console = out()
     for item in found.verdicts:
         rows = [(one.metric, f"{one.value:g}", one.level, _band(one.band.low, one.band.high)) for one in item.judged]
@@ -81,7 +83,10 @@ def _print_verdicts(found: ThresholdReport) -> None:
         columns = ("metric", "rule", "action", "since", "triggered", "holds still")
         console.print(table(f"Profile {found.scaling.profile}", columns, held))
         if not held:
-            console.print("No scaling rule has held for its duration.")
+            console.print(
+                "No scaling rule has held for its duration. Over samples more than "
+                f"{MAX_GAP_S:g} s apart none is taken to hold."
+            )
     if found.without_bands:
         console.print(f"No profile has bands of {', '.join(found.without_bands)}.", style="dim")
     if found.incident is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_actuals(path: str | Path, plan: CapacityPlan) -> dict[int, float]:
     """
     name, columns, rows = csv_rows(path, "actuals", "month (or date) and peak")
     when, peak = _columns(name, columns, plan.quantity)
-    start = plan.orders.rules.start if plan.orders is not None else None
+    start = plan.growth.start if plan.orders is None else plan.orders.rules.start
     if when == "date" and start is None:
         raise InputError(
             f"{name} has dates, but the plan does not say when its month 0 is; plan with --start, or give months."
@@ -87,7 +88,8 @@ def _month_of(text: str, start: date) -> int:
         day = datetime.fromisoformat(text.strip()).date()
     except ValueError:
         raise InputError(f"date is {text!r}; write it as 2026-12-01.") from None
-    months = 12 * (day.year - start.year) + day.month - start.month - (day.day < start.day)
+    begins = min(start.day, monthrange(day.year, day.month)[1])
+    months = 12 * (day.year - start.year) + day.month - start.month - (day.day < begins)
     if months < 0:
         raise InputError(f"date is {text}, before the plan's month 0 begins on {start.isoformat()}; leave the row out.")
     return months

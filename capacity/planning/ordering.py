@@ -143,14 +143,17 @@ def _order(instances: int, needed: Floats, central: float, scenarios: Scenarios,
 def _quantile_below(values: Floats, is_open: NDArray[np.bool_], risk: float) -> tuple[float | None, float]:
     """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics.
 
-    None where that is an open value, which is known only to be so large or larger.
+    None where no more than a share of `risk` exceeds the fleet at all. An open value is known only to be so large or
+    larger, so what it gives is on the safe side.
     """
+    if float(np.mean(~is_open)) <= risk:
+        return None, 0.0
     place = min(math.floor(risk * values.size), values.size - 1)
     around = round(math.sqrt(values.size * risk * (1.0 - risk)))
     places = [max(place - around, 0), place, min(place + around, values.size - 1)]
     rows = np.argpartition(values, sorted(set(places)))
     low, latest, high = values[rows[places]].tolist()
-    return (None, 0.0) if is_open[rows[place]] else (latest, (high - low) / 2)
+    return latest, (high - low) / 2
 
 
 def _months(needed: Floats, central: float) -> Interval:

@@ -176,7 +176,7 @@ def _cheapest(plan: CapacityPlan) -> str | None:
 
 
 def _start(plan: CapacityPlan) -> date | None:
-    return None if plan.orders is None else plan.orders.rules.start
+    return plan.growth.start if plan.orders is None else plan.orders.rules.start
 
 
 def _months_between(first: date, second: date) -> int:

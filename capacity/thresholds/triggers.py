@@ -15,7 +15,7 @@ from loadtests.foundation.errors import InputError
 
 Series = tuple[Sequence[float], Sequence[float]]
 
-_MAX_GAP_S = 60.0
+MAX_GAP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ScalingVerdict:
 
 
 def triggered(
-    profile: ScalingProfile, series: Mapping[Metric | str, Series], *, max_gap_s: float = _MAX_GAP_S
+    profile: ScalingProfile, series: Mapping[Metric | str, Series], *, max_gap_s: float = MAX_GAP_S
 ) -> ScalingVerdict:
     """Return which scaling rules have held for their duration, and when.
 

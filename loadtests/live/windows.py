@@ -135,8 +135,8 @@ def _cut(step: LoadStep, rows: pd.DataFrame, window_s: float | None) -> Iterator
     finish_s = rows["finish_s"].to_numpy(dtype=float)
     for start_s, end_s in pairwise(edges.tolist()):
         inside = rows[(finish_s >= start_s) & (finish_s < end_s)]
-        if len(inside):
-            yield _window(step, start_s, end_s - start_s, _measured(inside, end_s - start_s))
+        measured = _measured(inside, end_s - start_s) if len(inside) else {"goodput_rps": (0.0, 0.0)}
+        yield _window(step, start_s, end_s - start_s, measured)
 
 
 def _window(step: LoadStep, start_s: float, length_s: float, metrics: Mapping[str, Bounds]) -> ObservedWindow:

@@ -168,6 +168,11 @@ def judge_series(
     ranks = [rank_series(part, options.false_alarms) for part in series]
     judged = _judged_windows(windows, np.concatenate(draws), ranks, series[0], options.level)
     metrics = _metric_drifts(series[0].joined(series[1]), ranks, judged, options)
+    if not metrics:
+        raise InputError(
+            "No measured value can be compared: under an open load the goodput is given by the load. Give the shed "
+            "rate, or latencies (mean_s, p50_s, p95_s, p99_s)."
+        )
     p_value = max(item.p_value for item in ranks)
     verdict = _verdict(metrics)
     findings = drift_findings(fit, runs, judged, metrics, setting)

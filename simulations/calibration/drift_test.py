@@ -33,7 +33,7 @@ SHARES = frozenset({"shed_rate"})
 FLOORS = {"goodput_rps": 0.004, "shed_rate": 0.002, "mean_s": 0.006, "p50_s": 0.008, "p95_s": 0.008, "p99_s": 0.015}
 """Agreement that is good enough (relative; points for the shed rate): as the calibration does, the test does not ask
 a model to explain less than this."""
-_MOST_SPLITS = 200
+_MOST_SPLITS, _FEWEST_LASTING = 200, 3
 
 
 @dataclass(frozen=True)
@@ -222,11 +222,15 @@ def _standardised(rows: Floats) -> Floats:
 
 
 def _medians_from(rows: Floats, is_measured: NDArray[np.bool_]) -> Floats:
-    """By metric the median of all measured windows from each on, of evenly chosen ones where there are many; else 0."""
+    """By metric the median of all measured windows from each on, of evenly chosen ones where there are many; else 0.
+
+    The last ones begin three windows before the end, where there are so many: a single window lasts for nothing.
+    """
     found = np.zeros((len(rows), min(rows.shape[1], _MOST_SPLITS), rows.shape[2]))
     for metric in range(rows.shape[2]):
         mine = rows[:, is_measured[:, metric], metric]
-        starts = np.unique(np.linspace(0, mine.shape[1] - 1, found.shape[1]).round().astype(int)) if mine.size else ()
+        last = max(0, mine.shape[1] - _FEWEST_LASTING)
+        starts = np.unique(np.linspace(0, last, found.shape[1]).round().astype(int)) if mine.size else ()
         for place, start in enumerate(starts):
             found[:, place, metric] = np.median(mine[:, start:], axis=1)
     return found

@@ -124,14 +124,15 @@ def test_what_was_slow_all_along_has_no_beginning_in_the_series(judge) -> None:
     assert "capacity validate" in next(item for item in report.findings if item.code == "live-drift").remedy
 
 
-def test_one_bad_window_is_an_excursion_and_no_drift(judge) -> None:
+@pytest.mark.parametrize("place", [3, len(DAY) - 1])
+def test_one_bad_window_is_an_excursion_and_no_drift(judge, place: int) -> None:
     servers = [TRUTH] * len(DAY)
-    servers[3] = _slower(TRUTH, 2.5)
+    servers[place] = _slower(TRUTH, 2.5)
     report = judge(servers, seed=8)
     assert report.verdict == "excursion"
-    assert "p50_s" in report.windows[3].beyond
+    assert "p50_s" in report.windows[place].beyond
     finding = next(item for item in report.findings if item.code == "live-excursion")
-    assert finding.numbers["at_windows"] == [4]
+    assert finding.numbers["at_windows"] == [place + 1]
 
 
 def test_what_was_not_measured_is_not_judged(
@@ -198,6 +199,24 @@ def test_open_arrivals_are_not_asked_for_their_goodput(fit: CalibrationResult) -
     ]
     report = check_drift(fit, windows)
     assert set(report.metrics) == {"p50_s"}
+
+
+def test_windows_of_which_nothing_can_be_compared_are_refused(fit: CalibrationResult) -> None:
+    windows = [
+        ObservedWindow(100.0 * place, 20.0, 60.0, Quantity.RPS, {"goodput_rps": (60.0, 60.0)}) for place in range(4)
+    ]
+    with pytest.raises(InputError, match="No measured value can be compared"):
+        check_drift(fit, windows)
+
+
+def test_a_window_in_which_nothing_finishes_is_not_left_out() -> None:
+    recording: Recording = record_model(TRUTH, [50], THINK)
+    step = recording.steps[0]
+    quiet = (step.start_s + 0.25 * step.window_s, step.start_s + 0.55 * step.window_s)
+    rows = recording.requests[~recording.requests["finish_s"].between(*quiet)]
+    windows = windows_of_recording(Recording(recording.deployment, recording.steps, rows), step.window_s / 20)
+    assert len(windows) == 20
+    assert [window.metrics["goodput_rps"] for window in windows[6:10]] == [(0.0, 0.0)] * 4
 
 
 def test_a_load_beyond_the_calibrated_one_is_said(fit: CalibrationResult) -> None:

@@ -239,3 +239,17 @@ def test_the_chart_marks_events() -> None:
     shown = {text.get_text() for text in legend.get_texts()}
     assert {"past event (taken out)", "median of a month with an event"} <= shown
     assert "Events ahead" in made.summary()
+
+
+def test_an_event_under_way_is_not_measured_by_its_first_days() -> None:
+    days = seasonal_days(3, swing=0.0, growth=0.0)
+    history = daily(days[: place("2022-12-30") + 1])
+    with pytest.raises(InputError, match="ahead, with no factor stated"):
+        forecast_growth(history, 2, within_interval_peak=1, events=read("sale,2022-12-30,2023-01-08,,,\n"))
+
+
+def test_a_yearly_event_to_the_end_of_february_comes_every_year() -> None:
+    (event,) = read("carnival,02-20,02-29,,2,\n").events
+    assert [last.isoformat() for _, last in event.days(2026, 2028)] == ["2026-02-28", "2027-02-28", "2028-02-29"]
+    (leap,) = read("leap day,02-29,02-29,,2,\n").events
+    assert [first.isoformat() for first, _ in leap.days(2026, 2028)] == ["2028-02-29"]

@@ -241,3 +241,16 @@ def test_a_stated_maximum_stays_where_it_is_in_every_scenario():
 def test_rules_that_mean_nothing_are_refused(rules, said):
     with pytest.raises(InputError, match=said):
         OrderingRules(**rules)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_orders_go_on_as_long_as_more_scenarios_than_the_risk_ask_for_them(seed):
+    """Also where a scenario that never asks has so long a lead time that its bound comes before the others' dates."""
+    growth = GrowthProjection.from_frame(
+        pd.DataFrame({"month": [0, 12], "peak_users": [1_000, 2_000], "low": [1_000, 1_500], "high": [1_000, 3_000]})
+    )
+    lead = Interval(1.0, 2.0, 4.0, 0.9, "prediction")
+    orders = plan_of(growth, lead_time_months=lead, draws=5_000, seed=seed).orders
+    assert orders.orders[-1].instances >= orders.months[12].at_risk
+    dates = [item.order_by_month for item in orders.orders if item.order_by_month is not None]
+    assert dates == sorted(dates)

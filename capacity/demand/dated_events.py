@@ -198,7 +198,7 @@ def _event(row: Mapping[str, Any]) -> DatedEvent:
         raise InputError(f"first is {first_text} and last is {last_text}; give both with a year, or both without.")
     first, last = (_day(text, every_year=yearly[0]) for text in (first_text, last_text))
     if yearly[0] and last < first:
-        last = last.replace(year=last.year + 1)
+        last = _in_year(last, last.year + 1)
     return DatedEvent(str(row["name"]).strip(), first, last, yearly[0], _factor(row))
 
 

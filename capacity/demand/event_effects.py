@@ -188,7 +188,7 @@ def event_effects(history: TrafficHistory, calendar: EventCalendar, months: int)
     start, end = float(history.starts_s[0]), history.end_s
     before = calendar.spans(start, end)
     inside = _rows_of_any(history, before)
-    past = tuple(_measured(history, span, inside) for span in before)
+    past = tuple(_measured(history, span, inside, before) for span in before)
     estimates = EventEffects(past).estimates()
     ahead = [span for span in calendar.spans(end, end + MONTH_S * months) if span.end_s > end]
     unknown = sorted({span.event.name for span in ahead if span.event.factor is None} - set(estimates))
@@ -220,20 +220,45 @@ def _rows_of_any(history: TrafficHistory, spans: Iterable[EventSpan]) -> NDArray
     return reduce(np.logical_or, every, np.zeros(len(history.values), dtype=bool))
 
 
-def _measured(history: TrafficHistory, span: EventSpan, inside: NDArray[np.bool_]) -> PastEvent:
+def _measured(
+    history: TrafficHistory, span: EventSpan, inside: NDArray[np.bool_], every: Sequence[EventSpan]
+) -> PastEvent:
     """Peak over the peak of half a month (or two rows) before and after; days of other events do not count there."""
     mine = _rows_of(history, span.start_s, span.end_s)
-    reach = max(MONTH_S / 2, 2 * history.interval_s)
-    near = (history.starts_s >= span.start_s - reach) & (history.starts_s < span.end_s + reach) & ~inside
-    usual = float(history.values[near].max(initial=0.0))
     top = float(history.values[mine].max(initial=0.0))
     start, end = max(span.start_s, float(history.starts_s[0])), min(span.end_s, history.end_s)
     is_seen = end - start >= _SHARE_SEEN * (span.end_s - span.start_s)  # its first days alone say little of its peak
-    ratio = top / usual if is_seen and usual > 0 and top > 0 else math.nan
     return PastEvent(
-        span.event.name, start, end, int(mine.sum()), top if mine.any() else math.nan, ratio,
-        bool(history.censored[mine].any()),
+        span.event.name, start, end, int(mine.sum()), top if mine.any() else math.nan,
+        _ratio(history, span, inside, every) if is_seen else math.nan, bool(history.censored[mine].any()),
     )  # fmt: skip
+
+
+def _ratio(history: TrafficHistory, span: EventSpan, inside: NDArray[np.bool_], every: Sequence[EventSpan]) -> float:
+    """Of the event by itself: on days it has alone, else less what longer events around it have on theirs.
+
+    NaN where nothing is known of it, or of the days around.
+    """
+    mine, others = _rows_of(history, span.start_s, span.end_s), [one for one in every if _meet(one, span)]
+    alone = mine & ~_rows_of_any(history, others)
+    own = alone if alone.any() else mine
+    reach = max(MONTH_S / 2, 2 * history.interval_s)
+    near = (history.starts_s >= span.start_s - reach) & (history.starts_s < span.end_s + reach) & ~inside
+    top, usual = (float(history.values[rows].max(initial=0.0)) for rows in (own, near))
+    if not (top > 0 and usual > 0):
+        return math.nan
+    around = [] if alone.any() else [one for one in others if _holds(one, span)]
+    return top / usual / math.prod(_ratio(history, one, inside, every) for one in around)
+
+
+def _meet(one: EventSpan, span: EventSpan) -> bool:
+    return one != span and one.start_s < span.end_s and span.start_s < one.end_s
+
+
+def _holds(one: EventSpan, span: EventSpan) -> bool:
+    """Whether an event lasts longer, and all through another."""
+    is_longer = one.end_s - one.start_s > span.end_s - span.start_s
+    return is_longer and one.start_s <= span.start_s and span.end_s <= one.end_s
 
 
 def _coming(span: EventSpan, end_s: float, estimates: dict[str, Interval]) -> ComingEvent:

@@ -253,3 +253,17 @@ def test_a_yearly_event_to_the_end_of_february_comes_every_year() -> None:
     assert [last.isoformat() for _, last in event.days(2026, 2028)] == ["2026-02-28", "2027-02-28", "2028-02-29"]
     (leap,) = read("leap day,02-29,02-29,,2,\n").events
     assert [first.isoformat() for first, _ in leap.days(2026, 2028)] == ["2028-02-29"]
+
+
+def test_an_event_inside_a_longer_one_is_measured_against_it() -> None:
+    """A season of 1.3 with a day of 3 in it: each has its own factor, and together they are the day."""
+    days = raised(np.full(600, 100.0), "2020-11-20", "2020-12-31", 1.3)
+    days[place("2020-11-27")] = 300.0
+    text = "season,2020-11-20,2020-12-31,,,\nfriday,2020-11-27,2020-11-27,,,\n"
+    seen = {item.name: item.ratio for item in event_effects(daily(days), read(text), 1).past}
+    assert seen == {"season": pytest.approx(1.3), "friday": pytest.approx(3 / 1.3)}
+
+
+def test_a_yearly_event_may_begin_in_winter_and_end_on_29_february() -> None:
+    (event,) = read("winter,12-01,02-29,,0.8,\n").events
+    assert [last.isoformat() for _, last in event.days(2026, 2027)] == ["2027-02-28", "2028-02-28"]

@@ -1,5 +1,6 @@
 """Several load generator processes, and tests that do not end as planned: not one request is lost or doubled."""
 
+import json
 import os
 import signal
 import subprocess
@@ -200,7 +201,12 @@ def test_after_kill_minus_9_at_most_the_last_second_is_missing(tmp_path):
     ours = len(recording.requests)
     surely_flushed = (service["start_s"] + service["realised_s"] < killed_at[0] - missing_s - 0.5).sum()
     assert surely_flushed <= ours <= len(service)
-    assert read_recording(out).steps == recording.steps
+    assert as_text(read_recording(out)) == as_text(recording)
+
+
+def as_text(recording):
+    """Steps as JSON: a step of one request has a mean gap of NaN, which equals nothing."""
+    return [json.dumps(step.to_dict()) for step in recording.steps]
 
 
 def run_with_a_killed_master(folder):

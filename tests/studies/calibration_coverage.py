@@ -25,8 +25,6 @@ Service lognormal or gamma, mean 20 to 200 ms, cv 0.4 to 1.5 (``cores``, ``datab
 from __future__ import annotations
 
 import argparse
-import csv
-import fcntl
 import math
 import sys
 from dataclasses import dataclass
@@ -48,6 +46,7 @@ from simulations.calibration.model_form import STAGE_NAMES, ModelForm, Stage
 from simulations.calibration.prediction import predict_window
 from simulations.calibration.service_shapes import ServiceShape
 from simulations.model.workload import ClosedWorkload
+from studies.results_table import append_rows, read_rows
 from support.synthetic_recordings import record_model
 
 REGIMES = {"fifo": 0.3, "fifo-open": 0.15, "loss": 0.15, "cores": 0.15, "database": 0.15, "light": 0.1}
@@ -156,31 +155,19 @@ def run_case(number: int) -> dict[str, object]:
 
 def cases_done(path: Path) -> set[int]:
     """Cases that stand in the results already."""
-    if not path.exists():
-        return set()
-    with path.open(newline="") as stream:
-        return {int(row["case"]) for row in csv.DictReader(stream)}
+    return {int(row["case"]) for row in read_rows(path)}
 
 
 def run_study(cases: int, path: Path = RESULTS, share: tuple[int, int] = (0, 1)) -> None:
     """Append the cases that are missing, of this share of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for case in range(share[0], cases, share[1]):
-        if case in cases_done(path):
-            continue
-        row = run_case(case)
-        with path.open("a", newline="") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            writer = csv.DictWriter(stream, fieldnames=list(row))
-            if stream.tell() == 0:
-                writer.writeheader()
-            writer.writerow(row)
+        if case not in cases_done(path):
+            append_rows(path, [run_case(case)])
 
 
 def coverage(path: Path = RESULTS, regime: str = "") -> dict[str, tuple[float, int]]:
     """Share of intervals that held the truth, and the number of cases, by column; of one regime if named."""
-    with path.open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if regime in ("", row["regime"])]
+    rows = [row for row in read_rows(path) if regime in ("", row["regime"])]
     found = {}
     for name in (key for key in (rows[0] if rows else {}) if key.endswith("_held")):
         known = [int(row[name]) for row in rows if row[name] != ""]

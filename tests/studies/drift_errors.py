@@ -12,8 +12,6 @@ One row a case is appended to the results, so the study resumes where it stopped
 from __future__ import annotations
 
 import argparse
-import csv
-import fcntl
 import math
 import sys
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from simulations.calibration.live_series import LiveRun, LiveSetting, runs_of_wi
 from simulations.calibration.result import CalibrationResult
 from simulations.model.fleet import Fleet
 from studies.calibration_coverage import LEVELS, LIGHT_LEVELS, SEED, Case, cases_done, draw_case
+from studies.results_table import append_rows, read_rows
 
 RESULTS = Path(__file__).parent / "results" / "drift_errors.csv"
 WINDOWS, WINDOW_S, CHANGE_AT = 12, 20.0, 6
@@ -92,17 +91,9 @@ def run_case(number: int) -> dict[str, object]:
 
 def run_study(cases: int, path: Path = RESULTS, share: tuple[int, int] = (0, 1)) -> None:
     """Append the cases that are missing, of this share of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for case in range(share[0], cases, share[1]):
-        if case in cases_done(path):
-            continue
-        row = run_case(case)
-        with path.open("a", newline="") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            writer = csv.DictWriter(stream, fieldnames=list(row))
-            if stream.tell() == 0:
-                writer.writeheader()
-            writer.writerow(row)
+        if case not in cases_done(path):
+            append_rows(path, [run_case(case)])
 
 
 def name_of(slower: float) -> str:
@@ -112,8 +103,7 @@ def name_of(slower: float) -> str:
 
 def results(path: Path = RESULTS) -> list[dict[str, str]]:
     """The cases so far."""
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(path)
 
 
 def verdict_shares(path: Path = RESULTS) -> dict[str, dict[str, float]]:

@@ -23,7 +23,6 @@ One row a series is appended to the results, so the study resumes where it stopp
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 import time
@@ -45,6 +44,7 @@ from capacity.demand.history_table import MONTH_S
 from capacity.demand.quantile_scores import HIGH, LOW, pinball
 from loadtests.foundation.seeds import generator
 from loadtests.foundation.versions import versions_of
+from studies.results_table import append_rows, read_rows
 from support.traffic import DAY_S, daily
 
 Floats = NDArray[np.float64]
@@ -182,7 +182,7 @@ def run_one(cell: str, number: int) -> dict[str, object]:
 
 def missing(series: int, path: Path = RESULTS) -> Iterator[tuple[str, int]]:
     """What does not stand in the results, all cells once before any a second time."""
-    done = {(item["cell"], int(item["series"])) for item in rows(path)} if path.exists() else set()
+    done = {(item["cell"], int(item["series"])) for item in rows(path)}
     for number in range(series):
         for cell in CELLS:
             if (cell, number) not in done and (cell != REAL or number < REAL_FORECASTS):
@@ -191,8 +191,7 @@ def missing(series: int, path: Path = RESULTS) -> Iterator[tuple[str, int]]:
 
 def rows(path: Path = RESULTS) -> list[dict[str, str]]:
     """All results."""
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(path)
 
 
 def run_study(
@@ -203,15 +202,7 @@ def run_study(
     for cell, number in missing(series, path):
         if time.monotonic() > end:
             return
-        append(path, one(cell, number))
-
-
-def append(path: Path, columns: dict[str, object]) -> None:
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(columns))
-        if stream.tell() == 0:
-            writer.writeheader()
-        writer.writerow(columns)
+        append_rows(path, [one(cell, number)])
 
 
 def values(found: list[dict[str, str]], part: str, month: int | None = None) -> Floats:

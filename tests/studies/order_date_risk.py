@@ -13,17 +13,16 @@ Resumes where it stopped; one row an order is appended to the results.
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from planning_backtest import DRAWS, FAMILIES, ORACLE_DRAWS, RISK, SEED, Origin, read_results, synthetic_origin
+from planning_backtest import DRAWS, FAMILIES, ORACLE_DRAWS, RISK, SEED, Origin, synthetic_origin
 
 from capacity.demand.forecast import forecast_growth
 from capacity.planning.orders import OrderingRules, OrderTimeline
@@ -31,6 +30,7 @@ from capacity.planning.planner import plan_capacity
 from capacity.planning.scenarios import Scenarios
 from loadtests.foundation.versions import versions_of
 from simulations.analysis.capacity_curve import InstanceCapacity
+from studies.results_table import append_rows, read_rows
 
 RESULTS = Path(__file__).parent / "results" / "order_date_risk.csv"
 SERVICES, MONTHS, HORIZON, LEAD = 8, (60, 78, 96), 12, 1
@@ -75,18 +75,11 @@ def judged(family: str, number: int, month: int) -> list[JudgedOrder]:
 
 def run_study(path: Path = RESULTS) -> None:
     """Append the services that are missing."""
-    done = {(row["family"], int(row["service"])) for row in read_results(path)}
+    done = {(row["family"], int(row["service"])) for row in read_rows(path)}
     for number in range(SERVICES):
         for family in FAMILIES:
-            if (family, number) in done:
-                continue
-            rows = [row for month in MONTHS for row in judged(family, number, month)]
-            with path.open("a", newline="") as stream:
-                names = [item.name for item in fields(JudgedOrder)]
-                writer = csv.DictWriter(stream, fieldnames=names, lineterminator="\n")
-                if stream.tell() == 0:
-                    writer.writeheader()
-                writer.writerows(asdict(row) for row in rows)
+            if (family, number) not in done:
+                append_rows(path, [asdict(row) for month in MONTHS for row in judged(family, number, month)])
 
 
 if __name__ == "__main__":

@@ -32,11 +32,9 @@ Resumes where it stopped; one row a planned month is appended to the results.
 from __future__ import annotations
 
 import argparse
-import csv
-import fcntl
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +50,7 @@ from capacity.planning.orders import OrderingRules
 from capacity.planning.planner import plan_capacity
 from loadtests.foundation.versions import versions_of
 from simulations.analysis.capacity_curve import InstanceCapacity
+from studies.results_table import append_rows, read_rows
 from support.demand_processes import DAYS_OF_A_MONTH, FAMILIES, Service, law_of, service
 
 Floats = NDArray[np.float64]
@@ -230,29 +229,12 @@ def run_case(family: str, number: int, leads: tuple[int, ...] = LEADS) -> list[P
     return made
 
 
-def read_results(path: Path = RESULTS) -> list[dict[str, str]]:
-    """Rows of the results; none where there are none."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def run_study(path: Path, share: tuple[int, int]) -> None:
     """Append the services that are missing, of this share of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for family, number in cases()[share[0] :: share[1]]:
-        if any((row["family"], int(row["service"])) == (family, number) for row in read_results(path)):
-            continue
-        rows = run_case(family, number)
-        with path.open("a", newline="") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            writer = csv.DictWriter(
-                stream, fieldnames=[item.name for item in fields(PlannedMonth)], lineterminator="\n"
-            )
-            if stream.tell() == 0:
-                writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
+        done = {(row["family"], int(row["service"])) for row in read_rows(path)}
+        if (family, number) not in done:
+            append_rows(path, [asdict(row) for row in run_case(family, number)])
 
 
 if __name__ == "__main__":

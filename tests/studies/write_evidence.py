@@ -31,6 +31,7 @@ import step_interval_coverage as step_intervals
 import trust_checks as trust
 
 from simulations.calibration.validation import CPU_BOUND_P95, LIMITS, SINGLE_STEP_FACTOR
+from studies.results_table import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "studies" / "results" / "calibration_coverage.csv"
@@ -719,7 +720,7 @@ def _forecast_row(cell: str, mine: list[dict[str, str]]) -> str:
 
 
 def _planning() -> list[str]:
-    rows = planning.read_results()
+    rows = read_rows(planning.RESULTS)
     made = [row for row in rows if row["family"] not in planning.REAL]
     groups: list[tuple[str, list[dict[str, str]]]] = [("all synthetic", made)]
     groups += [(name, [row for row in made if row["family"] == name]) for name in planning.FAMILIES]
@@ -792,7 +793,7 @@ def _planned_services(family: str, rows: list[dict[str, str]]) -> str:
 
 
 def _order_dates() -> list[str]:
-    rows = planning.read_results(order_dates.RESULTS)
+    rows = read_rows(order_dates.RESULTS)
     return [
         "## Order dates tested on the past",
         "",

@@ -15,7 +15,7 @@ import planning_verdict as verdict
 
 from support.demand_processes import DAYS_OF_A_MONTH, FAMILIES, law_of, service
 
-ROWS = study.read_results()
+ROWS = study.read_rows(study.RESULTS)
 SYNTHETIC = [row for row in ROWS if row["family"] not in study.REAL]
 
 

@@ -39,7 +39,7 @@ def read_actuals(path: str | Path, plan: CapacityPlan) -> dict[int, float]:
     """
     name, columns, rows = csv_rows(path, "actuals", "month (or date) and peak")
     when, peak = _columns(name, columns, plan.quantity)
-    start = plan.growth.start if plan.orders is None else plan.orders.rules.start
+    start = plan.start
     if when == "date" and start is None:
         raise InputError(
             f"{name} has dates, but the plan does not say when its month 0 is; plan with --start, or give months."

@@ -8,7 +8,6 @@ numbers), so that their differences are no luck.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.demand.wording import html_table, percent, text_table
+from capacity.planning.order_slack import is_due, rank_at, slack_months
 from capacity.planning.ordering import most_instances, scenarios_of_plan
 from capacity.planning.orders import OrderingRules
 from capacity.planning.plan import CapacityPlan
@@ -158,14 +158,15 @@ def order_grid(
     """
     chosen = rules or _rules_of(plan)
     sizes = [whole("order_size", size, least=1) for size in order_sizes]
-    if not (risks and sizes):
+    shares, leads = [float(risk) for risk in risks], list(lead_times)
+    if not (shares and sizes):
         raise InputError("risks or order_sizes is empty; give at least one of each.")
     if plan.steps[-1].month == 0:
         raise InputError("The plan has only month 0, so there is no time to order in; project further.")
     fleet = chosen.fleet or plan.steps[0].deployed.at_peak[0]
     found: list[OrderPolicy] = []
-    for lead in lead_times or (chosen.lead_time,):
-        each = [replace(chosen, risk=float(risk), lead_time_months=lead) for risk in risks]
+    for lead in leads or [chosen.lead_time]:
+        each = [replace(chosen, risk=share, lead_time_months=lead) for share in shares]
         case = _Case(plan, scenarios_of_plan(plan, each[0]), fleet)
         found += [policy for size in sizes for policy in case.policies(size, each)]
     return OrderGrid(chosen, fleet, plan.steps[-1].month, tuple(found))
@@ -188,12 +189,10 @@ class _Case:
         """One for each of the rules, which differ by their risk."""
         is_geometric = self.plan.policy.interpolation == "geometric"
         needed = self.scenarios.first_passages(self._fleets(size, rules), geometric=is_geometric)
-        is_met = np.isfinite(needed)
-        slack = np.where(is_met, needed, self.scenarios.months - 1.0) - self.scenarios.lead_time_months[:, None]
-        slack.sort(axis=0)
+        slack = np.sort(slack_months(self.scenarios, needed), axis=0)
         for one in rules:
-            due = int(np.count_nonzero(is_met.mean(axis=0) > one.risk))
-            starts = slack[min(math.floor(one.risk * len(slack)), len(slack) - 1), :due]
+            due = int(np.count_nonzero(is_due(needed, one.risk)))
+            starts = slack[rank_at(one.risk, len(slack)), :due]
             yield self._policy(one, size, starts.tolist(), needed)
 
     def _fleets(self, size: int, rules: Sequence[OrderingRules]) -> list[int]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.planning.basis import instance_basis
+from capacity.planning.order_slack import is_due, rank_at, slack_months
 from capacity.planning.orders import MonthOutlook, OrderDate, OrderingRules, OrderTimeline
 from capacity.planning.scenarios import Scenarios, draw_scenarios
 from loadtests.foundation.intervals import Interval
@@ -121,7 +122,7 @@ def _orders(
     """Until the first that neither the risk nor the central values ask for within the projection."""
     found = []
     for place, size in enumerate(sizes):
-        order = _order(size + 1, needed[:, place], float(central[place]), scenarios, rules)
+        order = _order(size + 1, needed[:, [place]], float(central[place]), scenarios, rules)
         if order.order_by_month is None and order.mid_line_month is None:
             break
         found.append(order)
@@ -129,30 +130,21 @@ def _orders(
 
 
 def _order(instances: int, needed: Floats, central: float, scenarios: Scenarios, rules: OrderingRules) -> OrderDate:
-    """Where demand stays below the fleet to the projection's end, it is taken to exceed it right after: to be safe."""
     mid_line = central - rules.lead_time.mid
-    mid = mid_line if math.isfinite(mid_line) else None
-    if needed.size == 1:
-        return OrderDate(instances, _months(needed, central), mid, 0.0, mid, None)
-    is_open = np.isinf(needed)
-    slack = np.where(is_open, scenarios.months - 1.0, needed) - scenarios.lead_time_months
-    latest, error = _quantile_below(slack, is_open, rules.risk)
-    return OrderDate(instances, _months(needed, central), latest, error, mid, float(np.mean(slack < 0.0)))
+    mid, months = mid_line if math.isfinite(mid_line) else None, _months(needed[:, 0], central)
+    if len(needed) == 1:
+        return OrderDate(instances, months, mid, 0.0, mid, None)
+    slack = slack_months(scenarios, needed)[:, 0]
+    latest, error = _latest(slack, rules.risk) if is_due(needed, rules.risk)[0] else (None, 0.0)
+    return OrderDate(instances, months, latest, error, mid, float(np.mean(slack < 0.0)))
 
 
-def _quantile_below(values: Floats, is_open: NDArray[np.bool_], risk: float) -> tuple[float | None, float]:
-    """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics.
-
-    None where no more than a share of `risk` exceeds the fleet at all. An open value is known only to be so large or
-    larger, so what it gives is on the safe side.
-    """
-    if float(np.mean(~is_open)) <= risk:
-        return None, 0.0
-    place = min(math.floor(risk * values.size), values.size - 1)
-    around = round(math.sqrt(values.size * risk * (1.0 - risk)))
-    places = [max(place - around, 0), place, min(place + around, values.size - 1)]
-    rows = np.argpartition(values, sorted(set(places)))
-    low, latest, high = values[rows[places]].tolist()
+def _latest(slack: Floats, risk: float) -> tuple[float, float]:
+    """Largest t with a share of values below t of at most `risk`, and its standard error by order statistics."""
+    place = rank_at(risk, slack.size)
+    around = round(math.sqrt(slack.size * risk * (1.0 - risk)))
+    places = [max(place - around, 0), place, min(place + around, slack.size - 1)]
+    low, latest, high = np.partition(slack, sorted(set(places)))[places].tolist()
     return latest, (high - low) / 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +200,11 @@ class CapacityPlan:
     def quantity(self) -> Quantity:
         """What the peaks count, as the growth says it."""
         return self.growth.quantity
+
+    @property
+    def start(self) -> date | None:
+        """Date of month 0, where the order dates or the growth state one."""
+        return self.growth.start if self.orders is None else self.orders.rules.start
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, complete enough for `from_dict`."""

@@ -161,7 +161,7 @@ def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
         raise InputError(
             f"One plan counts {before.quantity}, the other {after.quantity}; only plans of one quantity compare."
         )
-    starts = _start(before), _start(after)
+    starts = before.start, after.start
     shift = None if starts[0] is None or starts[1] is None else _months_between(starts[0], starts[1])
     months = tuple(_month_change(before, after, month, shift) for month in _months(before, after, shift or 0))
     codes = [{item.code for item in plan.findings} for plan in (before, after)]
@@ -175,10 +175,6 @@ def _cheapest(plan: CapacityPlan) -> str | None:
     return None if plan.shapes is None else plan.shapes.cheapest
 
 
-def _start(plan: CapacityPlan) -> date | None:
-    return plan.growth.start if plan.orders is None else plan.orders.rules.start
-
-
 def _months_between(first: date, second: date) -> int:
     return 12 * (second.year - first.year) + second.month - first.month
 
@@ -190,7 +186,7 @@ def _months(before: CapacityPlan, after: CapacityPlan, shift: int) -> range:
 
 def _month_change(before: CapacityPlan, after: CapacityPlan, month: int, shift: int | None) -> MonthChange:
     """`shift` is the month of the first plan in which the second begins; None: there are no dates."""
-    other, start = month - (shift or 0), None if shift is None else _start(before)
+    other, start = month - (shift or 0), None if shift is None else before.start
     change = MonthChange(
         month, _step(before, month), _step(after, other), _ordered(before, month), _ordered(after, other),
         _need(before, month), _need(after, other),
@@ -209,7 +205,7 @@ def _calendar_month(start: date, month: int) -> str:
 
 
 def _order_date(plan: CapacityPlan, month: int) -> date | None:
-    start, at = _start(plan), _ordered(plan, month)
+    start, at = plan.start, _ordered(plan, month)
     return None if start is None or at is None else date_after(start, at)
 
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from capacity.demand.wording import amount, counted
+from capacity.demand.wording import amount, counted, percent
 from capacity.output.charts.style import (
     BLACK,
     BLUE,
@@ -60,9 +60,8 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
     ax.set_title(f"Order dates from {counted(orders.fleet, 'instance')} today", loc="left")
     if not chosen:
         ax.text(0.5, 0.5, "no order within the projection", transform=ax.transAxes, ha="center", color=BLACK)
-    risk = (
-        f"latest order at a risk of {orders.rules.risk:.3g}" if orders.is_uncertain else "order by the central values"
-    )
+    by = f"latest order at a risk of {percent(orders.rules.risk)}"
+    risk = by if orders.is_uncertain else "order by the central values"
     legend_below(
         ax,
         [
@@ -129,7 +128,7 @@ def plot_instances_outlook(orders: OrderTimeline, *, ax: Axes | None = None) -> 
         handles.append(Patch(facecolor=SKY_BLUE, alpha=0.5, label="90 % of the scenarios"))
         ax.stairs([item.at_risk for item in orders.months], edges, baseline=None, color=VERMILION, linewidth=2)
         handles.append(
-            Line2D([], [], color=VERMILION, linewidth=2, label=f"enough at a risk of {orders.rules.risk:.3g}")
+            Line2D([], [], color=VERMILION, linewidth=2, label=f"enough at a risk of {percent(orders.rules.risk)}")
         )
     ax.stairs([item.instances.mid for item in orders.months], edges, baseline=None, color=BLUE, linewidth=1.6)
     handles.append(Line2D([], [], color=BLUE, linewidth=1.6, label="median" if orders.is_uncertain else "needed"))

@@ -51,16 +51,16 @@ def test_the_committed_months_are_what_the_library_plans(family: str, number: in
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_came_is_one_of_the_futures(family: str) -> None:
-    """The truth that plans are held against: ranks of what came among 99 futures, over 40 services, are uniform.
+    """The truth that plans are held against: ranks of what came among 99 futures, over 100 services, are uniform.
 
     Chi-square in five classes, 4 degrees of freedom: above 25 by chance once in 20,000 families.
     """
     day, ranks = int(40 * DAYS_OF_A_MONTH), []
-    for number in range(40):
-        made = service(law_of(family, 5, number), day + 70, 1_000 + number)
-        ranks.append(int((made.futures(day, 1, 99)[:, 0] < made.month_peaks(day, 1)[0]).sum()))
+    for number in range(100):
+        made = service(law_of(family, 5, number), day + 200, 1_000 + number)
+        ranks.append(int((made.futures(day, 6, 99)[:, 5] < made.month_peaks(day, 6)[5]).sum()))
     classes = np.bincount(np.array(ranks) // 20, minlength=5)
-    assert ((classes - 8.0) ** 2 / 8.0).sum() < 25
+    assert ((classes - 20.0) ** 2 / 20.0).sum() < 25
 
 
 def rows_of(needs: list[float], counts: list[float], risk: str = "") -> list[dict[str, str]]:

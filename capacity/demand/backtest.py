@@ -10,7 +10,7 @@ import numpy as np
 from capacity.demand.backtest_design import Design
 from capacity.demand.candidates import STRUCTURAL, Candidate, ModelFailedError, Task
 from capacity.demand.history import Flags, Floats
-from capacity.demand.period_peaks import completed
+from capacity.demand.period_peaks import PastPeaks, past_peaks
 from capacity.demand.quantile_scores import QUANTILES, effective_number, inside_interval, pinball
 from capacity.demand.recalibration import leave_one_out
 from loadtests.foundation.seeds import generator
@@ -83,7 +83,7 @@ def run_backtest(logs: Floats, censored: Flags, ways: Sequence[Candidate], desig
     for place, way in enumerate(ways):
         try:
             made[way.name] = np.stack([
-                month_quantiles(way, completed(logs[:end], censored[:end]), design, (place, end)) for end in origins
+                month_quantiles(way, past_peaks(logs[:end], censored[:end]), design, (place, end)) for end in origins
             ])  # fmt: skip
         except ModelFailedError as error:
             failed[way.name] = str(error)
@@ -93,10 +93,21 @@ def run_backtest(logs: Floats, censored: Flags, ways: Sequence[Candidate], desig
     return Backtest(tuple(made), origins, forecasts, delivered, observed, failed)
 
 
-def month_quantiles(way: Candidate, past: Floats, design: Design, key: tuple[int, int]) -> Floats:
+def month_quantiles(way: Candidate, past: PastPeaks, design: Design, key: tuple[int, int]) -> Floats:
     """Quantiles of the peak of every coming month, logarithms, shape (months, quantiles)."""
-    task = Task(past, design.steps, design.season, design.draws, generator(design.seed, *key), design.year)
-    return np.quantile(design.month_peaks(way.paths(task)), QUANTILES, axis=0).T
+    return quantiles_of(month_paths(way, past, design, key))
+
+
+def month_paths(way: Candidate, past: PastPeaks, design: Design, key: tuple[int, int]) -> Floats:
+    """Futures of the peak of every coming month, logarithms, shape (draws, months)."""
+    rng = generator(design.seed, *key)
+    task = Task(past.logs, design.steps, design.season, design.draws, rng, design.year, past.bounds)
+    return design.month_peaks(way.paths(task))
+
+
+def quantiles_of(paths: Floats) -> Floats:
+    """Quantiles by month, shape (months, quantiles)."""
+    return np.asarray(np.quantile(paths, QUANTILES, axis=0).T, dtype=np.float64)
 
 
 def _observed(logs: Floats, censored: Flags, end: int, design: Design) -> Floats:
@@ -111,7 +122,7 @@ def _observed(logs: Floats, censored: Flags, end: int, design: Design) -> Floats
     return tops
 
 
-def choose(tested: Backtest) -> tuple[int, int]:
+def choose(tested: Backtest, *, is_bounded: bool = False) -> tuple[int, int]:
     """The way to use, and the one of the lowest mean loss.
 
     The structural model, unless the loss of the lowest lies below its own by more than one standard error of the
@@ -119,11 +130,14 @@ def choose(tested: Backtest) -> tuple[int, int]:
     one-standard-error rule of L. Breiman et al., *Classification and Regression Trees*, 1984, on paired differences).
     With fewer than three origins there is no such error: the structural model, else the lowest. Few origins tell ways
     apart badly, and of all of them it kept a stated risk best (`docs/evidence.md`, plans tested on the past).
+
+    Where requests were shed (`is_bounded`) it is the structural model, if that could be used: it alone takes a lower
+    bound for one, and the backtest, which has only the other months to judge by, would not notice.
     """
     losses = tested.origin_losses
     best = int(losses.mean(axis=1).argmin())
     standing = tested.names.index(STRUCTURAL) if STRUCTURAL in tested.names else None
-    if losses.shape[1] < LEAST_ORIGINS_FOR_ERROR:
+    if losses.shape[1] < LEAST_ORIGINS_FOR_ERROR or (is_bounded and standing is not None):
         return (best if standing is None else standing), best
     allowed = _within_one_error(losses - losses[best])
     if standing is not None:
@@ -137,6 +151,6 @@ def _within_one_error(more: Floats) -> Flags:
     return np.asarray(more.mean(axis=1) <= error + 1e-12)
 
 
-def final_quantiles(way: Candidate, logs: Floats, censored: Flags, design: Design, place: int) -> Floats:
-    """The forecast from today."""
-    return month_quantiles(way, completed(logs, censored), design, (place, _FINAL))
+def final_paths(way: Candidate, logs: Floats, censored: Flags, design: Design, place: int) -> Floats:
+    """Futures from today, as `month_paths`."""
+    return month_paths(way, past_peaks(logs, censored), design, (place, _FINAL))

@@ -34,6 +34,8 @@ class Task:
     rng : numpy Generator
     year : float, default 0
         Periods of a year, whether or not `season` models it; 0 where that is not known.
+    bounds : array of float, shape (n,), optional
+        As of `PastPeaks`: NaN where the peak is known; absent: everywhere.
     """
 
     logs: Floats
@@ -42,6 +44,7 @@ class Task:
     draws: int
     rng: np.random.Generator
     year: float = 0.0
+    bounds: Floats | None = None
 
 
 @dataclass(frozen=True)

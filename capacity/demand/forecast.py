@@ -7,10 +7,11 @@ from importlib import import_module
 
 import numpy as np
 
-from capacity.demand.backtest import choose, final_quantiles, run_backtest
+from capacity.demand.backtest import choose, final_paths, quantiles_of, run_backtest
 from capacity.demand.backtest_design import Design
 from capacity.demand.candidates import Candidate
 from capacity.demand.dated_events import EventCalendar
+from capacity.demand.dependence_fit import fitted_dependence
 from capacity.demand.event_effects import NO_EVENTS, event_effects, without_events
 from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
@@ -84,13 +85,13 @@ def forecast_growth(
             "Give a history in which most of the demand was served."
         )
     ways = tuple(way for way in offered if way.name in tested.names)
-    chosen, lowest = choose(tested)
+    chosen, lowest = choose(tested, is_bounded=bool(peaks.censored.any()))
     can = enough_origins(tested.observed)
     recalibration = recalibrate(tested.forecasts[chosen], tested.observed) if can else Recalibration()
-    raw = final_quantiles(ways[chosen], peaks.logs, peaks.censored, design, chosen)
+    paths = final_paths(ways[chosen], peaks.logs, peaks.censored, design, chosen)
     return DemandForecast(
         history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
-        recalibration.applied(raw), effects,
+        recalibration.applied(quantiles_of(paths)), fitted_dependence(paths), effects,
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import GrowthPoint
 from capacity.demand.history import Floats, TrafficHistory, iso
 from capacity.demand.history_table import MONTH_S
+from capacity.demand.month_dates import date_after
+from capacity.demand.month_dependence import MonthDependence
 from capacity.demand.peak_factor import PeakFactor
 from capacity.demand.period_peaks import PeriodPeaks, completed, period_peaks
 from capacity.demand.quantile_scores import HIGH, LEVEL, LOW, MEDIAN, QUANTILES
@@ -57,6 +60,8 @@ class DemandForecast:
     recalibration : Recalibration
     log_quantiles : array, shape (months, quantiles)
         Of the highest interval of each month, recalibrated, without `factor` and without events.
+    dependence : tuple of MonthDependence
+        How the months depend on each other, from the way's futures.
     events : EventEffects
         Dated events, taken out of `peaks` and put on the months.
     """
@@ -72,6 +77,7 @@ class DemandForecast:
     lowest: int
     recalibration: Recalibration
     log_quantiles: Floats
+    dependence: tuple[MonthDependence, ...]
     events: EventEffects = NO_EVENTS
 
     @property
@@ -110,16 +116,32 @@ class DemandForecast:
     def to_growth(self) -> GrowthProjection:
         """Growth for `plan_capacity`: month 0 as measured, then the medians with the central 90 % interval.
 
-        `low` and `high` also hold the uncertainty of the factor inside the sampling interval.
+        `low` and `high` also hold the uncertainty of the factor inside the sampling interval. Month 0 ends with the
+        history, and has its date.
         """
-        rows = self._with_events()[:, [LOW, MEDIAN, HIGH]]
-        points = (_point(month, tuple(row), self.factor) for month, row in enumerate(rows, start=1))
-        return GrowthProjection((self.today, *points), self.quantity)
+        rows = zip(self._with_events(), self.dependence, strict=True)
+        points = (
+            replace(_point(month, tuple(row[[LOW, MEDIAN, HIGH]]), self.factor), p99=self._far(row), dependence=link)
+            for month, (row, link) in enumerate(rows, start=1)
+        )
+        return GrowthProjection((self.today, *points), self.quantity, start=self._end, months_end=True)
+
+    @property
+    def _end(self) -> date:
+        """Day with which the history ends, and month 0."""
+        return datetime.fromtimestamp(self.history.end_s, UTC).date()
+
+    def _far(self, row: Floats) -> float:
+        return _load(row[-1], self.factor.low_mid_high[-1])
 
     def growth_csv(self) -> str:
         """Text of a growth CSV that `read_growth` and ``capacity plan --growth`` read."""
-        lines = [f"month,peak_{self.quantity},low,high"]
-        lines += [f"{p.month},{p.peak},{p.low},{p.high}" for p in self.to_growth().points]
+        lines = [f"month_end,peak_{self.quantity},low,high,p99,own_share,persistence"]
+        for point in self.to_growth().points:
+            own, persistence = point.dependence.own_share, point.dependence.persistence
+            end = date_after(self._end, point.month)
+            far = "" if point.p99 is None else point.p99
+            lines.append(f"{end},{point.peak},{point.low},{point.high},{far},{own},{persistence}")
         return "\n".join(lines) + "\n"
 
     def to_frame(self) -> pd.DataFrame:
@@ -255,10 +277,12 @@ BACKTEST_HEADER = ("pinball loss", "coverage of 90 %", "before recalibration", "
 
 
 def _point(month: int, logs: tuple[float, ...], factor: PeakFactor) -> GrowthPoint:
-    low, peak, high = (
-        float(f"{math.exp(log) * by:.{_DIGITS}g}") for log, by in zip(logs, factor.low_mid_high, strict=True)
-    )
+    low, peak, high = (_load(log, by) for log, by in zip(logs, factor.low_mid_high, strict=True))
     return GrowthPoint(month, peak, low, high)
+
+
+def _load(log: float, factor: float) -> float:
+    return float(f"{math.exp(log) * factor:.{_DIGITS}g}")
 
 
 def _factor_text(factor: Interval) -> str:

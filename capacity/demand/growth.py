@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Interpolation = Literal["geometric", "linear"]
+_END = "month_end"
 _Curve = Callable[[float, float, float, int], float]
 
 
@@ -42,12 +43,16 @@ class GrowthProjection:
         segment; absent: the projection ends with the last point.
     start : date, optional
         Date of month 0, where the growth was given by dates.
+    months_end : bool, default False
+        Whether a date is the end of its month, as in a forecast, whose month 0 ends with the history; else its
+        first day.
     """
 
     points: tuple[GrowthPoint, ...]
     quantity: Quantity = Quantity.CCU
     extrapolate_to: int | None = None
     start: date | None = None
+    months_end: bool = False
 
     def __post_init__(self) -> None:
         _check_order(self.points)
@@ -106,7 +111,7 @@ class GrowthProjection:
         records = (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None))
         rows = [(f"row {position}", record) for position, record in enumerate(records)]
         points, counted, begins = points_from_rows("The frame", names, rows, quantity, start)
-        return cls(points, counted, extrapolate_to, begins)
+        return cls(points, counted, extrapolate_to, begins, _END in names)
 
     @classmethod
     def guide(cls) -> GrowthProjection:
@@ -152,10 +157,14 @@ class GrowthProjection:
         if left.low is not None or right.low is not None:
             low = between(left.low or left.peak, right.low or right.peak, share, month)
             high = between(left.high or left.peak, right.high or right.peak, share, month)
+        far = None
+        if left.p99 is not None or right.p99 is not None:
+            far = between(_farthest(left), _farthest(right), share, month)
         peak = between(left.peak, right.peak, share, month)
         if low is not None and high is not None:  # ends that grow at different rates may cross beyond the last point
             low, high = min(low, peak), max(high, peak)
-        return MonthlyPeak(month, peak, low, high, interpolated=not beyond, extrapolated=beyond)
+            far = None if far is None else max(far, high)
+        return MonthlyPeak(month, peak, low, high, not beyond, beyond, right.dependence, far)
 
     def implied_percent(self, point: GrowthPoint) -> float:
         """Growth of `point` over month 0, percent (19.4 for 4,000 over 3,350)."""
@@ -170,7 +179,7 @@ class GrowthProjection:
             return None if value is None else plain(exact("peak", value) * by)
 
         points = (
-            replace(p, peak=plain(exact("peak", p.peak) * by), low=times(p.low), high=times(p.high))
+            replace(p, peak=plain(exact("peak", p.peak) * by), low=times(p.low), high=times(p.high), p99=times(p.p99))
             for p in self.points
         )
         return replace(self, points=tuple(points))
@@ -196,14 +205,20 @@ class GrowthProjection:
             "quantity": self.quantity.value,
             "points": [point.to_dict() for point in self.points],
             "extrapolate_to": self.extrapolate_to,
-        } | ({} if self.start is None else {"start": self.start.isoformat()})
+        } | self._dates()
+
+    def _dates(self) -> dict[str, Any]:
+        start = {} if self.start is None else {"start": self.start.isoformat()}
+        return start | ({"months_end": True} if self.months_end else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GrowthProjection:
         """Read what `to_dict` wrote."""
-        points = tuple(GrowthPoint(**point) for point in data["points"])
+        points = tuple(GrowthPoint.from_dict(point) for point in data["points"])
         start = None if data.get("start") is None else date.fromisoformat(data["start"])
-        return cls(points, Quantity.parse(data["quantity"]), data.get("extrapolate_to"), start)
+        return cls(
+            points, Quantity.parse(data["quantity"]), data.get("extrapolate_to"), start, data.get("months_end", False)
+        )
 
     def summary(self) -> str:
         """A table of the months for people."""
@@ -237,11 +252,14 @@ def read_growth(
 ) -> GrowthProjection:
     """Read a growth CSV.
 
-    Columns: ``month`` (whole, from 0, ascending) or ``date`` (ISO 8601, a row a
-    month or fewer, all on the same day of the month), and one of ``peak_ccu``,
-    ``peak_users``, ``peak_connections``, ``peak_in_flight``, ``peak_rps`` or plain
-    ``peak``; optional ``low`` and ``high`` (range of the peak), ``stated_percent``
-    (the growth that somebody wrote beside it) and ``note`` (ignored).
+    Columns: ``month`` (whole, from 0, ascending), or ``date`` or ``month_end``
+    (first day or end of each month, ISO 8601, a row a month or fewer, all on the
+    same day of the month), and one of ``peak_ccu``, ``peak_users``,
+    ``peak_connections``, ``peak_in_flight``, ``peak_rps`` or plain ``peak``;
+    optional ``low`` and ``high`` (range of the peak), ``p99`` (exceeded once in a
+    hundred), ``stated_percent`` (the growth that somebody wrote beside it), ``own_share`` and ``persistence`` (how
+    a month's place in its range depends on the month before, see
+    `MonthDependence`) and ``note`` (ignored).
 
     Parameters
     ----------
@@ -262,7 +280,7 @@ def read_growth(
     """
     name, header, rows = csv_rows(source)
     points, counted, begins = points_from_rows(name, header, rows, quantity, start)
-    return GrowthProjection(points, counted, extrapolate_to, begins)
+    return GrowthProjection(points, counted, extrapolate_to, begins, _END in header)
 
 
 def _or_nan(value: float | None) -> float:
@@ -289,8 +307,12 @@ def _linear(start: float, end: float, share: float, month: int) -> float:
 def _stated(point: GrowthPoint) -> MonthlyPeak:
     return MonthlyPeak(
         point.month, point.peak, point.low, point.high, point.standing == "interpolated",
-        point.standing == "extrapolated",
+        point.standing == "extrapolated", point.dependence, point.p99,
     )  # fmt: skip
+
+
+def _farthest(point: GrowthPoint) -> float:
+    return point.p99 or point.high or point.peak
 
 
 def _neighbours(points: tuple[GrowthPoint, ...], month: int) -> tuple[GrowthPoint, GrowthPoint]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from capacity.demand.growth import GrowthProjection, Interpolation
@@ -229,8 +229,9 @@ def with_events(
         least, peak, most = (plain(exact("peak", e) * f) for e, f in zip(ends, (low, mid, high), strict=True))
         is_ranged = month.low is not None or low != high
         lowest, highest = (least, most) if is_ranged else (None, None)
-        points.append(GrowthPoint(month.month, peak, lowest, highest, None, month.standing))
-    return GrowthProjection(tuple(points), growth.quantity, start=growth.start)
+        far = None if month.p99 is None else plain(exact("p99", month.p99) * high)
+        points.append(GrowthPoint(month.month, peak, lowest, highest, None, month.standing, month.dependence, far))
+    return replace(growth, points=tuple(points), extrapolate_to=None)
 
 
 def _projection(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from capacity.demand.month_dependence import KEPT, MonthDependence
 from loadtests.foundation.checks import finite, one_of, positive, whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import plain
 from loadtests.foundation.intervals import Interval
 
 MAX_MONTHS = 1_200
+_NUMBERS = ("month", "peak", "low", "high", "p99", "stated_percent")
 Standing = Literal["stated", "interpolated", "extrapolated"]
 
 
@@ -31,6 +34,11 @@ class GrowthPoint:
         "+20 %"). It is compared, never used: the absolute peak counts.
     standing : {"stated", "interpolated", "extrapolated"}
         What the peak rests on: somebody's word, the points around it, or the last segment continued.
+    dependence : MonthDependence, optional
+        On the month before, within the ranges; absent: low stays low.
+    p99 : float, optional
+        Peak that is exceeded once in a hundred, at least `high`, where that is not as `low`, `peak` and `high` would
+        have it: rare bursts lie far beyond a range that they are seldom in.
 
     Raises
     ------
@@ -44,6 +52,8 @@ class GrowthPoint:
     high: float | None = None
     stated_percent: float | None = None
     standing: Standing = "stated"
+    dependence: MonthDependence = KEPT
+    p99: float | None = None
 
     def __post_init__(self) -> None:
         one_of("standing", self.standing, get_args(Standing))
@@ -59,14 +69,25 @@ class GrowthPoint:
                     f"month {self.month} has low {self.low}, peak {self.peak}, high {self.high}; "
                     "low <= peak <= high is needed."
                 )
+        if self.p99 is not None:
+            object.__setattr__(self, "p99", _load("p99", self.p99))
+            if self.high is None or self.p99 < self.high:
+                raise InputError(f"month {self.month} has p99 {self.p99} and high {self.high}; high <= p99 is needed.")
         if self.stated_percent is not None:
             object.__setattr__(self, "stated_percent", plain(finite("stated_percent", self.stated_percent)))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without what is absent."""
-        values = {name: getattr(self, name) for name in ("month", "peak", "low", "high", "stated_percent")}
+        values = {name: getattr(self, name) for name in _NUMBERS}
         more = {} if self.standing == "stated" else {"standing": self.standing}
-        return {name: value for name, value in values.items() if value is not None} | more
+        return {name: value for name, value in values.items() if value is not None} | more | self.dependence.to_dict()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GrowthPoint:
+        """Read what `to_dict` wrote."""
+        linked = {name: data[name] for name in ("own_share", "persistence") if name in data}
+        own = {name: value for name, value in data.items() if name not in linked}
+        return cls(**own, dependence=MonthDependence(**linked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,8 @@ class MonthlyPeak:
     high: float | None = None
     interpolated: bool = False
     extrapolated: bool = False
+    dependence: MonthDependence = KEPT
+    p99: float | None = None
 
     @property
     def range(self) -> Interval:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
-from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
 from capacity.demand.growth_points import GrowthPoint
+from capacity.demand.month_dates import calendar_months_between, date_after, day_of
+from capacity.demand.month_dependence import MonthDependence
 from loadtests.foundation.checks import finite
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.units import Quantity
@@ -20,11 +20,11 @@ from loadtests.foundation.units import Quantity
 Row = tuple[str, Mapping[str, Any]]
 
 _PEAK_COLUMNS = {"peak": None} | {f"peak_{item.value}": item for item in Quantity}
-_OPTIONAL = ("low", "high", "stated_percent")
-_TIMES = ("month", "date")
-_ALLOWED = (*_TIMES, *_PEAK_COLUMNS, *_OPTIONAL, "note")
+_OPTIONAL = ("low", "high", "p99", "stated_percent")
+_LINKS = ("own_share", "persistence")
+_TIMES = ("month", "date", "month_end")
+_ALLOWED = (*_TIMES, *_PEAK_COLUMNS, *_OPTIONAL, *_LINKS, "note")
 _MAX_NAMED_ROWS = 20
-_MONTH_TEXT = re.compile(r"\d{4}-\d{2}")
 
 
 def csv_rows(
@@ -75,7 +75,7 @@ def points_from_rows(
     peak_column, counted = _peak_column(name, columns, quantity)
     points: list[GrowthPoint] = []
     problems: list[str] = []
-    months = _Months(start, "date" in columns)
+    months = _Months(start, next(column for column in columns if column in _TIMES))
     for label, row in rows:
         try:
             point = _point(row, peak_column, months)
@@ -93,36 +93,26 @@ def points_from_rows(
 class _Months:
     """Reads the month of one row after another, from whole numbers or from dates."""
 
-    def __init__(self, start: date | None, by_date: bool) -> None:
+    def __init__(self, start: date | None, column: str) -> None:
         self.start = start
-        self.column = "date" if by_date else "month"
+        self.column = column
 
     def of(self, row: Mapping[str, Any]) -> Any:
         if self.column == "month":
             return row["month"]
-        day = _date(row["date"])
+        name, day = self.column, day_of(row[self.column], self.column)
         self.start = day if self.start is None else self.start
-        months = (day.year - self.start.year) * 12 + day.month - self.start.month
+        months = calendar_months_between(self.start, day)
         if day < self.start:
-            raise InputError(f"date {day} lies before month 0, {self.start}; sort the rows, or give an earlier start.")
-        if day.day != min(self.start.day, monthrange(day.year, day.month)[1]):
             raise InputError(
-                f"date {day} is no whole number of months after {self.start}; give every row the same day of its month."
+                f"{name} {day} lies before month 0, {self.start}; sort the rows, or give an earlier start."
+            )
+        if day != date_after(self.start, months):
+            raise InputError(
+                f"{name} {day} is no whole number of months after {self.start}; give every row the same day of its "
+                "month."
             )
         return months
-
-
-def _date(given: Any) -> date:
-    """A day, from a date, a time, 2026-12-01, or 2026-12 for the first of the month."""
-    if isinstance(given, datetime):
-        return given.date()
-    if isinstance(given, date):
-        return given
-    text = str(given).strip()
-    try:
-        return date.fromisoformat(f"{text}-01" if _MONTH_TEXT.fullmatch(text) else text)
-    except ValueError:
-        raise InputError(f"date is {given!r}; write it as 2026-12-01, or 2026-12.") from None
 
 
 def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tuple[str, Quantity]:
@@ -131,8 +121,9 @@ def _peak_column(name: str, columns: Sequence[str], quantity: str | None) -> tup
     times = [column for column in columns if column in _TIMES]
     if unknown or len(peaks) != 1 or len(times) != 1 or len(set(columns)) < len(columns):
         raise InputError(
-            f"{name} has the columns {', '.join(map(repr, columns)) or 'none'}; needed are month or date, and one of "
-            f"{', '.join(_PEAK_COLUMNS)}, allowed are {', '.join((*_OPTIONAL, 'note'))}, each once."
+            f"{name} has the columns {', '.join(map(repr, columns)) or 'none'}; needed are month, date or "
+            f"month_end, and one of {', '.join(_PEAK_COLUMNS)}, allowed are "
+            f"{', '.join((*_OPTIONAL, *_LINKS, 'note'))}, each once."
         )
     named = _PEAK_COLUMNS[peaks[0]]
     asked = None if quantity is None else Quantity.parse(quantity)
@@ -148,9 +139,11 @@ def _point(row: Mapping[str, Any], peak_column: str, months: _Months) -> GrowthP
     if missing:
         raise InputError(f"{' and '.join(missing)} is empty; give a number.")
     optional = {column: _optional(column, row.get(column)) for column in _OPTIONAL}
+    links = {column: finite(column, row[column]) for column in _LINKS if not is_empty(row.get(column))}
     return GrowthPoint(
-        months.of(row), finite("peak", row[peak_column]), optional["low"], optional["high"], optional["stated_percent"]
-    )
+        months.of(row), finite("peak", row[peak_column]), optional["low"], optional["high"], optional["stated_percent"],
+        dependence=MonthDependence(**links), p99=optional["p99"],
+    )  # fmt: skip
 
 
 def _optional(column: str, value: Any) -> float | None:

@@ -27,6 +27,7 @@ _MARKS = ("censored", "shed")
 _REPEATS = ("retries", "attempts")
 _NO, _YES = ("0", "false", "no"), ("1", "true", "yes")
 _EPOCH = datetime(1970, 1, 1)  # read as UTC
+_FIRST_DAY, _LAST_DAY = 19_000_101, 21_001_231
 _LARGEST_EPOCH_S = 1e11  # the year 5138; milliseconds of today are larger
 
 
@@ -132,7 +133,7 @@ def _all_seconds(given: Sequence[Any], clock: _Clock) -> Floats:
         seconds = np.array(list(map(float, given)), dtype=np.float64)
     except (TypeError, ValueError):
         return np.array(_seconds_of_moments(_all_moments(given), clock), dtype=np.float64)
-    if not (np.abs(seconds) < _LARGEST_EPOCH_S).all():
+    if not (np.abs(seconds) < _LARGEST_EPOCH_S).all() or any(map(_run_together, seconds)):
         raise ValueError("not seconds")
     clock.aware += len(seconds)
     return seconds
@@ -267,9 +268,24 @@ def _epoch(given: Any) -> float | None:
         number = float(given)
     except (TypeError, ValueError):
         return None
+    day = _run_together(number)
+    if day is not None:
+        raise InputError(
+            f"timestamp is {given!r}; as seconds that is in 1970. Write {day} if it is a day, else seconds since 1970."
+        )
     if not abs(number) < _LARGEST_EPOCH_S:
         raise InputError(f"timestamp is {given!r}; a number must be seconds since 1970. Divide milliseconds by 1,000.")
     return number
+
+
+def _run_together(number: float) -> date | None:
+    """The day that a number such as 20260131 is, of this and the last century."""
+    if not _FIRST_DAY <= number <= _LAST_DAY or number != int(number):
+        return None
+    try:
+        return date.fromisoformat(str(int(number)))
+    except ValueError:
+        return None
 
 
 def _moment(given: Any) -> datetime:

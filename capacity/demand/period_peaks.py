@@ -103,6 +103,28 @@ def _without_idle(name: str, made: PeriodPeaks) -> PeriodPeaks:
     return PeriodPeaks(made.period, made.end_s, made.peaks[first:], made.censored[first:], made.zero[first:])
 
 
+@dataclass(frozen=True, eq=False)
+class PastPeaks:
+    """What a model is told of the past. Made by `past_peaks`.
+
+    Parameters
+    ----------
+    logs : array of float, shape (n,)
+        Logarithms of the peaks, complete: where one is not known, what stands in for it.
+    bounds : array of float, shape (n,)
+        NaN where the peak is known; where requests were shed what it was at least; minus infinity where it is missing.
+    """
+
+    logs: Floats
+    bounds: Floats
+
+
+def past_peaks(logs: Floats, censored: Flags) -> PastPeaks:
+    """The past as models see it, from logarithms (NaN where missing) and which of them are lower bounds."""
+    bounds = np.where(np.isnan(logs), -np.inf, np.where(censored, logs, np.nan))
+    return PastPeaks(completed(logs, censored), bounds)
+
+
 def completed(logs: Floats, censored: Flags) -> Floats:
     """The logarithms that models are fitted to: gaps interpolated, lower bounds raised.
 

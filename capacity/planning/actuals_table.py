@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from capacity.demand.growth_table import all_problems, csv_rows, is_empty
+from capacity.demand.month_dates import day_of, month_holding
 from capacity.planning.plan import CapacityPlan
 from loadtests.foundation.checks import positive, whole
 from loadtests.foundation.errors import InputError
@@ -24,7 +24,8 @@ def read_actuals(path: str | Path, plan: CapacityPlan) -> dict[int, float]:
     ----------
     path : str or Path
         CSV with ``month`` (0 is the plan's first) or ``date``, and ``peak`` or ``peak_<quantity>``. Of several dates in
-        a month the largest peak counts.
+        a month the largest peak counts. A date belongs to the month that begins on the plan's date for it, or, where
+        the growth came from a forecast, to the one that ends there (`GrowthProjection.months_end`).
     plan : CapacityPlan
         For dates it must state when its month 0 is (``capacity plan --start``).
 
@@ -39,16 +40,12 @@ def read_actuals(path: str | Path, plan: CapacityPlan) -> dict[int, float]:
     """
     name, columns, rows = csv_rows(path, "actuals", "month (or date) and peak")
     when, peak = _columns(name, columns, plan.quantity)
-    start = plan.start
-    if when == "date" and start is None:
-        raise InputError(
-            f"{name} has dates, but the plan does not say when its month 0 is; plan with --start, or give months."
-        )
+    month_of = _dated_months(name, plan) if when == "date" else partial(whole, "month")
     found: dict[int, float] = {}
     problems: list[str] = []
     for label, row in rows:
         try:
-            month, value = _row(row, when, peak, start)
+            month, value = _row(row, when, peak, month_of)
             if when == "month" and month in found:
                 raise InputError(f"month {month} is given twice; give one peak a month.")
             found[month] = max(value, found.get(month, 0.0))
@@ -74,22 +71,26 @@ def _columns(name: str, columns: list[str], quantity: Quantity) -> tuple[str, st
     return when[0], given[0]
 
 
-def _row(row: Mapping[str, Any], when: str, peak: str, start: date | None) -> tuple[int, float]:
+def _row(row: Mapping[str, Any], when: str, peak: str, month_of: Callable[[Any], int]) -> tuple[int, float]:
     missing = [column for column in (when, peak) if is_empty(row.get(column))]
     if row.get("") or missing:
         raise InputError(f"{' and '.join(missing)} is empty; give a value." if missing else "it has too many cells.")
-    month = whole("month", row[when]) if start is None or when == "month" else _month_of(str(row[when]), start)
-    return month, positive("peak", row[peak])
+    return month_of(row[when]), positive("peak", row[peak])
 
 
-def _month_of(text: str, start: date) -> int:
-    """Whole months from the plan's start: a month of the plan begins on the day that the start has."""
-    try:
-        day = datetime.fromisoformat(text.strip()).date()
-    except ValueError:
-        raise InputError(f"date is {text!r}; write it as 2026-12-01.") from None
-    begins = min(start.day, monthrange(day.year, day.month)[1])
-    months = 12 * (day.year - start.year) + day.month - start.month - (day.day < begins)
-    if months < 0:
-        raise InputError(f"date is {text}, before the plan's month 0 begins on {start.isoformat()}; leave the row out.")
-    return months
+def _dated_months(name: str, plan: CapacityPlan) -> Callable[[Any], int]:
+    """What gives the plan's month of a date."""
+    start, ends = plan.start, plan.growth.months_end
+    if start is None:
+        raise InputError(
+            f"{name} has dates, but the plan does not say when its month 0 is; plan with --start, or give months."
+        )
+
+    def month_of(given: Any) -> int:
+        month = month_holding(day_of(given), start, months_end=ends)
+        if month < 0:
+            marks = "ends" if ends else "begins"
+            raise InputError(f"date is {given}, before the plan's month 0, which {marks} on {start}; leave it out.")
+        return month
+
+    return month_of

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import calendar
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth_points import MAX_MONTHS
+from capacity.demand.month_dates import date_after, day_of
 from capacity.demand.wording import html_table, text_table
 from capacity.planning.uncertain import RANGE_LEVEL
 from loadtests.foundation.checks import finite, whole
@@ -63,7 +63,8 @@ class OrderingRules:
         if self.fleet is not None:
             whole("fleet", self.fleet, least=1)
         whole("draws", self.draws, least=_FEWEST_DRAWS)
-        object.__setattr__(self, "start", _date("start", self.start))
+        if self.start is not None:
+            object.__setattr__(self, "start", day_of(self.start, "start"))
         given = self.lead_time_months
         lead = given if isinstance(given, Interval) else Interval.assumed(finite("lead_time_months", given))
         if not (lead.is_known and lead.low >= 0 and lead.high <= MAX_MONTHS):
@@ -290,46 +291,6 @@ def _months_from_dict(data: Mapping[str, Any]) -> Interval:
     """Null in the file: beyond the projection."""
     low, mid, high = (math.inf if data[name] is None else float(data[name]) for name in ("low", "mid", "high"))
     return Interval(low, mid, high, float(data["level"]), data["kind"])
-
-
-def date_after(start: date, months: float) -> date:
-    """The date so many months after another; the part of a month counts in that month's days, rounded down.
-
-    Parameters
-    ----------
-    start : date
-    months : float
-        May be negative.
-
-    Examples
-    --------
-    >>> date_after(date(2026, 12, 1), 1.5)
-    datetime.date(2027, 1, 16)
-    """
-    before = _whole_months_after(start, math.floor(months))
-    after = _whole_months_after(start, math.floor(months) + 1)
-    return before + timedelta(days=math.floor((months - math.floor(months)) * (after - before).days))
-
-
-def _whole_months_after(start: date, months: int) -> date:
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    if not date.min.year <= year <= date.max.year:
-        raise InputError(f"{months} months from {start} is no date; give an earlier or a later start.")
-    return date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
-
-
-def _date(name: str, given: object) -> date | None:
-    """A date; the time of day of a timestamp is dropped."""
-    if given is None:
-        return None
-    if isinstance(given, datetime):
-        return given.date()
-    if isinstance(given, date):
-        return given
-    try:
-        return date.fromisoformat(str(given))
-    except ValueError:
-        raise InputError(f"{name} is {given!r}; give a date, such as 2026-12-01.") from None
 
 
 def _iso(start: date | None, months: float | None) -> str | None:

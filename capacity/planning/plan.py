@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth import GrowthProjection
+from capacity.demand.month_dates import date_after
 from capacity.demand.wording import amount, html_table, number_range, percent, text_table
-from capacity.planning.orders import OrderTimeline, date_after
+from capacity.planning.orders import OrderTimeline
 from capacity.planning.plan_constraints import ConstraintTimeline
 from capacity.planning.policy import PlanningPolicy
 from capacity.planning.shape_choice import ShapeChoice

@@ -193,7 +193,7 @@ def _without_range(report: ActualsReport) -> Iterator[Finding]:
 def _actual(plan: CapacityPlan, month: MonthlyPeak, peak: float) -> ActualMonth:
     basis, factor = instance_basis(plan.growth, plan.instance_capacity, plan.policy), plan.policy.safety_factor[0]
     return ActualMonth(
-        month.month, month.peak, peak, SplitLognormal.of(month.range, _level(plan)).share_below(peak),
+        month.month, month.peak, peak, SplitLognormal.of(month.range, _level(plan), month.p99).share_below(peak),
         required_instances(peak, basis.normal, factor), required_instances(month.peak, basis.normal, factor),
     )  # fmt: skip
 

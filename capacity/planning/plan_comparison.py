@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
+from capacity.demand.month_dates import calendar_month_of, calendar_months_between, date_after
 from capacity.demand.wording import amount, html_table, text_table
-from capacity.planning.orders import date_after
 from capacity.planning.plan import CapacityPlan, PlanStep
 from capacity.planning.shape_choice import ShapeChoice
 from loadtests.foundation.errors import InputError
@@ -161,8 +161,8 @@ def compare_plans(before: CapacityPlan, after: CapacityPlan) -> PlanComparison:
         raise InputError(
             f"One plan counts {before.quantity}, the other {after.quantity}; only plans of one quantity compare."
         )
-    starts = before.start, after.start
-    shift = None if starts[0] is None or starts[1] is None else _months_between(starts[0], starts[1])
+    first, second = _first_month(before), _first_month(after)
+    shift = None if first is None or second is None else calendar_months_between(first, second)
     months = tuple(_month_change(before, after, month, shift) for month in _months(before, after, shift or 0))
     codes = [{item.code for item in plan.findings} for plan in (before, after)]
     gone, new = tuple(sorted(codes[0] - codes[1])), tuple(sorted(codes[1] - codes[0]))
@@ -175,8 +175,9 @@ def _cheapest(plan: CapacityPlan) -> str | None:
     return None if plan.shapes is None else plan.shapes.cheapest
 
 
-def _months_between(first: date, second: date) -> int:
-    return 12 * (second.year - first.year) + second.month - first.month
+def _first_month(plan: CapacityPlan) -> date | None:
+    """Of month 0, the calendar month."""
+    return None if plan.start is None else calendar_month_of(plan.start, months_end=plan.growth.months_end)
 
 
 def _months(before: CapacityPlan, after: CapacityPlan, shift: int) -> range:
@@ -186,22 +187,17 @@ def _months(before: CapacityPlan, after: CapacityPlan, shift: int) -> range:
 
 def _month_change(before: CapacityPlan, after: CapacityPlan, month: int, shift: int | None) -> MonthChange:
     """`shift` is the month of the first plan in which the second begins; None: there are no dates."""
-    other, start = month - (shift or 0), None if shift is None else before.start
+    other, first = month - (shift or 0), None if shift is None else _first_month(before)
     change = MonthChange(
         month, _step(before, month), _step(after, other), _ordered(before, month), _ordered(after, other),
         _need(before, month), _need(after, other),
     )  # fmt: skip
-    if start is None:
+    if first is None:
         return change
     return replace(
-        change, calendar_month=_calendar_month(start, month), order_date_before=_order_date(before, month),
+        change, calendar_month=date_after(first, month).isoformat()[:7], order_date_before=_order_date(before, month),
         order_date_after=_order_date(after, other),
     )  # fmt: skip
-
-
-def _calendar_month(start: date, month: int) -> str:
-    place = 12 * start.year + start.month - 1 + month
-    return f"{place // 12:04d}-{place % 12 + 1:02d}"
 
 
 def _order_date(plan: CapacityPlan, month: int) -> date | None:

@@ -14,6 +14,7 @@ from capacity.planning import scenario_loops
 _COMPILED: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 
 growth_paths = njit(**_COMPILED)(scenario_loops.growth_paths)
+wandering_paths = njit(**_COMPILED)(scenario_loops.wandering_paths)
 first_passages = njit(**_COMPILED)(scenario_loops.first_passages)
 count_instances = njit(**_COMPILED)(scenario_loops.count_instances)
 count_phases = njit(**_COMPILED)(scenario_loops.count_phases)

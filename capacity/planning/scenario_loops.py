@@ -24,6 +24,21 @@ def growth_paths(log_mid, up, down, position, out):
             out[scenario, month] = log_mid[month] + place * spread[month]
 
 
+def wandering_paths(log_mid, spreads, position, out):
+    """The same with a position of its own for each month, and another spread from `errors` on."""
+    up, down, beyond, errors = spreads
+    for scenario in range(position.shape[0]):
+        for month in range(log_mid.size):
+            place = position[scenario, month]
+            if place < 0.0:
+                moved = place * down[month]
+            elif place <= errors[month]:
+                moved = place * up[month]
+            else:
+                moved = errors[month] * up[month] + (place - errors[month]) * beyond[month]
+            out[scenario, month] = log_mid[month] + moved
+
+
 def first_passages(log_peaks, log_capacity, log_sizes, is_geometric, out):
     """Months at which the load first exceeds fleets of ascending sizes; infinite where it never does.
 

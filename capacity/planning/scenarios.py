@@ -2,7 +2,8 @@
 
 Numbers are drawn by the rule of `capacity.planning.uncertain`. A growth path keeps its position in the ranges of all
 months (low stays low): that is what somebody who states low, mid and high means, and of all dependences it gives the
-widest sums. Draws of one's own (a forecast's sample paths) can take its place.
+widest sums. Where the growth says how its months depend on each other, as a forecast does, positions follow that
+(`capacity.demand.month_dependence`). Draws of one's own can take the place of either.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.month_dependence import KEPT, positions
 from capacity.planning import scenario_loops
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.orders import DRAWS
@@ -244,13 +246,22 @@ def draw_scenarios(
     count = whole("count", count, least=1)
     _check_range("instance capacity", capacity, least=math.ulp(0.0))
     _check_range("lead time", lead_time_months, least=0.0)
-    ranges = [SplitLognormal.of(month.range, range_level) for month in months]
+    ranges = [SplitLognormal.of(month.range, range_level, month.p99) for month in months]
     one, lead = (SplitLognormal.of(value, range_level) for value in (capacity, lead_time_months))
     if not any(item.is_uncertain for item in (*ranges, one, lead)):
         count = 1
     rng = generator(seed, 6)
     position, carried, waited = rng.standard_normal((3, count))
-    return _scenarios(ranges, position, one.at(carried), lead.at(waited))
+    place = _places(months, position, seed)
+    return _scenarios(ranges, place, one.at(carried), lead.at(waited))
+
+
+def _places(months: Sequence[MonthlyPeak], position: Floats, seed: int) -> Floats:
+    """Positions by scenario, shape (scenarios,) where a path keeps its own, else by month too."""
+    links = [month.dependence for month in months]
+    if all(month.dependence == KEPT and month.p99 is None for month in months):
+        return position
+    return positions(position, links, generator(seed, 6, 1))
 
 
 def _check_range(name: str, value: Interval, *, least: float) -> None:
@@ -263,18 +274,22 @@ def _check_range(name: str, value: Interval, *, least: float) -> None:
 
 
 def _scenarios(ranges: Sequence[SplitLognormal], position: Floats, capacity: Floats, lead: Floats) -> Scenarios:
+    count = len(position)
     if not any(item.is_uncertain for item in ranges):
         mids = np.array([item.mid for item in ranges], dtype=np.float64)
-        return Scenarios.of(np.tile(mids, (position.size, 1)), capacity, lead)
-    logs, up, down = (
-        np.array(column) for column in zip(*((math.log(item.mid), item.up, item.down) for item in ranges), strict=True)
-    )
-    loops, found = _loops(position.size), np.empty((position.size, len(ranges)))
+        return Scenarios.of(np.tile(mids, (count, 1)), capacity, lead)
+    logs, up, down, beyond, errors = np.array(
+        [(math.log(item.mid), item.up, item.down, item.beyond, item.errors) for item in ranges]
+    ).T.copy()
+    loops, found = _loops(count), np.empty((count, len(ranges)))
 
     def run(part: slice) -> None:
-        loops.growth_paths(logs, up, down, position[part], found[part])
+        if position.ndim == 1:
+            loops.growth_paths(logs, up, down, position[part], found[part])
+        else:
+            loops.wandering_paths(logs, (up, down, beyond, errors), position[part], found[part])
 
-    _in_threads(run, position.size)
+    _in_threads(run, count)
     fixed = np.array([math.nan if item.is_uncertain else item.mid for item in ranges])
     return Scenarios(found, capacity, lead, fixed)
 

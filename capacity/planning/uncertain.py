@@ -5,6 +5,9 @@ central value logarithms are normal, each with the spread that puts the stated e
 the median, and the ends are the quantiles that the level claims. A half that reaches down to 0 has no logarithm there;
 it is normal, cut at 0.
 
+A value that is stated to be exceeded once in a hundred (`p99` of a growth) bends the upper half: beyond the upper end
+logarithms are normal with the spread that leads there.
+
 A range that claims none, somebody's low, mid and high, is read in the same way at the level 90 % (`RANGE_LEVEL`), or
 another that is stated: each end is passed once in twenty. People state ranges that are too narrow [2]_, so nothing may
 end where they end, as it would in a triangle; 5 %, 50 % and 95 % is how decision analysts read three points [3]_.
@@ -41,6 +44,7 @@ Uncertain = Interval | Number | Floats
 RANGE_LEVEL = 0.9
 """Probability that a range is taken to enclose where none is stated with it."""
 SCENARIO_LEVEL = 0.9
+FAR_ERRORS = normal_quantile(0.99)
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,22 @@ class SplitLognormal:
         At least 0 and finite.
     errors : float
         Standard errors from the middle to either end.
+    far : float, optional
+        Exceeded once in a hundred, at least `high`; absent, or for ends as far out as that: as the middle and `high`
+        have it.
     """
 
     low: float
     mid: float
     high: float
     errors: float
+    far: float | None = None
 
     @classmethod
-    def of(cls, value: Interval, range_level: float = RANGE_LEVEL) -> SplitLognormal:
-        """Of an interval; `range_level` is for one that claims no probability."""
+    def of(cls, value: Interval, range_level: float = RANGE_LEVEL, far: float | None = None) -> SplitLognormal:
+        """Of an interval; `range_level` is for one that claims no probability, `far` is exceeded once in a hundred."""
         level = value.level if claims_probability(value) else range_level
-        return cls(value.low, value.mid, value.high, normal_quantile(0.5 + level / 2))
+        return cls(value.low, value.mid, value.high, normal_quantile(0.5 + level / 2), far)
 
     @property
     def is_uncertain(self) -> bool:
@@ -81,14 +89,25 @@ class SplitLognormal:
         """The same below it."""
         return math.log(self.mid / self.low) / self.errors
 
+    @property
+    def beyond(self) -> float:
+        """The same above the upper end."""
+        if self.far is None or self.errors >= FAR_ERRORS:
+            return self.up
+        return math.log(self.far / self.high) / (FAR_ERRORS - self.errors)
+
     def at(self, position: Floats) -> Floats:
         """Values at standard normal positions; exactly `mid` where there is no range."""
         if not self.is_uncertain:
             return np.full(position.shape, float(self.mid))
+        if self.mid == 0:
+            return np.maximum(0.0, self.high / self.errors * position)
+        past = np.maximum(position - self.errors, 0.0)
+        above = self.mid * np.exp(self.up * (position - past) + self.beyond * past)
         if self.low > 0:
-            return np.asarray(self.mid * np.exp(np.where(position >= 0, self.up, self.down) * position))
-        below = np.maximum(0.0, self.mid + self.mid / self.errors * position)
-        above = self.mid * np.exp(self.up * position) if self.mid > 0 else self.high / self.errors * position
+            below = self.mid * np.exp(self.down * position)
+        else:
+            below = np.maximum(0.0, self.mid + self.mid / self.errors * position)
         return np.where(position >= 0, above, below)
 
     def share_below(self, value: float) -> float | None:
@@ -99,6 +118,8 @@ class SplitLognormal:
         if end == self.mid:
             return float(value > self.mid)
         position = self.errors * math.log(value / self.mid) / abs(math.log(end / self.mid))
+        if value > self.high and self.beyond > 0.0:
+            position = self.errors + math.log(value / self.high) / self.beyond
         return 0.5 * math.erfc(-position / math.sqrt(2.0))
 
 

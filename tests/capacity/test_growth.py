@@ -240,7 +240,7 @@ def test_dates_that_make_no_growth_are_refused(rows: tuple[str, ...], named: str
 
 
 def test_months_and_dates_are_not_mixed_and_the_first_row_is_month_zero() -> None:
-    with pytest.raises(InputError, match="needed are month or date"):
+    with pytest.raises(InputError, match="needed are month, date or month_end"):
         read_growth(io.StringIO("month,date,peak\n0,2026-12-01,1\n"))
     with pytest.raises(InputError, match="first month is 1"):
         dated("2026-12-01,1", start=date(2026, 11, 1))

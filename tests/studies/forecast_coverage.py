@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from capacity import DatedEvent, EventCalendar, TrafficHistory, forecast_growth, read_history
-from capacity.demand.backtest import final_quantiles
+from capacity.demand.backtest import final_paths, quantiles_of
 from capacity.demand.candidates import TRAILING
 from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history_table import MONTH_S
@@ -153,7 +153,7 @@ REAL_FORECASTS = 6
 def row_of(cell: str, number: int, made: DemandForecast, truth: Floats) -> dict[str, object]:
     """Whether each month was held, lay below the interval, and its losses; empty beyond the horizon."""
     found = np.log(made.quantiles)
-    trailing = final_quantiles(TRAILING, made.peaks.logs, made.peaks.censored, made.design, 0)
+    trailing = quantiles_of(final_paths(TRAILING, made.peaks.logs, made.peaks.censored, made.design, 0))
     scores = {
         "held": ((truth >= found[:, LOW]) & (truth <= found[:, HIGH])).astype(int),
         "below": (truth < found[:, LOW]).astype(int),

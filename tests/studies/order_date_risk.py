@@ -2,8 +2,8 @@
 
 Services, histories and sizes as in `planning_backtest`, 8 of each family, with plans made after months 60, 78 and 96
 for twelve months ahead from a fleet that carries the last month, lead time one month, risk 5 %. An order placed on its
-date comes too late where demand, moving geometrically between the peaks of its months, exceeds one instance less before
-the order arrives: the share of 4,000 futures drawn from the law. Orders that are late today and orders beyond the
+date comes too late where demand exceeds one instance less on any day before the order arrives: the share of 4,000
+futures drawn from the law. Orders that are late today and orders beyond the
 projection have no date to judge.
 
     python tests/studies/order_date_risk.py
@@ -22,15 +22,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from planning_backtest import DRAWS, FAMILIES, ORACLE_DRAWS, RISK, SEED, Origin, synthetic_origin
+from planning_backtest import DRAWS, FAMILIES, ORACLE_DRAWS, RISK, SEED, Origin, synthetic, synthetic_origin
 
 from capacity.demand.forecast import forecast_growth
 from capacity.planning.orders import OrderingRules, OrderTimeline
 from capacity.planning.planner import plan_capacity
-from capacity.planning.scenarios import Scenarios
 from loadtests.foundation.versions import versions_of
 from simulations.analysis.capacity_curve import InstanceCapacity
 from studies.results_table import append_rows, read_rows
+from support.demand_processes import DAYS_OF_A_MONTH
 
 RESULTS = Path(__file__).parent / "results" / "order_date_risk.csv"
 SERVICES, MONTHS, HORIZON, LEAD = 8, (60, 78, 96), 12, 1
@@ -60,15 +60,14 @@ def orders_at(at: Origin, fleet: int) -> OrderTimeline:
 def judged(family: str, number: int, month: int) -> list[JudgedOrder]:
     """Every order with a date."""
     at = synthetic_origin(family, number, month, HORIZON)
-    assert at.futures is not None
-    today = float(at.peaks[-1])
-    paths = np.concatenate([np.full((ORACLE_DRAWS, 1), today), at.futures], axis=1)
-    truth = Scenarios.of(paths, np.full(ORACLE_DRAWS, at.instance_load), np.full(ORACLE_DRAWS, float(LEAD)))
+    days = synthetic(family, number).future_days(int(month * DAYS_OF_A_MONTH), HORIZON, ORACLE_DRAWS)
+    highest = np.exp(np.maximum.accumulate(days, axis=1)) / at.instance_load
     made = []
-    for order in orders_at(at, math.ceil(today / at.instance_load)).orders:
+    for order in orders_at(at, math.ceil(float(at.peaks[-1]) / at.instance_load)).orders:
         if order.order_by_month is not None and order.order_by_month >= 0.0:
             due = order.order_by_month + LEAD
-            late = float(np.mean(truth.first_passages([order.instances - 1])[:, 0] < due - 1e-9))
+            last = max(math.floor(due * DAYS_OF_A_MONTH) - 1, 0)
+            late = float(np.mean(highest[:, last] > order.instances - 1))
             made.append(JudgedOrder(family, number, month, order.instances, round(due, 3), round(late, 5)))
     return made
 

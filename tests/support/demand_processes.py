@@ -116,13 +116,16 @@ class Service:
 
     def futures(self, end_day: int, months: int, draws: int) -> Floats:
         """Peaks that could have come instead, from the same state; shape (draws, months)."""
+        return _month_peaks(self.future_days(end_day, months, draws), months)
+
+    def future_days(self, end_day: int, months: int, draws: int) -> Floats:
+        """Logarithms of the days that could have come instead; shape (draws, days)."""
         state = Days(
             np.empty((draws, 0)),
             *(np.repeat(item[:, end_day - 1], draws) for item in (self.days.level, self.days.noise, self.days.burst)),
         )
         length = int(np.ceil(months * DAYS_OF_A_MONTH)) + 1
-        made = _simulated(self.law, state, end_day, length, generator(self.seed, end_day))
-        return _month_peaks(made.logs, months)
+        return _simulated(self.law, state, end_day, length, generator(self.seed, end_day)).logs
 
 
 def service(law: Law, days: int, seed: int) -> Service:

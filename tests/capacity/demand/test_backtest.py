@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capacity.demand.backtest import Backtest, choose, final_quantiles, run_backtest
+from capacity.demand.backtest import Backtest, choose, final_paths, quantiles_of, run_backtest
 from capacity.demand.backtest_design import Design
 from capacity.demand.candidates import (
     LAST_VALUE,
@@ -22,8 +22,11 @@ from capacity.demand.candidates import (
     Task,
 )
 from capacity.demand.forecast_models import structural_paths
-from capacity.demand.quantile_scores import QUANTILES, coverage, effective_number, in_order, pinball
+from capacity.demand.quantile_scores import HIGH, MEDIAN, QUANTILES, coverage, effective_number, in_order, pinball
 from capacity.demand.recalibration import Recalibration, recalibrate
+from loadtests.foundation.quantiles import normal_quantile
+
+NORMAL_95, NORMAL_99 = normal_quantile(0.95), normal_quantile(0.99)
 
 Floats = NDArray[np.float64]
 BASELINES = (TRAILING, LAST_VALUE, SEASONAL_NAIVE)
@@ -190,7 +193,7 @@ def test_recalibrated_intervals_hold_the_truth_as_often_as_they_say(kind: str, w
         logs = simulated(seed, 156, kind)
         past, future = logs[:150], logs[[150, 155]]
         tested = run_backtest(past, none(past), (way,), design)
-        raw = final_quantiles(way, past, none(past), design, 0)[[0, 5]]
+        raw = quantiles_of(final_paths(way, past, none(past), design, 0))[[0, 5]]
         made = recalibrate(tested.forecasts[0], tested.observed).applied(raw)
         for place, found in enumerate((raw, made)):
             hits[place] += (future >= found[:, 0]) & (future <= found[:, 4])
@@ -209,9 +212,9 @@ def test_the_choice_keeps_a_growing_demand_from_the_way_that_does_not_grow() -> 
 def test_the_same_seed_gives_the_same_and_another_nearly_the_same() -> None:
     logs = np.random.default_rng(2).normal(5, 0.3, 60)
     made: dict[int, Any] = {
-        seed: final_quantiles(TRAILING, logs, none(logs), Design("month", 3, seed=seed), 0) for seed in (1, 2)
+        seed: final_paths(TRAILING, logs, none(logs), Design("month", 3, seed=seed), 0) for seed in (1, 2)
     }
-    again = final_quantiles(TRAILING, logs, none(logs), Design("month", 3, seed=1), 0)
+    again = final_paths(TRAILING, logs, none(logs), Design("month", 3, seed=1), 0)
     assert np.array_equal(made[1], again)
     assert not np.array_equal(made[1], made[2])
 
@@ -243,3 +246,25 @@ def test_the_structural_model_knows_the_year_where_the_history_can_show_it(
     made = structural_paths(Task(logs[:length], 6, 0, 2_000, np.random.default_rng(1), year))
     off = np.abs(np.median(made, axis=0) - logs[length:]).max()
     assert (off < 0.15) == knows
+
+
+def test_rare_bursts_stay_in_the_tail_and_leave_the_body_of_the_futures_as_it_was() -> None:
+    """One month in ten is half as high again: the 95 % quantile is the normal model's, the 99 % one is the bursts'."""
+    rng = np.random.default_rng(4)
+    calm = 5 + rng.normal(0, 0.03, 60)
+    bursts = calm + 0.4 * (np.arange(60) % 10 == 7)
+    quiet, wild = (
+        quantiles_of(structural_paths(Task(logs, 3, 12, 5_000, np.random.default_rng(1), 12.0)))
+        for logs in (calm, bursts)
+    )
+    body, far = wild[:, HIGH] - wild[:, MEDIAN], wild[:, -1] - wild[:, MEDIAN]
+    assert np.all(far > 1.25 * body * NORMAL_99 / NORMAL_95)  # 1.41 for a normal distribution
+    assert np.all(wild[:, -1] > 5.35)
+    assert np.all(quiet[:, -1] - quiet[:, MEDIAN] < 1.3 * (quiet[:, HIGH] - quiet[:, MEDIAN]) * NORMAL_99 / NORMAL_95)
+
+
+def test_where_requests_were_shed_the_model_that_knows_bounds_is_kept() -> None:
+    delivered = np.stack([np.zeros((4, 1, 6)), np.ones((4, 1, 6))])
+    tested = Backtest(("last-value", "structural"), (1, 2, 3, 4), delivered, delivered, np.zeros((4, 1)), {})
+    assert choose(tested) == (0, 0)
+    assert choose(tested, is_bounded=True) == (1, 0)

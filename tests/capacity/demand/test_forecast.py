@@ -11,6 +11,7 @@ import pytest
 
 from capacity import DemandForecast, charts, forecast_growth, read_growth, read_history
 from capacity.demand.period_peaks import period_peaks
+from capacity.demand.quantile_scores import MEDIAN
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import to_json
 from support.traffic import daily, seasonal_days
@@ -222,3 +223,18 @@ def test_the_chart_says_what_the_backtest_says(views: DemandForecast) -> None:
     assert figure.bbox.x0 <= shown.x0 < shown.x1 <= figure.bbox.x1
     assert not shown.overlaps(ax.title.get_window_extent())
     assert not ax.xaxis.label.get_window_extent().overlaps(legend.get_window_extent())
+
+
+def test_demand_that_a_gate_cuts_every_year_is_forecast_as_high_as_it_was() -> None:
+    """Peaks of the season are only known to lie above the gate; the months below it show no fault in other ways."""
+    days = seasonal_days(6, growth=0.2, swing=0.4)
+    year = np.arange(len(days)) // 365
+    gate = np.array([1.1 * np.quantile(days[year == max(at - 1, 0)], 0.97) for at in range(7)])[year]
+    seen, shed = slice(0, 5 * 365 + 150), days > gate
+    history = daily(np.minimum(days, gate)[seen], np.flatnonzero(shed[seen]).tolist())
+    assert 100 < shed[seen].sum() < 500
+    made = forecast_growth(history, 3, within_interval_peak=1)
+    assert made.model.name == "structural"
+    assert not made.tested.failed
+    whole = forecast_growth(daily(days[seen]), 3, within_interval_peak=1)
+    assert made.quantiles[:, MEDIAN] == pytest.approx(whole.quantiles[:, MEDIAN], rel=0.06)

@@ -127,6 +127,7 @@ def test_all_bad_rows_are_named_in_one_error() -> None:
         ("when,value\n2026-01-01,1\n", "needed are timestamp and value"),
         ("timestamp,value,shed,censored\n2026-01-01,1,0,0\n", "each once"),
         ("timestamp,value\n1767225600000,1\n1767312000000,1\n", "Divide milliseconds"),
+        ("timestamp,value\n20260101,1\n20260102,1\n", "as seconds that is in 1970. Write 2026-01-01"),
         ("timestamp,value\n2026-01-01T00:00Z,1\n2026-01-01T01:00,1\n", "use one kind"),
         ("timestamp,value\n2020-01-01,1\n2021-01-01,1\n", "at least one row a month"),
     ],

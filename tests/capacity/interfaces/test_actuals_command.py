@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_plan_without_ranges_says_why_there_is_no_percentile(
         ("month,peak_rps\n1,5\n", "counts rps (peak_rps), the plan users"),
         ("month,peak\n1,5\n1,6\n9,x\n", "2 bad rows"),
         ("month,peak\n9,5\n", "ends with month 4"),
-        ("date,peak\n2026-11-30,5\n", "before the plan's month 0 begins on 2026-12-01"),
+        ("date,peak\n2026-11-30,5\n", "before the plan's month 0, which begins on 2026-12-01"),
         ("date,peak\nsoon,5\n", "write it as 2026-12-01"),
         ("month,peak\n", "no actuals"),
     ],
@@ -92,3 +93,20 @@ def test_a_fleet_of_none_is_refused(plan: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert command(["plan", "--growth", "guide", "--instance-capacity", "3350", "--fleet", "0"]) == 2
     assert "--fleet is 0; it must be at least 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_day_behind_a_forecasts_end_is_in_its_first_month(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From history to actuals: month 0 ends with the history, so the days that follow it are month 1."""
+    days = (f"{date(2024, 1, 1) + timedelta(day)},{1_000 + day % 7}" for day in range(730))
+    (tmp_path / "history.csv").write_text("\n".join(["timestamp,value", *days, ""]))
+    growth = tmp_path / "growth.csv"
+    words = ["forecast", str(tmp_path / "history.csv"), "--horizon", "2mo", "--quantity", "users", "--out", str(growth)]
+    assert command([*words, "--within-interval-peak", "1"]) == 0
+    assert growth.read_text().splitlines()[1].startswith("2025-12-31,1006,")
+    words = ["plan", "--growth", str(growth), "--instance-capacity", "100", "--out", str(tmp_path)]
+    assert command(words) == 0
+    _, out, _ = run(
+        capsys, tmp_path / "plan.json", "date,peak\n2025-12-30,1005\n2025-12-31,1006\n2026-01-31,990\n", "--json"
+    )
+    months = [(item["month"], item["actual"]) for item in json.loads(out)["months"]]
+    assert months == [(0, 1_005), (1, 1_006), (2, 990)]

@@ -234,7 +234,7 @@ def test_a_stated_maximum_stays_where_it_is_in_every_scenario():
         ({"lead_time_months": Interval.unknown()}, "lead_time_months is unknown"),
         ({"draws": 10}, "draws"),
         ({"lead_time_months": 30_000.0}, "between 0 and 1,200"),
-        ({"start": "tomorrow"}, "start is 'tomorrow'; give a date"),
+        ({"start": "tomorrow"}, "start is 'tomorrow'; write it as"),
         ({"range_level": 1.0}, "range_level"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 
 import pandas as pd
@@ -17,6 +18,7 @@ from capacity import (
     actuals_against_plan,
     compare_plans,
     plan_capacity,
+    read_growth,
 )
 from loadtests.foundation.errors import InputError
 
@@ -127,6 +129,18 @@ def test_actuals_stand_on_a_percentile_of_the_stated_range():
     assert (low.instances_needed, low.instances_planned) == (16, 20)
     assert "percentile 95%" in report.summary()
     assert actuals_against_plan(plan, {4: 3_000}).outside == (4,)
+
+
+def test_plans_by_ends_and_by_beginnings_of_months_meet_in_the_calendar_month() -> None:
+    """A forecast whose history ends with November says of December what a plan that begins with December says."""
+    points = "100\n2027-01-01,120\n2027-02-01,140\n"
+    ends, begins = (
+        plan_capacity(read_growth(io.StringIO(text)), InstanceCapacity.assumed(100, "users"))
+        for text in (f"month_end,peak_users\n2026-12-01,{points}", "date,peak_users\n2026-12-01,120\n2027-01-01,140\n")
+    )
+    found = {item.calendar_month: item for item in compare_plans(ends, begins).months}
+    assert (found["2026-11"].before.peak, found["2026-11"].after) == (100, None)
+    assert [(found[at].before.peak, found[at].after.peak) for at in ("2026-12", "2027-01")] == [(120, 120), (140, 140)]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from capacity import GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
 from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.month_dependence import MonthDependence
 from capacity.planning import scenario_kernels, scenario_loops
 from capacity.planning.scenarios import Scenarios, draw_scenarios
+from capacity.planning.uncertain import SplitLognormal
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.quantiles import normal_quantile
 
 HUNDREDTHS = 100
 FACTORS = (100, 105, 110, 120, 125, 133, 135, 140, 150, 200)
@@ -157,3 +160,31 @@ def test_one_scenario_is_enough_where_nothing_is_uncertain():
 def test_what_is_no_scenario_is_refused(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def drawn_months(dependence, p99=None, months=12):
+    ranged = [MonthlyPeak(month, 200.0, 150.0, 300.0, dependence=dependence, p99=p99) for month in range(1, months + 1)]
+    return draw_scenarios([MonthlyPeak(0, 100.0), *ranged], Interval.assumed(10.0), CERTAIN)
+
+
+@pytest.mark.parametrize(("own", "share"), [(0.0, 0.05), (1.0, 1 - 0.95**12)])
+def test_months_that_come_high_by_themselves_exceed_a_fleet_sooner(own, share):
+    """Within 5 standard errors of a share of 100,000; both have the same months, each by itself."""
+    drawn = drawn_months(MonthDependence(own))
+    passed = np.isfinite(drawn.first_passages([30])[:, 0]).mean()
+    assert passed == pytest.approx(share, abs=5 * math.sqrt(share / len(drawn)))
+    assert np.exp(np.quantile(drawn.log_peaks, [0.05, 0.5, 0.95], axis=0))[:, 1:] == pytest.approx(
+        np.tile([[150.0], [200.0], [300.0]], 12), rel=0.01
+    )
+
+
+def test_a_stated_99th_percentile_bends_the_tail_and_nothing_else():
+    plain, bent = drawn_months(MonthDependence(0.5)), drawn_months(MonthDependence(0.5), 900.0)
+    quantiles = [0.05, 0.5, 0.949, 0.99]
+    found = np.exp(np.quantile(bent.log_peaks[:, 1:], quantiles, axis=0))
+    assert found[-1] == pytest.approx([900.0] * 12, rel=0.01)
+    assert found[:-1] == pytest.approx(np.exp(np.quantile(plain.log_peaks[:, 1:], quantiles[:-1], axis=0)), rel=1e-3)
+    law = SplitLognormal.of(Interval(150.0, 200.0, 300.0, 1.0, "assumed"), 0.9, 900.0)
+    assert law.at(np.array([normal_quantile(0.99)])) == pytest.approx(900.0)
+    assert law.share_below(900.0) == pytest.approx(0.99)
+    assert law.share_below(250.0) == SplitLognormal.of(Interval(150.0, 200.0, 300.0, 1.0, "assumed")).share_below(250.0)

@@ -28,13 +28,19 @@ def _censored(forecast: DemandForecast) -> Iterator[Finding]:
     number = int(peaks.censored.sum())
     if number:
         recent = peaks.censored[-(12 if peaks.period == "month" else 26) :]
+        takes_bounds = forecast.model.name == STRUCTURAL
+        seen = (
+            "The model takes them as such"
+            if takes_bounds
+            else "The model sees the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
+            "instead of the value"
+        )
         yield Finding(
             "demand-censored", "critical" if recent.mean() > 0.5 else "warning",
             f"Requests were shed in {counted(number, peaks.period)}: their peaks are lower bounds of the demand. "
-            "Models see the 90 % quantile of what lies above each bound, by the scatter of the other periods, "
-            "instead of the value; these periods are not used to score forecasts. The forecast may still be too low.",
+            f"{seen}; these periods are not used to score forecasts. How far demand went beyond them nobody saw.",
             "Say what was offered instead of what was served, where that is known.",
-            {"censored": number, "of": len(peaks.peaks)},
+            {"censored": number, "of": len(peaks.peaks), "taken_as_bounds": takes_bounds},
         )  # fmt: skip
 
 
@@ -45,7 +51,8 @@ def _idle_or_missing(forecast: DemandForecast) -> Iterator[Finding]:
         yield Finding(
             "periods-missing", "warning" if missing > 0.05 * len(peaks.peaks) else "info",
             f"No peak is known of {counted(missing, peaks.period)} of {len(peaks.peaks)} ({idle} only zeros, "
-            f"{missing - idle} less than half recorded); models see a straight line between their neighbours.",
+            f"{missing - idle} less than half recorded); the structural model leaves them open, others see a straight "
+            "line between their neighbours.",
             "Fill them from another source.",
             {"zero": idle, "unrecorded": missing - idle, "of": len(peaks.peaks)},
         )  # fmt: skip
@@ -117,12 +124,14 @@ def _lowest(forecast: DemandForecast) -> Iterator[Finding]:
     if forecast.chosen != forecast.lowest:
         losses = forecast.tested.origin_losses.mean(axis=1)
         used, lowest = forecast.model, forecast.ways[forecast.lowest]
+        bounded = bool(forecast.peaks.censored.any()) and used.name == STRUCTURAL
+        reason = "it takes no lower bounds for what they are" if bounded else "by no more than one standard error"
         grows_less = lowest.grows and not used.grows
         growth = " It does not grow beyond what was seen." if grows_less else ""
         yield Finding(
             "lowest-within-error", "warning" if grows_less else "info",
             f"{used.name} is used (pinball loss {losses[forecast.chosen]:.4f}): {lowest.name} has a lower one "
-            f"({losses[forecast.lowest]:.4f}), but by no more than one standard error.{growth}",
+            f"({losses[forecast.lowest]:.4f}), but {reason}.{growth}",
             "Where you know that demand grows, plan with the upper ends.",
             {"loss": float(losses[forecast.chosen]), "lowest_loss": float(losses[forecast.lowest])},
         )  # fmt: skip

@@ -80,8 +80,9 @@ def positions(first: Floats, months: Sequence[MonthDependence], rng: np.random.G
     Returns
     -------
     array, shape (paths, months)
+        The months one after another in memory.
     """
-    made = np.empty((first.size, len(months)))
+    made = np.empty((len(months), first.size))
     even, lasting = ndtri((np.arange(first.size) + 0.5) / first.size), first
     for place, month in enumerate(months):
         if place and month.persistence < 1.0:
@@ -90,5 +91,5 @@ def positions(first: Floats, months: Sequence[MonthDependence], rng: np.random.G
         found = np.sqrt(1.0 - month.own_share) * lasting
         if month.own_share > 0.0:
             found += np.sqrt(month.own_share) * rng.standard_normal(first.size)
-        made[np.argsort(found), place] = even
-    return made
+        made[place, np.argsort(found)] = even
+    return made.T

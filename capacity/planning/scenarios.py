@@ -37,7 +37,7 @@ _SLICES = 4
 _MOST_INSTANCES = 20_000
 _PHASES = 3
 _WORTH_COMPILING = 100
-_PARTS, _MOST_LOG = 8_192, 700.0
+_PARTS, _MOST_LOG = 16_384, 700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Scenarios:
     stated_peaks: Floats | None = None
 
     def __post_init__(self) -> None:
-        _check("log_peaks", self.log_peaks, 2, least=-math.inf)
+        _check("log_peaks", self.log_peaks, 2, least=-math.inf, extent=self._extent)
         _check("capacity", self.capacity, 1, least=math.ulp(0.0))
         _check("lead_time_months", self.lead_time_months, 1, least=0.0)
         if not len(self.log_peaks) == len(self.capacity) == len(self.lead_time_months):
@@ -97,6 +97,27 @@ class Scenarios:
     def _log_capacity(self) -> Floats:
         return np.log(self.capacity)
 
+    @cached_property
+    def _by_month(self) -> Floats:
+        """`log_peaks` with a row a month, one after another in memory; no copy where they were drawn here."""
+        return np.ascontiguousarray(self.log_peaks.T)
+
+    @property
+    def _least(self) -> float:
+        return self._extent[0]
+
+    @property
+    def _most(self) -> float:
+        return self._extent[1]
+
+    @cached_property
+    def _extent(self) -> tuple[float, float]:
+        """Least and most of all loads; NaN where one is."""
+        if self.log_peaks.ndim != 2 or self.log_peaks.size == 0:
+            return math.nan, math.nan
+        found = _in_threads(lambda part: _ends(self._by_month[:, part]), len(self.log_peaks))
+        return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
+
     def first_passages(self, sizes: Sequence[int], *, geometric: bool = True) -> Floats:
         """Months after which the load first exceeds what fleets of these sizes carry; infinite where it never does.
 
@@ -115,7 +136,8 @@ class Scenarios:
         logs = np.log(np.asarray(sizes, dtype=np.float64))
 
         def run(part: slice) -> None:
-            loops.first_passages(self.log_peaks[part], self._log_capacity[part], logs, geometric, found[part])
+            ends = (part.start, part.stop)
+            loops.first_passages(self._by_month, self._log_capacity, logs, geometric, found, ends)
 
         _in_threads(run, len(self))
         return found
@@ -136,18 +158,19 @@ class Scenarios:
         """
         carried, guesses = self._tables(float(safety_factor))
         loops, shape = _loops(len(self)), (self.months, carried.size)
-        unsure = np.zeros(self.log_peaks.shape, dtype=np.bool_)
+        unsure = np.zeros((self.months, len(self)), dtype=np.bool_)
 
         def run(part: slice) -> tuple[Counts, int]:
-            counted = np.zeros(shape, dtype=np.int64)
-            peaks, capacity = self.log_peaks[part], self._log_capacity[part]
-            return counted, loops.count_instances(peaks, capacity, carried, guesses, counted, unsure[part])
+            counted, room = np.zeros(shape, dtype=np.int64), np.empty(scenario_loops.BLOCK, dtype=np.int32)
+            ends, found = (part.start, part.stop), (room, unsure)
+            left = loops.count_instances(self._by_month, self._log_capacity, carried, guesses, counted, found, ends)
+            return counted, left
 
         parts = _in_threads(run, len(self))
         found = np.asarray(sum((counted for counted, _ in parts), np.zeros(shape, dtype=np.int64)))
         if any(left for _, left in parts):
-            for month in np.flatnonzero(unsure.any(axis=0)).tolist():
-                self._count_exactly(month, np.flatnonzero(unsure[:, month]), safety_factor, found[month])
+            for month in np.flatnonzero(unsure.any(axis=1)).tolist():
+                self._count_exactly(month, np.flatnonzero(unsure[month]), safety_factor, found[month])
         return found
 
     def _count_exactly(self, month: int, rows: Counts, safety_factor: float, into: Counts) -> None:
@@ -166,17 +189,15 @@ class Scenarios:
         return [required_instances(float(peak), one, safety_factor) for peak in peaks]
 
     def _tables(self, safety_factor: float) -> tuple[Floats, tuple[float, float, Counts]]:
-        """Logarithm of what 0, 1, 2, ... instances carry over the factor, and where to begin to look in it."""
-        first = float(self.log_peaks.min() - self._log_capacity.max())
-        last = float(self.log_peaks.max() - self._log_capacity.min())
+        """Logarithm of what 0, 1, 2, ... instances carry over the factor, and the guesses of `count_instances`."""
+        first = self._least - float(self._log_capacity.max())
+        last = self._most - float(self._log_capacity.min())
         if last + math.log(safety_factor) > math.log(_MOST_INSTANCES):  # a bound so far, of what never meets
-            last = float(np.max(self.log_peaks.max(axis=1) - self._log_capacity))
+            last = float(np.max(self._by_month.max(axis=0) - self._log_capacity))
         most = min(math.exp(min(last, _MOST_LOG)) * safety_factor, float(_MOST_INSTANCES))
         with np.errstate(divide="ignore"):
             carried = np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
-        edges = np.linspace(first, min(last, float(carried[-1])), _PARTS + 1)[:-1]
-        counts = np.clip(np.searchsorted(carried, edges), 1, carried.size - 1).astype(np.int64)
-        return carried, (first, min(last, float(carried[-1])), counts)
+        return carried, _guesses(carried, first, min(last, float(carried[-1])))
 
     def phase_counts(
         self, maximum_over_normal: float, high_factor: float, lead_months: int, *, maximum: float | None = None
@@ -204,7 +225,7 @@ class Scenarios:
 
         def run(part: slice) -> Counts:
             counted = np.zeros(shape, dtype=np.int64)
-            loops.count_phases(self.log_peaks[part], self._log_capacity[part], most[part], rules, counted)
+            loops.count_phases(self._by_month, self._log_capacity, most, rules, counted, (part.start, part.stop))
             return counted
 
         return np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
@@ -281,17 +302,31 @@ def _scenarios(ranges: Sequence[SplitLognormal], position: Floats, capacity: Flo
     logs, up, down, beyond, errors = np.array(
         [(math.log(item.mid), item.up, item.down, item.beyond, item.errors) for item in ranges]
     ).T.copy()
-    loops, found = _loops(count), np.empty((count, len(ranges)))
+    loops, found = _loops(count), np.empty((len(ranges), count))
 
     def run(part: slice) -> None:
         if position.ndim == 1:
-            loops.growth_paths(logs, up, down, position[part], found[part])
+            loops.growth_paths(logs, up, down, position, found, (part.start, part.stop))
         else:
-            loops.wandering_paths(logs, (up, down, beyond, errors), position[part], found[part])
+            loops.wandering_paths(logs, (up, down, beyond, errors), position.T, found, (part.start, part.stop))
 
     _in_threads(run, count)
     fixed = np.array([math.nan if item.is_uncertain else item.mid for item in ranges])
-    return Scenarios(found, capacity, lead, fixed)
+    return Scenarios(found.T, capacity, lead, fixed)
+
+
+def _guesses(carried: Floats, first: float, last: float) -> tuple[float, float, Counts]:
+    """Least load, parts per unit above it, and instances by part; below 0 where the part holds the end of a count.
+
+    A part counts as wider by a thousandth and by what is left to exact arithmetic, so that rounding moves no load out.
+    """
+    edges, width = np.linspace(first, last, _PARTS + 1, retstep=True)
+    slack = 1e-3 * float(width) + 2 * scenario_loops.NEAR
+    least, most = (np.searchsorted(carried, ends) for ends in (edges[:-1] - slack, edges[1:] + slack))
+    counts = np.where(least == most, least, -np.clip(least, 1, carried.size - 1))
+    counts[[0, -1]] = -np.abs(counts[[0, -1]])  # loads beyond the ends are put there
+    scale = _PARTS / (last - first) if last > first else 0.0
+    return first, scale, counts.astype(np.int32)
 
 
 def _loops(scenarios: int) -> Any:
@@ -312,10 +347,16 @@ def _in_threads(run: Callable[[slice], Found], number: int) -> list[Found]:
         return list(threads.map(run, map(slice, edges[:-1], edges[1:])))
 
 
-def _check(name: str, values: Floats, dimensions: int, *, least: float) -> None:
+def _ends(values: Floats) -> tuple[float, float]:
+    return float(values.min()), float(values.max())  # NaN, too, shows in both
+
+
+def _check(
+    name: str, values: Floats, dimensions: int, *, least: float, extent: tuple[float, float] | None = None
+) -> None:
     if values.ndim != dimensions or values.size == 0:
         raise InputError(f"{name} has shape {values.shape}; it must have {dimensions} dimension(s) and not be empty.")
-    low, high = float(values.min()), float(values.max())  # NaN, too, shows in both
+    low, high = _ends(values) if extent is None else extent
     if not (low >= least and math.isfinite(low) and math.isfinite(high)):
         bound = {0.0: " and at least 0", -math.inf: ""}.get(least, " and above 0")
         raise InputError(f"{name} must be finite{bound} in every scenario; they go from {low:g} to {high:g}.")

@@ -63,14 +63,15 @@ def test_compiled_loops_do_what_the_plain_ones_do(paths, capacity):
     logs = np.log(np.arange(1, 6, dtype=float))
     sides = []
     for loops in (scenario_loops, scenario_kernels):
+        loads, one, part = drawn._by_month, np.log(drawn.capacity), (0, len(drawn))
         passed = np.empty((len(drawn), 5))
-        loops.first_passages(drawn.log_peaks, np.log(drawn.capacity), logs, False, passed)
+        loops.first_passages(loads, one, logs, False, passed, part)
         carried, guesses = drawn._tables(1.25)
-        counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(drawn.log_peaks.shape, dtype=bool)
-        loops.count_instances(drawn.log_peaks, np.log(drawn.capacity), carried, guesses, counted, unsure)
+        counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(loads.shape, dtype=bool)
+        room = np.empty(scenario_loops.BLOCK, dtype=np.int32)
+        loops.count_instances(loads, one, carried, guesses, counted, (room, unsure), part)
         phases = np.zeros((6, 3), dtype=np.int64)
-        largest = np.log(1.5 * drawn.capacity)
-        loops.count_phases(drawn.log_peaks, np.log(drawn.capacity), largest, np.array([1.5, 1.0]), phases)
+        loops.count_phases(loads, one, np.log(1.5 * drawn.capacity), np.array([1.5, 1.0]), phases, part)
         sides.append((passed, counted, unsure, phases))
     for plain, compiled in zip(*sides, strict=True):
         assert np.allclose(plain, compiled, rtol=1e-12, atol=0)

@@ -67,9 +67,10 @@ def test_scenarios_and_shapes_draw_the_same_number_from_the_same_place(
     mid, below, above = numbers
     law = SplitLognormal.of(Interval(mid / below, mid, mid * above, level, "prediction"))
     position = np.linspace(-3, 3, 13)
-    paths = np.empty((13, 1))
-    scenario_loops.growth_paths(*(np.array([item]) for item in (math.log(mid), law.up, law.down)), position, paths)
-    assert np.exp(paths[:, 0]) == pytest.approx(law.at(position), rel=1e-9)
+    paths = np.empty((1, 13))
+    laws = [np.array([item]) for item in (math.log(mid), law.up, law.down)]
+    scenario_loops.growth_paths(*laws, position, paths, (0, 13))
+    assert np.exp(paths[0]) == pytest.approx(law.at(position), rel=1e-9)
 
 
 def test_a_number_is_always_itself_and_every_row_comes_equally_often() -> None:

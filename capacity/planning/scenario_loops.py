@@ -1,7 +1,7 @@
 """Loops over months and scenarios: arrays in, arrays out. Checking and naming is done by who calls.
 
-Loads are logarithms, so that a draw costs no exponential and a crossing no logarithm. Arrays of loads have a row a month,
-so that the innermost loops run along memory; `part` says from which scenario to which, so that threads share the arrays.
+Loads are logarithms, so that a draw costs no exponential and a crossing no logarithm. Arrays of loads have a row a
+month, so that the innermost loops run along memory; `part` says from which scenario to which: threads share arrays.
 Plain Python: what `capacity.planning.scenario_kernels` compiles, and what runs as it is where scenarios are few.
 """
 
@@ -70,9 +70,8 @@ def count_instances(log_peaks, log_capacity, log_carried, guesses, histogram, fo
     """Count scenarios by month and instances needed; return how many are left as unsure.
 
     `log_carried` at n: what n instances carry over the safety factor, over one instance's capacity; ascending.
-    `guesses`: the least load that may come, equal parts per unit above it, and how many instances each part needs; below
-    0 where it needs at least so many. `found`: room for the parts of a block (columns 0 to `BLOCK`), and flags of the
-    scenarios that are unsure.
+    `guesses`: the least load that may come, equal parts per unit above it, and how many instances each part needs;
+    below 0 where it needs at least so many. `found`: room for the parts of a block, and flags of what is unsure.
     """
     first, scale, counts = guesses
     parts, unsure = found

@@ -672,10 +672,9 @@ def _forecasts() -> list[str]:
         f"The ways that the backtests chose: {ways}.",
         f"A forecast here rests on {_origins_text(found)} backtest origins: few errors to recalibrate by.",
         f"Shown to hold too little: {_too_narrow(found)}.",
-        f"Behind a gate {_above(found, 'shed'):.0%} of the months came above the interval, where 5 % should:",
-        "peaks that were shed are only guessed at, and months with shed requests are scored by no backtest. Plan with",
-        "the upper ends there. A history of less than 15 months knows no year; a short one has too few origins to",
-        "recalibrate. Launches that nobody dates widen the intervals; an event file takes them out and puts the coming",
+        f"Behind a gate {_above(found, 'shed'):.0%} of the months came above the interval, where 5 % should; months",
+        "with shed requests are scored by no backtest. A history of less than 15 months knows no year; a short one has",
+        "too few origins to recalibrate. Launches that nobody dates widen the intervals; an event file takes them out and puts the coming",
         f"ones on. The page views are one series, forecast from {forecasts.REAL_FORECASTS} ends a half year apart:",
         "six numbers, not a coverage.",
         "",
@@ -797,7 +796,7 @@ def _order_dates() -> list[str]:
     return [
         "## Order dates tested on the past",
         "",
-        "How often demand exceeds the fleet before an order placed on its date arrives, where",
+        "How often demand exceeds the fleet on any day before an order placed on its date arrives, where",
         f"{planning.RISK:.0%} is stated: plans for {order_dates.HORIZON} months from forecasts of services whose law",
         f"is known (`tests/studies/order_date_risk.py`, seed {planning.SEED}). 95 % interval, clustered by service.",
         "",
@@ -805,8 +804,8 @@ def _order_dates() -> list[str]:
         "|---|---|---|",
         *(_order_row(name, [row for row in rows if name in ("all", row["family"])]) for name in _ORDER_GROUPS),
         "",
-        "A growth path keeps its place in the ranges of all months. Where months come high by themselves (*bursty*),",
-        "that finds the first high one too late: plan such services by the instances at risk month by month.",
+        "Orders of one plan go together, so a service counts once. Half of the services are known for 30 months only.",
+        "How high bursts go (*bursty*) is then known from a handful of them, and dates come too late more often.",
         "",
     ]
 

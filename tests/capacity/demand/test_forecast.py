@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from capacity import DemandForecast, charts, forecast_growth, read_growth, read_history
+from capacity.demand.backtest import choose
 from capacity.demand.period_peaks import period_peaks
 from capacity.demand.quantile_scores import MEDIAN
 from loadtests.foundation.errors import InputError
@@ -238,3 +239,18 @@ def test_demand_that_a_gate_cuts_every_year_is_forecast_as_high_as_it_was() -> N
     assert not made.tested.failed
     whole = forecast_growth(daily(days[seen]), 3, within_interval_peak=1)
     assert made.quantiles[:, MEDIAN] == pytest.approx(whole.quantiles[:, MEDIAN], rel=0.06)
+
+
+def test_a_backtest_of_the_months_below_the_gate_does_not_choose_for_those_above(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Series 8 of another seed of the coverage study: the seasonal rule is better where nothing was shed."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "studies"))
+    import forecast_coverage as study
+
+    monkeypatch.setattr(study, "SEED", 77)
+    series, days = study.make_series("shed", 8), round(study.SEEN_MONTHS * study.MONTH_S / study.DAY_S)
+    history = daily(series.served[:days], np.flatnonzero(series.cut[:days]).tolist())
+    made = forecast_growth(history, study.HORIZON, within_interval_peak=1)
+    assert made.tested.names[choose(made.tested)[0]] != made.model.name == "structural"
+    assert "takes no lower bounds" in made.summary()

@@ -189,3 +189,13 @@ def test_a_stated_99th_percentile_bends_the_tail_and_nothing_else():
     assert law.at(np.array([normal_quantile(0.99)])) == pytest.approx(900.0)
     assert law.share_below(900.0) == pytest.approx(0.99)
     assert law.share_below(250.0) == SplitLognormal.of(Interval(150.0, 200.0, 300.0, 1.0, "assumed")).share_below(250.0)
+
+
+def test_loads_right_beside_the_end_of_a_count_are_on_the_right_side_of_it():
+    """Beside what 1 to 5,000 instances carry, from nearer than parts of the load are told apart by on."""
+    fleets = np.arange(1.0, 5_001.0)
+    for distance in 10.0 ** np.arange(-8.5, -4.0, 0.5):
+        loads = fleets * np.exp(np.array([[-distance], [distance]]))
+        counted = Scenarios.of(loads.reshape(-1, 1), np.ones(10_000), np.zeros(10_000)).instance_counts()[0]
+        wanted = np.bincount(np.concatenate([fleets, fleets + 1]).astype(int), minlength=counted.size)
+        assert np.array_equal(counted, wanted)

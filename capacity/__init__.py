@@ -12,6 +12,7 @@ from loadtests.foundation.lazy import attach
 
 if TYPE_CHECKING:
     from capacity import thresholds
+    from capacity.demand.conversion import convert_growth
     from capacity.demand.dated_events import DatedEvent, EventCalendar, read_events
     from capacity.demand.forecast import forecast_growth
     from capacity.demand.forecast_result import DemandForecast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         logistic_growth,
         with_events,
     )
+    from capacity.demand.growth_points import GrowthPoint
     from capacity.demand.history import TrafficHistory, read_history
     from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
     from capacity.output import charts
@@ -59,6 +61,7 @@ __all__ = [
     "DemandForecast",
     "EventCalendar",
     "FleetRules",
+    "GrowthPoint",
     "GrowthProjection",
     "InstanceCapacity",
     "InstanceLimits",
@@ -85,6 +88,7 @@ __all__ = [
     "compare_plans",
     "compound_growth",
     "conditions_for",
+    "convert_growth",
     "estimate_peak_factor",
     "forecast_growth",
     "growth_from_percentages",
@@ -119,6 +123,7 @@ _load, __dir__ = attach(
         "DemandForecast": "capacity.demand.forecast_result",
         "EventCalendar": "capacity.demand.dated_events",
         "FleetRules": "capacity.planning.fleet_rules",
+        "GrowthPoint": "capacity.demand.growth_points",
         "GrowthProjection": "capacity.demand.growth",
         "InstanceCapacity": "simulations.analysis.capacity_curve",
         "InstanceLimits": "capacity.planning.constraint_inputs",
@@ -144,6 +149,7 @@ _load, __dir__ = attach(
         "compare_plans": "capacity.planning.plan_comparison",
         "compound_growth": "capacity.demand.growth_curves",
         "conditions_for": "capacity.planning.what_if",
+        "convert_growth": "capacity.demand.conversion",
         "estimate_peak_factor": "capacity.demand.peak_factor",
         "forecast_growth": "capacity.demand.forecast",
         "growth_from_percentages": "capacity.demand.growth_curves",

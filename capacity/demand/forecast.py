@@ -138,6 +138,11 @@ def _check_length(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -
             f"needs at least {need} ({design.least_training} to learn from, {design.steps} to test on). Give a longer "
             f"history, {advice}, or state the growth yourself with low and high."
         )
+    if np.isnan(peaks.peaks[-1 if peaks.period == "month" else -4 :]).all():
+        raise InputError(
+            f"{history.name} lacks most of its last month, which the forecast starts from. End it where it is recorded "
+            "in full, or fill the gap."
+        )
     missing = float(np.isnan(peaks.peaks).mean())
     if missing > _MOST_MISSING:
         raise InputError(

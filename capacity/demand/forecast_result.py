@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DIGITS = 6
+_HALF_A_DAY_S = 43_200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,16 +103,18 @@ class DemandForecast:
 
     @property
     def today(self) -> GrowthPoint:
-        """Month 0: the peak of the month that ends with the history; a range where requests were shed in it.
+        """Month 0: the peak of the month that ends with the history, as measured: days of an event count here.
 
-        As measured: days of an event count here.
+        Where requests were shed in it, from what was served to the 95 % quantile of what lies above it.
         """
         peaks = period_peaks(self.history, self.peaks.period) if self.events.past else self.peaks
         recent = slice(-1, None) if peaks.period == "month" else slice(-4, None)
-        bound = float(np.nanmax(peaks.logs[recent]))
-        filled = float(np.max(completed(peaks.logs, peaks.censored)[recent]))
-        peak = max(bound, filled) if peaks.censored[recent].any() else bound
-        return _point(0, (bound, peak, peak), self.factor)
+        bound = mid = high = float(np.nanmax(peaks.logs[recent]))
+        if peaks.censored[recent].any():
+            mid, high = (
+                max(bound, float(np.max(completed(peaks.logs, peaks.censored, share)[recent]))) for share in (0.5, 0.95)
+            )
+        return _point(0, (bound, mid, high), self.factor)
 
     def to_growth(self) -> GrowthProjection:
         """Growth for `plan_capacity`: month 0 as measured, then the medians with the central 90 % interval.
@@ -128,10 +131,12 @@ class DemandForecast:
 
     @property
     def _end(self) -> date:
-        """Day with which the history ends, and month 0."""
-        return datetime.fromtimestamp(self.history.end_s, UTC).date()
+        """Day with which the history ends, and month 0: at the nearest midnight, as days of any time zone do."""
+        return datetime.fromtimestamp(self.history.end_s + _HALF_A_DAY_S, UTC).date()
 
-    def _far(self, row: Floats) -> float:
+    def _far(self, row: Floats) -> float | None:
+        if row[LOW] == row[HIGH]:
+            return None
         return _load(row[-1], self.factor.low_mid_high[-1])
 
     def growth_csv(self) -> str:
@@ -245,7 +250,8 @@ class DemandForecast:
     def month_rows(self) -> list[tuple[str, str, str, str]]:
         """Cells of a table of months, from month 0, the one measured last."""
         points = self.to_growth().points
-        tops = ("measured", *(amount(row[-1]) for row in self.quantiles))
+        today = "at least, measured" if self.today.low != self.today.high else "measured"
+        tops = (today, *(amount(row[-1]) for row in self.quantiles))
         return [(str(p.month), amount(p.peak), _range_text(p), top) for p, top in zip(points, tops, strict=True)]
 
     def backtest_rows(self) -> list[tuple[str, str, str, str, str]]:

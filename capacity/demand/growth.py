@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Interpolation = Literal["geometric", "linear"]
+Stated = Number | tuple[Number, Number, Number]
+"""A number, or (low, mid, high)."""
 _END = "month_end"
 _Curve = Callable[[float, float, float, int], float]
 
@@ -60,6 +62,11 @@ class GrowthProjection:
             self._check_extrapolation(whole("extrapolate_to", self.extrapolate_to, most=MAX_MONTHS))
 
     def _check_extrapolation(self, month: int) -> None:
+        if self.points[-1].p99 is not None:
+            raise InputError(
+                "The last two months of a forecast differ by season and chance; continued, they are no growth. Leave "
+                "extrapolate_to out, and forecast further instead (capacity forecast --horizon)."
+            )
         if month <= self.points[-1].month:
             raise InputError(
                 f"extrapolate_to is {month}, but the last stated month is {self.points[-1].month}; "
@@ -71,12 +78,14 @@ class GrowthProjection:
     @classmethod
     def from_points(
         cls,
-        points: Mapping[int, Number] | Iterable[tuple[int, Number]],
+        points: Mapping[int, Stated] | Iterable[tuple[int, Stated]],
         quantity: str = "ccu",
         *,
         extrapolate_to: int | None = None,
     ) -> GrowthProjection:
         """Growth from ``{month: peak}``, or from (month, peak) pairs in ascending order.
+
+        A peak is a number, or (low, mid, high).
 
         Raises
         ------
@@ -91,8 +100,7 @@ class GrowthProjection:
         4472
         """
         pairs = sorted(points.items()) if isinstance(points, Mapping) else list(points)
-        stated = tuple(GrowthPoint(month, _decimal("peak", peak)) for month, peak in pairs)
-        return cls(stated, Quantity.parse(quantity), extrapolate_to)
+        return cls(tuple(_given(month, peak) for month, peak in pairs), Quantity.parse(quantity), extrapolate_to)
 
     @classmethod
     def from_frame(
@@ -161,9 +169,9 @@ class GrowthProjection:
         if left.p99 is not None or right.p99 is not None:
             far = between(_farthest(left), _farthest(right), share, month)
         peak = between(left.peak, right.peak, share, month)
-        if low is not None and high is not None:  # ends that grow at different rates may cross beyond the last point
-            low, high = min(low, peak), max(high, peak)
-            far = None if far is None else max(far, high)
+        if low is not None and high is not None and beyond:  # ends that grow at different rates may meet
+            low = min(low, plain(peak * (right.low or right.peak) / right.peak))
+            high = max(high, plain(peak * (right.high or right.peak) / right.peak))
         return MonthlyPeak(month, peak, low, high, not beyond, beyond, right.dependence, far)
 
     def implied_percent(self, point: GrowthPoint) -> float:
@@ -317,6 +325,22 @@ def _farthest(point: GrowthPoint) -> float:
 
 def _neighbours(points: tuple[GrowthPoint, ...], month: int) -> tuple[GrowthPoint, GrowthPoint]:
     return next((a, b) for a, b in pairwise(points) if a.month < month < b.month)
+
+
+def _given(month: int, stated: Stated) -> GrowthPoint:
+    if not isinstance(stated, tuple):
+        return GrowthPoint(month, _decimal("peak", stated))
+    low, mid, high = (_decimal("peak", value) for value in three(stated))
+    return GrowthPoint(month, mid, low, high)
+
+
+def three(stated: Stated) -> tuple[Number, Number, Number]:
+    """Low, mid and high; the same three times for a number."""
+    if not isinstance(stated, tuple):
+        return stated, stated, stated
+    if len(stated) != 3:
+        raise InputError(f"{stated!r} must be one number, or (low, mid, high).")
+    return stated
 
 
 def _decimal(name: str, value: Number) -> float:

@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from capacity.demand.growth import GrowthProjection, Interpolation
+from capacity.demand.growth import GrowthProjection, Interpolation, Stated, three
 from capacity.demand.growth_points import MAX_MONTHS, GrowthPoint
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact, plain
 from loadtests.foundation.units import Quantity
 
-Stated = Number | tuple[Number, Number, Number]
-"""A number, or (low, mid, high)."""
 _HUNDRED = 100
 
 
 def growth_from_percentages(
-    today: Number, cumulative_percent: Mapping[int, Number], quantity: str = "ccu"
+    today: Number, cumulative_percent: Mapping[int, Stated], quantity: str = "ccu"
 ) -> GrowthProjection:
     """Peaks that lie so many percent above today's, exactly.
 
@@ -32,7 +30,7 @@ def growth_from_percentages(
     ----------
     today : number
         Peak of month 0, above 0.
-    cumulative_percent : mapping of int to number
+    cumulative_percent : mapping of int to number or (low, mid, high)
         Growth over month 0 by month (20 for "+20 %"), above -100. Months between are interpolated by the plan.
     quantity : str, default "ccu"
 
@@ -51,13 +49,12 @@ def growth_from_percentages(
     [3350, 4020, 5025, 6700]
     """
     first = _peak_today(today)
-    points = {0: plain(first)} | {
-        month: plain(first * _factor(f"growth of month {month}", percent))
-        for month, percent in sorted(cumulative_percent.items())
-        if month != 0 or _factor("growth of month 0", percent) != 1
-    }
-    if points[0] != plain(first):
+    if 0 in cumulative_percent and any(_factor("growth of month 0", one) != 1 for one in three(cumulative_percent[0])):
         raise InputError(f"Month 0 is today: its growth is 0 %, given is {cumulative_percent[0]} %.")
+    points: dict[int, Stated] = {0: plain(first)}
+    for month, percent in sorted(cumulative_percent.items()):
+        low, mid, high = (plain(first * _factor(f"growth of month {month}", one)) for one in three(percent))
+        points[month] = (low, mid, high) if isinstance(percent, tuple) else mid
     return GrowthProjection.from_points(points, quantity)
 
 
@@ -184,7 +181,7 @@ class DemandEvent:
     @property
     def factors(self) -> tuple[Fraction, Fraction, Fraction]:
         """Low, mid, high; the same three times for a number."""
-        low, mid, high = _three(self.factor)
+        low, mid, high = three(self.factor)
         return exact("factor", low), exact("factor", mid), exact("factor", high)
 
     def covers(self, month: int) -> bool:
@@ -244,7 +241,7 @@ def _projection(
     """A point for every month, with the ends' range where the parameter has one."""
     first, last = _peak_today(today), whole("months", months, least=1, most=MAX_MONTHS)
     name, value = stated
-    low, mid, high = _three(value)
+    low, mid, high = three(value)
     if not exact(name, low) <= exact(name, mid) <= exact(name, high):
         raise InputError(f"{name} is ({low}, {mid}, {high}); low <= mid <= high is needed.")
     points = []
@@ -252,14 +249,6 @@ def _projection(
         least, peak, most = (_positive_peak(at(first, value, month), month) for value in (low, mid, high))
         points.append(GrowthPoint(month, peak, *((least, most) if low != high else (None, None))))
     return GrowthProjection(tuple(points), Quantity.parse(quantity))
-
-
-def _three(stated: Stated) -> tuple[Number, Number, Number]:
-    if not isinstance(stated, tuple):
-        return stated, stated, stated
-    if len(stated) != 3:
-        raise InputError(f"{stated!r} must be one number, or (low, mid, high).")
-    return stated
 
 
 def _peak_today(today: Number) -> Fraction:

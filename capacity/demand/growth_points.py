@@ -13,6 +13,8 @@ from loadtests.foundation.exact_numbers import plain
 from loadtests.foundation.intervals import Interval
 
 MAX_MONTHS = 1_200
+LEVEL_BESIDE_P99 = 0.9
+"""Probability of the range of a month that states its 99 % point too, as a forecast does."""
 _NUMBERS = ("month", "peak", "low", "high", "p99", "stated_percent")
 Standing = Literal["stated", "interpolated", "extrapolated"]
 
@@ -38,7 +40,8 @@ class GrowthPoint:
         On the month before, within the ranges; absent: low stays low.
     p99 : float, optional
         Peak that is exceeded once in a hundred, at least `high`, where that is not as `low`, `peak` and `high` would
-        have it: rare bursts lie far beyond a range that they are seldom in.
+        have it: rare bursts lie far beyond a range that they are seldom in. With it `low` and `high` are the ends of a
+        90 % interval.
 
     Raises
     ------
@@ -71,8 +74,11 @@ class GrowthPoint:
                 )
         if self.p99 is not None:
             object.__setattr__(self, "p99", _load("p99", self.p99))
-            if self.high is None or self.p99 < self.high:
-                raise InputError(f"month {self.month} has p99 {self.p99} and high {self.high}; high <= p99 is needed.")
+            if self.low is None or self.high is None or not self.low < self.high <= self.p99:
+                raise InputError(
+                    f"month {self.month} has low {self.low}, high {self.high} and p99 {self.p99}; p99 goes with a "
+                    "range, low < high <= p99."
+                )
         if self.stated_percent is not None:
             object.__setattr__(self, "stated_percent", plain(finite("stated_percent", self.stated_percent)))
 
@@ -105,10 +111,17 @@ class MonthlyPeak:
 
     @property
     def range(self) -> Interval:
-        """The peak with its range; a growth states no probability for it."""
+        """The peak with its range; a growth states no probability for it, but where it states `p99`."""
         if self.low is None or self.high is None:
             return Interval.assumed(self.peak)
+        if self.p99 is not None:
+            return Interval(self.low, self.peak, self.high, level=LEVEL_BESIDE_P99, kind="prediction")
         return Interval(self.low, self.peak, self.high, level=1.0, kind="assumed")
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether it does not just keep its place from the month before, in a range that says all."""
+        return self.dependence != KEPT or self.p99 is not None
 
     @property
     def standing(self) -> Standing:

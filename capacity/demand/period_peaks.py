@@ -125,15 +125,15 @@ def past_peaks(logs: Floats, censored: Flags) -> PastPeaks:
     return PastPeaks(completed(logs, censored), bounds)
 
 
-def completed(logs: Floats, censored: Flags) -> Floats:
+def completed(logs: Floats, censored: Flags, quantile: float = _CENSORED_QUANTILE) -> Floats:
     """The logarithms that models are fitted to: gaps interpolated, lower bounds raised.
 
     A gap gets what lies on the line between its neighbours. A lower bound b is
     not an observation: with m interpolated from uncensored neighbours (after the
     last of them continued along their trend, where that rises) and s the
     robust scatter of uncensored periods around their own neighbours, demand is
-    taken as normal(m, s) above b (J. Tobin, Econometrica 26, 1958), and its 90 %
-    quantile stands in: high on purpose. Only what is given is used, so a
+    taken as normal(m, s) above b (J. Tobin, Econometrica 26, 1958), and a
+    quantile stands in, 90 % unless said otherwise: high on purpose. Only what is given is used, so a
     backtest that gives the past sees no future.
 
     Parameters
@@ -141,6 +141,8 @@ def completed(logs: Floats, censored: Flags) -> Floats:
     logs : array of float, shape (n,)
         NaN where missing.
     censored : array of bool, shape (n,)
+    quantile : float, default 0.9
+        Of what lies above a bound.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def completed(logs: Floats, censored: Flags) -> Floats:
     bounds = censored & np.isfinite(logs)
     if bounds.any():
         scatter = max(_scatter(logs[plain]), 1e-3)
-        filled[bounds] = _high_above(logs[bounds], centre[bounds], scatter)
+        filled[bounds] = _quantile_above(logs[bounds], centre[bounds], scatter, quantile)
     return filled
 
 
@@ -182,8 +184,8 @@ def _scatter(logs: Floats) -> float:
     return float(1.4826 * np.median(off) / np.sqrt(1.5))
 
 
-def _high_above(bounds: Floats, centre: Floats, scatter: float) -> Floats:
+def _quantile_above(bounds: Floats, centre: Floats, scatter: float, quantile: float) -> Floats:
     """Quantile of a normal truncated below: m - s ndtri((1 - q) Phi(-z)), z = (b - m) / s, in logarithms of tails."""
     z = (bounds - centre) / scatter
-    tail = special.log_ndtr(-z) + np.log(1 - _CENSORED_QUANTILE)
+    tail = special.log_ndtr(-z) + np.log(1 - quantile)
     return np.asarray(np.maximum(bounds, centre - scatter * special.ndtri_exp(tail)), dtype=np.float64)

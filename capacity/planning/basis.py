@@ -120,7 +120,7 @@ def common_quantity(demand: Quantity, capacity: Quantity) -> Quantity:
         return capacity
     raise InputError(
         f"The growth counts {demand}, the instance capacity {capacity}; a plan needs one quantity on both sides. "
-        "Convert one with a think time (users = throughput x (residence time + think time)), "
+        "Convert the growth (convert_growth: users = throughput x (residence time + think time)), "
         f"or measure the capacity in {demand}."
     )
 

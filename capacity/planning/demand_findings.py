@@ -114,9 +114,10 @@ def check_falling_demand(facts: PlanFacts) -> Iterator[Finding]:
     fallen = [step for step in facts.steps if step.phase != "vertical" and step.peak < before[step.month]]
     if fallen:
         lowest = min(fallen, key=lambda step: step.peak)
+        have = "has" if len(fallen) == 1 else "have"
         yield Finding(
             "demand-falls", "info",
-            f"The peaks fall: {month_list(step.month for step in fallen)} have less than an earlier month (month "
+            f"The peaks fall: {month_list(step.month for step in fallen)} {have} less than an earlier month (month "
             f"{lowest.month}: {amount(lowest.peak)} after {amount(before[lowest.month])}). Phases never go back: the "
             f"plan stays {lowest.phase} there, with {number_range(lowest.deployed.min, lowest.deployed.max)} "
             f"instances, where the formula asks for {number_range(*lowest.instances)}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from capacity.demand.wording import percent
+from capacity.demand.wording import month_list, percent
 from capacity.planning.orders import OrderTimeline
 from capacity.planning.range_findings import BARE_RANGE, bare_ranges
 from capacity.planning.uncertain import is_bare_range
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from capacity.planning.plan import CapacityPlan
 
 LATE, CERTAIN, BEYOND = "order-is-late", "order-without-probability", "projection-too-short"
-ORDER_CODES = (LATE, CERTAIN, BEYOND, BARE_RANGE)
+WITHOUT_CONSTRAINTS = "orders-without-constraints"
+ORDER_CODES = (LATE, CERTAIN, BEYOND, WITHOUT_CONSTRAINTS, BARE_RANGE)
 
 
 def order_findings(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Finding]:
@@ -42,6 +43,7 @@ def order_findings(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Findin
             "values, and no probability stands behind them.",
             "State low and high of the peaks, plan with a measured capacity, or give the lead time as low, mid, high.",
         )  # fmt: skip
+    yield from _left_out(plan)
     bare = [name for name, ranges in _drawn_from(plan, orders).items() if any(map(is_bare_range, ranges))]
     if bare:
         yield bare_ranges(bare, orders.rules.range_level)
@@ -50,7 +52,33 @@ def order_findings(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Findin
             BEYOND, "info",
             f"{orders.fleet} instance(s) last for the whole projection of {orders.months[-1].month} months"
             f"{_chance(orders)}: it names no order.",
-            "Project further (extrapolate_to) to see when they end.", {"fleet": orders.fleet},
+            _further(plan), {"fleet": orders.fleet},
+        )  # fmt: skip
+
+
+def _further(plan: CapacityPlan) -> str:
+    if plan.growth.points[-1].p99 is not None:
+        return "Forecast further (capacity forecast --horizon) to see when they end."
+    return "Project further (extrapolate_to) to see when they end."
+
+
+def _left_out(plan: CapacityPlan) -> Iterator[Finding]:
+    """Orders follow the load alone; constraints that ask for more are a reason to order more, and earlier."""
+    if plan.constraints is None:
+        return
+    more = [
+        (month.low.instances, step.instances[0], step.month)
+        for month, step in zip(plan.constraints.months, plan.steps, strict=True)
+        if month.low.instances is not None and month.low.instances > step.instances[0]
+    ]
+    if more:
+        needed, planned, month = max(more, key=lambda item: item[0] - item[1])
+        yield Finding(
+            WITHOUT_CONSTRAINTS, "warning",
+            f"Order dates are of the load that an instance carries; constraints ask for more instances in "
+            f"{month_list(item[2] for item in more)} (month {month}: {needed} instead of {planned}).",
+            "Order what the constraints ask for, earlier than these dates; or plan with the capacity that they leave.",
+            {"months": [item[2] for item in more], "month": month, "needed": needed, "planned": planned},
         )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.demand.growth_points import MonthlyPeak
-from capacity.demand.month_dependence import KEPT, positions
+from capacity.demand.month_dependence import positions
 from capacity.planning import scenario_loops
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.orders import DRAWS
@@ -280,7 +280,7 @@ def draw_scenarios(
 def _places(months: Sequence[MonthlyPeak], position: Floats, seed: int) -> Floats:
     """Positions by scenario, shape (scenarios,) where a path keeps its own, else by month too."""
     links = [month.dependence for month in months]
-    if all(month.dependence == KEPT and month.p99 is None for month in months):
+    if not any(month.is_bent for month in months):
         return position
     return positions(position, links, generator(seed, 6, 1))
 

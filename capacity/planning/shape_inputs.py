@@ -9,18 +9,30 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import ndtri
 
 from capacity.demand.growth import GrowthProjection
+from capacity.demand.growth_points import MonthlyPeak
+from capacity.demand.month_dependence import positions
 from capacity.demand.wording import month_list
 from capacity.planning.basis import common_quantity
 from capacity.planning.constraint_uses import resource_asks
 from capacity.planning.shape_choice import ShapeQuestion
 from capacity.planning.shapes import InstanceShape, ShapeCapacity, repeated_names
-from capacity.planning.uncertain import Floats, Uncertain, checked_uncertain, drawn, summarised, uniforms
+from capacity.planning.uncertain import (
+    Floats,
+    SplitLognormal,
+    Uncertain,
+    checked_uncertain,
+    drawn,
+    summarised,
+    uniforms,
+)
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import Number, exact
 from loadtests.foundation.intervals import Interval
+from loadtests.foundation.seeds import generator
 from loadtests.foundation.units import Quantity
 from simulations.analysis.capacity_curve import InstanceCapacity
 
@@ -43,6 +55,8 @@ class ShapeCase:
     capacities : dict of str to Interval or array
     given : dict of str to ShapeCapacity, InstanceCapacity or number
         The capacities as they were given.
+    growth : tuple of MonthlyPeak
+        The months of a growth, which say how they depend on each other; empty where peaks were given by month.
     """
 
     question: ShapeQuestion
@@ -50,6 +64,7 @@ class ShapeCase:
     peaks: dict[int, Interval | Floats]
     capacities: dict[str, Interval | Floats]
     given: dict[str, Capacity]
+    growth: tuple[MonthlyPeak, ...] = ()
 
     @classmethod
     def of(
@@ -67,7 +82,8 @@ class ShapeCase:
         read = {name: _uncertain_capacity(name, value) for name, value in given.items()}
         months = _peaks_by_month(peaks, question)
         _check_prices(chosen, months)
-        return cls(question, chosen, months, read, given)
+        growth = peaks.monthly(question.interpolation) if isinstance(peaks, GrowthProjection) else ()
+        return cls(question, chosen, months, read, given, growth)
 
     @property
     def currency(self) -> str:
@@ -83,7 +99,18 @@ class ShapeCase:
     def peak_draws(self) -> dict[int, Floats]:
         """Draws of each month's peak; the months of one draw belong to the same future."""
         at = uniforms(self.question.draws, self.question.seed, _GROWTH)
+        if any(month.is_bent for month in self.growth):
+            return self._dependent_draws(ndtri(at))
         return {month: drawn(peak, at, self.question.range_level) for month, peak in self.peaks.items()}
+
+    def _dependent_draws(self, first: Floats) -> dict[int, Floats]:
+        """The same where months depend on each other as the growth says, as scenarios of orders do."""
+        rng = generator(self.question.seed, _GROWTH, 1)
+        places = positions(first, [month.dependence for month in self.growth], rng).T
+        return {
+            month.month: SplitLognormal.of(month.range, self.question.range_level, month.p99).at(place)
+            for month, place in zip(self.growth, places, strict=True)
+        }
 
     def capacity_draws(self, name: str) -> Floats:
         """Draws of a shape's capacity, resources of `per_unit` included; the same uniform numbers for all shapes."""

@@ -115,11 +115,11 @@ class SplitLognormal:
         end = self.high if value >= self.mid else self.low
         if not self.is_uncertain or value == end == self.mid:
             return None
+        if value > self.high and self.beyond > 0.0:
+            return 0.5 * math.erfc(-(self.errors + math.log(value / self.high) / self.beyond) / math.sqrt(2.0))
         if end == self.mid:
             return float(value > self.mid)
         position = self.errors * math.log(value / self.mid) / abs(math.log(end / self.mid))
-        if value > self.high and self.beyond > 0.0:
-            position = self.errors + math.log(value / self.high) / self.beyond
         return 0.5 * math.erfc(-position / math.sqrt(2.0))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from capacity.demand.growth import GrowthProjection
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.wording import amount, html_table, text_table
-from capacity.planning.instance_formula import required_instances
+from capacity.planning.instance_formula import checked_factor, required_instances
 from capacity.planning.plan import CapacityPlan
 from capacity.planning.planner import plan_capacity
 from capacity.planning.policy import PlanningPolicy
@@ -199,10 +199,11 @@ class Condition:
 def conditions_for(
     plan: CapacityPlan, fleet: int, month: int, safety_factor: float | None = None
 ) -> tuple[Condition, ...]:
-    """What would have to be true for a fleet to last until a month, one input at a time.
+    """What would have to be true for a fleet to last until a month, that month included, one input at a time.
 
-    With n instances of capacity C and a factor f the peak P must satisfy P f <= n C, for P the peak of the month. The
-    growth is the compound one from today's peak: (n C / (f P(0)))^(1/m) - 1.
+    With n instances of capacity C and a factor f every peak P until then must satisfy P f <= n C: the largest one
+    counts. The growth is the compound one from today's peak to the month m of the largest peak after today:
+    (n C / (f P(0)))^(1/m) - 1.
 
     Parameters
     ----------
@@ -221,19 +222,21 @@ def conditions_for(
     Raises
     ------
     InputError
-        For month 0, a month that the plan does not have and a fleet below 1.
+        For month 0, a month that the plan does not have, a fleet below 1 and a factor below 1.
     """
-    count, at = whole("fleet", fleet, least=1), _month_of(plan, whole("month", month, least=1))
-    factor = exact("safety_factor", plan.policy.safety_factor[0] if safety_factor is None else safety_factor)
+    count, last = whole("fleet", fleet, least=1), _month_of(plan, whole("month", month, least=1)).month
+    factor = checked_factor(plan.policy.safety_factor[0] if safety_factor is None else safety_factor)
     one = exact("capacity", plan.instance_capacity.value.low)
-    today, peak = (exact("peak", value) for value in (plan.growth.points[0].peak, at.peak))
-    largest = count * one / factor
+    first, *later = plan.growth.monthly(plan.policy.interpolation)[: last + 1]
+    at = max(later, key=lambda item: item.peak)
+    today, then = exact("peak", first.peak), exact("peak", at.peak)
+    peak, largest = max(today, then), count * one / factor
 
     def compound(end: float) -> float:
         return 100.0 * math.expm1(math.log(end / float(today)) / at.month)
 
     return (
-        Condition("growth_percent_per_month", compound(float(largest)), True, compound(float(peak))),
+        Condition("growth_percent_per_month", compound(float(largest)), True, compound(float(then))),
         Condition("peak", _inside(largest, ROUND_FLOOR), True, plain(peak)),
         Condition("instance_capacity", _inside(peak * factor / count, ROUND_CEILING), False, plain(one)),
         Condition("safety_factor", _inside(count * one / peak, ROUND_FLOOR), True, plain(factor)),

@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity import GrowthProjection, InstanceCapacity, OrderingRules, plan_capacity, read_growth
+from capacity import (
+    GrowthProjection,
+    InstanceCapacity,
+    OrderingRules,
+    growth_from_percentages,
+    plan_capacity,
+    read_growth,
+)
 from capacity.demand.growth_points import GrowthPoint
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 
 GUIDE = {0: 3_350, 1: 4_000, 3: 5_000, 6: 7_000}
@@ -259,3 +267,36 @@ def test_a_plan_of_dated_growth_has_dates_and_no_other_start() -> None:
 def test_quantities_that_differ_without_a_conversion_are_refused() -> None:
     with pytest.raises(InputError, match="users"):
         plan_capacity(GrowthProjection.from_points({0: 1}, "users"), InstanceCapacity.assumed(1, "rps"))
+
+
+def test_peaks_may_be_ranges() -> None:
+    growth = GrowthProjection.from_points({0: 1_000, 6: (1_500, 2_000, 3_000)}, "users")
+    assert growth.points[1] == GrowthPoint(6, 2_000, 1_500, 3_000)
+    percent = growth_from_percentages(1_000, {6: (50, 100, 200)}, "users")
+    assert percent.points == growth.points
+    with pytest.raises(InputError, match="low, mid, high"):
+        GrowthProjection.from_points({0: (1, 2)})  # type: ignore[dict-item]
+
+
+def test_what_lies_beyond_the_last_point_is_never_surer_than_that() -> None:
+    """The ends approach each other from month 3 to month 6; continued, they would meet."""
+    points = (GrowthPoint(0, 100), GrowthPoint(3, 200, 100, 400), GrowthPoint(6, 210, 190, 230))
+    for month in GrowthProjection(points, extrapolate_to=18).monthly()[6:]:
+        assert month.low is not None
+        assert month.high is not None
+        assert month.low / month.peak <= 190 / 210 + 1e-9
+        assert month.high / month.peak >= 230 / 210 - 1e-9
+
+
+def test_a_forecast_is_continued_by_a_longer_forecast() -> None:
+    text = "month_end,peak,low,high,p99\n2026-01-01,100,,,\n2026-02-01,110,90,130,170\n"
+    growth = read_growth(io.StringIO(text))
+    assert growth.monthly()[1].range == Interval(90, 110, 130, 0.9, "prediction")
+    with pytest.raises(InputError, match="forecast further instead"):
+        read_growth(io.StringIO(text), extrapolate_to=6)
+
+
+@pytest.mark.parametrize(("low", "high", "p99"), [("", "", "170"), ("110", "110", "170"), ("90", "130", "120")])
+def test_a_far_end_goes_with_a_range_below_it(low: str, high: str, p99: str) -> None:
+    with pytest.raises(InputError, match="low < high <= p99"):
+        read_growth(io.StringIO(f"month,peak,low,high,p99\n0,110,{low},{high},{p99}\n"))

@@ -35,13 +35,13 @@ def test_the_public_names_are_these() -> None:
 
     assert sorted(capacity.__all__) == [
         "CapacityPlan", "ConstraintReport", "DatedEvent", "DemandEvent", "DemandForecast", "EventCalendar",
-        "FleetRules", "GrowthProjection", "InstanceCapacity", "InstanceLimits", "InstanceShape", "OrderGrid",
-        "OrderTimeline", "OrderingRules", "PeakFactor", "PlanConstraints", "PlanShapes", "PlanningPolicy",
+        "FleetRules", "GrowthPoint", "GrowthProjection", "InstanceCapacity", "InstanceLimits", "InstanceShape",
+        "OrderGrid", "OrderTimeline", "OrderingRules", "PeakFactor", "PlanConstraints", "PlanShapes", "PlanningPolicy",
         "ScalingTimeline", "ServiceDemand", "ShapeCapacity", "ShapeChoice", "ShapeObjective", "ShapeQuestion",
         "TrafficHistory", "actuals_against_plan", "capacities_of_shapes", "capacity_of_shape", "charts",
-        "choose_shape", "compare_plans", "compound_growth", "conditions_for", "estimate_peak_factor",
-        "forecast_growth", "growth_from_percentages", "linear_growth", "logistic_growth", "order_grid",
-        "order_timeline", "plan_capacity", "plan_grid", "read_actuals", "read_events", "read_growth",
+        "choose_shape", "compare_plans", "compound_growth", "conditions_for", "convert_growth",
+        "estimate_peak_factor", "forecast_growth", "growth_from_percentages", "linear_growth", "logistic_growth",
+        "order_grid", "order_timeline", "plan_capacity", "plan_grid", "read_actuals", "read_events", "read_growth",
         "read_history", "read_shapes", "required_by_constraints", "required_instances", "scaling_timeline",
         "sensitivity", "thresholds", "with_events",
     ]  # fmt: skip

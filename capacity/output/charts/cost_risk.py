@@ -30,6 +30,7 @@ from loadtests.foundation.errors import InputError
 _LOOKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILION, "D"), (SKY_BLUE, "v"), (PURPLE, "P"))
 _NAME_LENGTH, _TWO_COLUMNS = 44, 40
 _LOG_FROM, _DECADES_FROM = 8.0, 40.0
+_LOG_RISKS_FROM = 4.0
 _RISK_TICKS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -147,9 +148,15 @@ def _draw_marks(ax: Axes, choice: ShapeChoice, floor: float) -> list[Line2D]:
 
 
 def _risk_axis(ax: Axes, risks: Sequence[float], none: str) -> None:
-    """Logarithms, with a place of its own for what none of the draws showed."""
+    """Logarithms where risks differ much, with a place of its own for what none of the draws showed."""
     has_none, floor = min(risks) == 0, _floor(risks)
     bottom = floor if has_none else min(risks)
+    if max(risks) < _LOG_RISKS_FROM * bottom:
+        room = 0.08 * (max(risks) - bottom) or 0.1 * bottom
+        ax.set_ylim(bottom - room, max(risks) + room)
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+        return
     ax.set_yscale("log")
     ax.set_ylim(bottom / 1.5, max(*risks, 0.1) * 1.5)
     ticks = [tick for tick in _RISK_TICKS if (1.6 * floor if has_none else bottom / 1.5) <= tick <= ax.get_ylim()[1]]

@@ -143,7 +143,8 @@ def _draw_peak_range(ax: Axes, steps: Sequence[PlanStep]) -> list[Artist]:
 def plot_timeline(timeline: ScalingTimeline | CapacityPlan, *, ax: Axes | None = None) -> Axes:
     """Draw the phases as bars over the months, with their instances.
 
-    An arrow marks the phase that stays open after the last projected month.
+    An arrow marks the phase that stays open after the last projected month. Of a plan with order dates, a row below has
+    a diamond for each of them, with its instances beside the first and the last; left of month 0 it is late.
 
     Parameters
     ----------
@@ -155,18 +156,45 @@ def plot_timeline(timeline: ScalingTimeline | CapacityPlan, *, ax: Axes | None =
     -------
     matplotlib Axes
     """
+    plan = timeline if isinstance(timeline, CapacityPlan) else None
     chosen = scaling_timeline(timeline) if isinstance(timeline, CapacityPlan) else timeline
-    ax = new_axes(ax, (8.0, 1.4 + 0.6 * len(chosen.phases)))
+    orders = _dated_orders(plan)
+    rows = [*(phase.phase for phase in chosen.phases), *(["order by"] if orders else [])]
+    ax = new_axes(ax, (8.0, 1.4 + 0.6 * len(rows)))
     for row, phase in enumerate(chosen.phases):
         _draw_bar(ax, row, phase, chosen.last_month)
     month_axis(ax, chosen.last_month)
-    ax.set_ylim(len(chosen.phases) - 0.5, -0.5)
-    ax.set_yticks(range(len(chosen.phases)), [phase.phase for phase in chosen.phases])
+    if orders:
+        _draw_orders(ax, len(rows) - 1, orders, chosen.last_month)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_yticks(range(len(rows)), rows)
     ax.set_ylabel("way of scaling")
+    if plan is not None and plan.start is not None:
+        ax.set_xlabel(f"months from {plan.start.isoformat()}")
     tidy(ax)
     ax.grid(visible=False)
     ax.set_title("Scaling timeline", loc="left")
     return ax
+
+
+def _dated_orders(plan: CapacityPlan | None) -> list[tuple[float, int]]:
+    """Month of each order that has one, and the instances there will be then."""
+    if plan is None or plan.orders is None:
+        return []
+    return [(item.order_by_month, item.instances) for item in plan.orders.orders if item.order_by_month is not None]
+
+
+def _draw_orders(ax: Axes, row: int, orders: Sequence[tuple[float, int]], last_month: int) -> None:
+    months = [month for month, _ in orders]
+    ax.plot(months, [row] * len(orders), marker="D", markersize=5.5, color=VERMILION, linestyle="none", zorder=4)
+    ax.set_xlim(min(-0.5, min(months) - 0.5), last_month + 0.5)
+    ax.axvline(0, color=GREY, linewidth=1, linestyle=":")
+    ends = (orders[0],) if len(orders) == 1 else (orders[0], orders[-1])
+    for month, instances in ends:
+        ax.annotate(
+            str(instances), (month, row), (0, -8), textcoords="offset points", ha="center", va="top", fontsize=9,
+            color=BLACK,
+        )  # fmt: skip
 
 
 def _draw_bar(ax: Axes, row: int, phase: ScalingPhase, last_month: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -254,3 +255,28 @@ def test_a_backtest_of_the_months_below_the_gate_does_not_choose_for_those_above
     made = forecast_growth(history, study.HORIZON, within_interval_peak=1)
     assert made.tested.names[choose(made.tested)[0]] != made.model.name == "structural"
     assert "takes no lower bounds" in made.summary()
+
+
+def test_month_0_ends_at_the_midnight_that_ends_the_history() -> None:
+    """Days of Berlin end at 22 or 23 o'clock UTC."""
+    days = "\n".join(f"{date(2022, 1, 1) + timedelta(day)},{1_000 + day % 5}" for day in range(1_000))
+    for zone in ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo"):
+        history = read_history(io.StringIO(f"timestamp,value\n{days}\n"), timezone=zone)
+        assert forecast_growth(history, 1, within_interval_peak=1).to_growth().start == date(2024, 9, 27)
+
+
+def test_a_history_that_ends_in_a_gap_has_no_month_to_start_from() -> None:
+    days = seasonal_days(4)
+    days[-25:-3] = np.nan
+    with pytest.raises(InputError, match="made up lacks most of its last month"):
+        forecast_growth(daily(days), 2)
+
+
+def test_where_requests_were_shed_last_month_today_lies_above_what_was_served() -> None:
+    days = seasonal_days(5, growth=0.1, swing=0.0)
+    shed = np.flatnonzero(days > 1_700.0).tolist()
+    made = forecast_growth(daily(np.minimum(days, 1_700.0), shed), 2, within_interval_peak=1)
+    low, mid, high = made.today.low, made.today.peak, made.today.high
+    assert low == 1_700
+    assert low < mid < high  # type: ignore[operator]
+    assert made.month_rows()[0][-1] == "at least, measured"

@@ -213,3 +213,18 @@ def test_charts_draw_where_they_are_told() -> None:
     upper, lower = Figure(layout="constrained").subplots(2)
     assert charts.plot_growth_capacity(PLANS["guide"], ax=upper) is upper
     assert charts.plot_timeline(PLANS["guide"], ax=lower) is lower
+
+
+def test_the_timeline_of_a_plan_with_orders_has_their_dates() -> None:
+    growth = GrowthProjection.from_points({0: 1_000, 6: (1_500, 2_000, 3_000)}, "users")
+    rules = OrderingRules(fleet=10, start="2026-12-01")  # type: ignore[arg-type]
+    plan = plan_capacity(growth, InstanceCapacity.assumed(100, "users"), ordering=rules)
+    assert plan.orders is not None
+    ax = charts.plot_timeline(plan)
+    shown = {text.get_text() for text in texts_of(ax)}
+    assert {"order by", "months from 2026-12-01", "11"} <= shown
+    (marks,) = (line for line in ax.lines if line.get_marker() == "D")
+    drawn = list(marks.get_xdata())  # type: ignore[call-overload]
+    assert drawn == [item.order_by_month for item in plan.orders.orders if item.order_by_month is not None]
+    assert overlaps(ax) == []
+    assert outside(ax) == []

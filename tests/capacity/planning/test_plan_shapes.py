@@ -24,6 +24,7 @@ from capacity import (
     plan_capacity,
 )
 from capacity.demand.growth_points import GrowthPoint
+from capacity.demand.month_dependence import MonthDependence
 from capacity.interfaces import cli
 from capacity.interfaces.shape_options import ShapeOptions
 from capacity.output.report import write_report
@@ -229,3 +230,17 @@ def test_a_wider_range_of_a_capacity_never_needs_fewer_instances() -> None:
     for narrow, wide in pairwise(counts):
         assert all(a <= b for a, b in zip(narrow, wide, strict=True) if a is not None and b is not None)
     assert counts[0] != counts[-1]
+
+
+@pytest.mark.parametrize(("own", "together"), [(0.0, 0.95), (1.0, 0.95**6)])
+def test_months_that_come_high_by_themselves_make_all_months_together_less_likely(own: float, together: float) -> None:
+    """Six months alike, each carried in 95 % of 20,000 futures: the probability of all of them within 0.008."""
+    months = tuple(
+        GrowthPoint(month, 1_000, 800, 1_400, dependence=MonthDependence(own), p99=1_700) for month in range(1, 7)
+    )
+    growth = GrowthProjection((GrowthPoint(0, 500), *months), Quantity.USERS)
+    fine = InstanceShape("fine", Deployment(), price_per_hour=0.01, currency="EUR", capacity=1)
+    found = choose_shape(growth, [fine], question=ShapeQuestion(draws=20_000, probability=0.95)).plans[0]
+    assert [fleet.probability for fleet in found.fleets[1:]] == pytest.approx([0.95] * 6, abs=0.008)
+    assert [fleet.instances for fleet in found.fleets[1:]] == pytest.approx([1_400] * 6, rel=0.01)
+    assert found.probability_all_months == pytest.approx(together, abs=0.008)

@@ -199,3 +199,18 @@ def test_loads_right_beside_the_end_of_a_count_are_on_the_right_side_of_it():
         counted = Scenarios.of(loads.reshape(-1, 1), np.ones(10_000), np.zeros(10_000)).instance_counts()[0]
         wanted = np.bincount(np.concatenate([fleets, fleets + 1]).astype(int), minlength=counted.size)
         assert np.array_equal(counted, wanted)
+
+
+def test_a_range_beside_a_99th_percentile_is_one_of_90_percent_whatever_others_are_read_at():
+    """The forecast says so; the share above `high` is within 5 standard errors."""
+    month = MonthlyPeak(1, 200.0, 150.0, 300.0, p99=500.0)
+    drawn = draw_scenarios([MonthlyPeak(0, 100.0), month], Interval.assumed(10.0), CERTAIN, range_level=0.98)
+    for end, share in ((300.0, 0.05), (500.0, 0.01)):
+        above = np.mean(np.exp(drawn.log_peaks[:, 1]) > end)
+        assert above == pytest.approx(share, abs=5 * math.sqrt(share / len(drawn)))
+
+
+def test_a_far_end_counts_for_percentiles_where_the_range_has_no_upper_half():
+    law = SplitLognormal.of(Interval(150.0, 300.0, 300.0), 0.9, 500.0)
+    assert law.share_below(500.0) == pytest.approx(0.99)
+    assert 0.95 < law.share_below(400.0) < 0.99

@@ -99,3 +99,22 @@ def test_a_grid_has_a_plan_for_every_combination():
 def test_what_cannot_be_asked_is_refused(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def test_a_fleet_lasts_only_if_it_carries_every_month_until_then():
+    """Month 3 needs 30; by month 6 demand has fallen again."""
+    growth = GrowthProjection.from_points({0: 1_000, 3: 3_000, 6: 1_200}, "users")
+    plan = plan_capacity(growth, InstanceCapacity.assumed(100, "users"))
+    assert not any(item.holds for item in conditions_for(plan, 29, 6, 1))
+    assert all(item.holds for item in conditions_for(plan, 30, 6, 1))
+    named = {item.name: item for item in conditions_for(plan, 30, 6, 1)}
+    assert named["peak"].stated == 3_000
+    assert named["growth_percent_per_month"].stated == pytest.approx(100 * (3 ** (1 / 3) - 1))
+    falling = plan_capacity(GrowthProjection.from_points({0: 900, 2: 500}, "users"), plan.instance_capacity)
+    assert {item.name: item.stated for item in conditions_for(falling, 9, 2, 1)}["peak"] == 900
+
+
+def test_a_factor_below_1_would_plan_too_little_on_purpose():
+    plan = plan_capacity(GrowthProjection.from_points({0: 10, 1: 20}), InstanceCapacity.assumed(10))
+    with pytest.raises(InputError, match="safety"):
+        conditions_for(plan, 2, 1, 0.5)

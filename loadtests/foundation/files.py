@@ -10,6 +10,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,19 @@ def _read_document(path: Path, what: str) -> Any:
     if not path.is_file():
         raise InputError(f"The {what} {path} does not exist; give the path of a file.")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_object, path, what))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"The {what} {path} is not valid JSON ({error}).") from None
+
+
+def _object(path: Path, what: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file; a name that is given twice is a mistake, of which the last would win in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise InputError(f"The {what} {path} gives {', '.join(twice)} twice in one object; give each name once.")
+    return found
 
 
 def sha256(path: Path) -> str:

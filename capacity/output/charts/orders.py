@@ -23,12 +23,14 @@ from capacity.output.charts.style import (
     tidy,
 )
 from capacity.planning.orders import OrderDate, OrderTimeline
+from capacity.planning.plan import CapacityPlan
 from capacity.planning.what_if import Sensitivity
+from loadtests.foundation.errors import InputError
 
 _MOST_ROWS = 24
 
 
-def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
+def plot_order_dates(orders: OrderTimeline | CapacityPlan, *, ax: Axes | None = None) -> Axes:
     """Draw for each further instance when to order it and when it is needed.
 
     A diamond is the latest order at the stated risk, a bar the months in which 90 % of the scenarios need the instance,
@@ -36,7 +38,8 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    orders : OrderTimeline
+    orders : OrderTimeline or CapacityPlan
+        Of a plan, its order dates.
     ax : matplotlib Axes, optional
         Where to draw; absent: a new figure, reached as ``ax.figure``.
 
@@ -44,6 +47,7 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib Axes
     """
+    orders = _orders_of(orders)
     chosen = _shown(orders)
     ax = new_axes(ax, order_dates_size(orders))
     last = orders.months[-1].month
@@ -70,6 +74,14 @@ def plot_order_dates(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
         ],
     )
     return ax
+
+
+def _orders_of(given: OrderTimeline | CapacityPlan) -> OrderTimeline:
+    if isinstance(given, OrderTimeline):
+        return given
+    if given.orders is None:
+        raise InputError("The plan has no order dates; plan with ordering=OrderingRules(...).")
+    return given.orders
 
 
 def order_dates_size(orders: OrderTimeline) -> tuple[float, float]:
@@ -105,12 +117,13 @@ def _draw_order(ax: Axes, row: int, order: OrderDate, last: int) -> None:
         ax.plot([order.mid_line_month], [row], marker="|", markersize=9, color=BLACK, zorder=3)
 
 
-def plot_instances_outlook(orders: OrderTimeline, *, ax: Axes | None = None) -> Axes:
+def plot_instances_outlook(orders: OrderTimeline | CapacityPlan, *, ax: Axes | None = None) -> Axes:
     """Draw the instances that each month's peak needs without a factor: median, 90 % range, and those at the risk.
 
     Parameters
     ----------
-    orders : OrderTimeline
+    orders : OrderTimeline or CapacityPlan
+        Of a plan, its order dates.
     ax : matplotlib Axes, optional
         Where to draw; absent: a new figure, reached as ``ax.figure``.
 
@@ -118,6 +131,7 @@ def plot_instances_outlook(orders: OrderTimeline, *, ax: Axes | None = None) -> 
     -------
     matplotlib Axes
     """
+    orders = _orders_of(orders)
     ax = new_axes(ax)
     months = [item.month for item in orders.months]
     edges = [month - 0.5 for month in months] + [months[-1] + 0.5]

@@ -228,3 +228,11 @@ def test_the_timeline_of_a_plan_with_orders_has_their_dates() -> None:
     assert drawn == [item.order_by_month for item in plan.orders.orders if item.order_by_month is not None]
     assert overlaps(ax) == []
     assert outside(ax) == []
+
+
+def test_charts_of_orders_take_their_plan() -> None:
+    plan = plan_capacity(PLANS["guide"].growth, PLANS["guide"].instance_capacity, ordering=OrderingRules(fleet=2))
+    for draw in (charts.plot_order_dates, charts.plot_instances_outlook):
+        assert draw(plan).get_title(loc="left")
+        with pytest.raises(InputError, match="no order dates"):
+            draw(PLANS["guide"])

@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +58,11 @@ def test_a_file_that_is_no_json_object_is_refused_with_its_name(tmp_path, conten
 def test_a_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_json_list(tmp_path / "none.json")
+
+
+def test_a_name_given_twice_in_an_object_is_refused(tmp_path: Path) -> None:
+    """Python's reader keeps the last in silence."""
+    path = tmp_path / "policy.json"
+    path.write_text('{"target": 0.6, "inner": {"max": 3, "max": 4}}')
+    with pytest.raises(InputError, match=r"policy\.json gives max twice in one object"):
+        read_json(path, "policy file")

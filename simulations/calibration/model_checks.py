@@ -211,6 +211,13 @@ def _rate_limited(compared: Sequence[ComparedStep]) -> Iterator[Finding]:
 
 
 def _not_checked(compared: Sequence[ComparedStep]) -> Iterator[Finding]:
+    if not compared:
+        yield Finding(
+            "checks-need-closed-users", "info",
+            "No step has a fixed number of users who think (arrivals, schedules, sessions): the model was not checked "
+            "against single requests.",
+            "Record some levels of users who think (--pacing think).",
+        )  # fmt: skip
     without_requests = [item.step.step for item in compared if item.measured is None]
     if without_requests:
         yield Finding(

@@ -29,7 +29,7 @@ from simulations.calibration.step_view import (
     levels_for,
 )
 from simulations.calibration.valid_range import RATE, USERS
-from simulations.model.workload import ClosedWorkload, OpenWorkload
+from simulations.model.workload import ClosedWorkload, OpenWorkload, SessionWorkload
 
 Floats = NDArray[np.float64]
 
@@ -53,8 +53,8 @@ class StepObservation:
     Parameters
     ----------
     step : int
-    workload : ClosedWorkload or OpenWorkload
-        Closed users think as measured where users are known, else as stated.
+    workload : ClosedWorkload, OpenWorkload or SessionWorkload
+        Users and visitors think as measured where they are known, else as stated.
     window_s : float
     view : StepView
     values : array, shape (len(view.names),)
@@ -72,7 +72,7 @@ class StepObservation:
 
     @property
     def load(self) -> float:
-        """Users, or requests per second of an open load."""
+        """Users, or requests per second of an open load or of sessions."""
         return self.workload.users if isinstance(self.workload, ClosedWorkload) else self.workload.arrival_rate_rps
 
     @property
@@ -193,7 +193,7 @@ def failure_findings(recording: Recording) -> tuple[Finding, ...]:
 
 
 def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
-    """The load of a step: closed users, or open arrivals where only the rate is known or requests were due at times.
+    """The load of a step: closed users, sessions, or open arrivals where only the rate is known or was scheduled.
 
     Parameters
     ----------
@@ -202,11 +202,33 @@ def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
 
     Returns
     -------
-    ClosedWorkload or OpenWorkload
+    ClosedWorkload, OpenWorkload or SessionWorkload
+        Arrivals and sessions at the measured rate of requests.
     """
-    if step.load_quantity == Quantity.IN_FLIGHT or _is_scheduled(recording, step):
-        return OpenWorkload(step.requests / step.window_s)
-    return ClosedWorkload(step.users, think_time_of(recording, step))
+    if has_closed_users(recording, step):
+        return ClosedWorkload(step.users, think_time_of(recording, step))
+    rate_rps = step.requests / step.window_s
+    if not recording.has_sessions:
+        return OpenWorkload(rate_rps)
+    length = float(recording.manifest["plan"]["pacing"]["requests_per_session"])
+    return SessionWorkload(rate_rps / length, length, think_time_of(recording, step))
+
+
+def has_closed_users(recording: Recording, step: LoadStep) -> bool:
+    """Whether a step's load is a fixed number of users who think.
+
+    Parameters
+    ----------
+    recording : Recording
+    step : LoadStep
+
+    Returns
+    -------
+    bool
+        False where only the rate is known, requests were due on a schedule, or users came in sessions.
+    """
+    is_open = step.load_quantity == Quantity.IN_FLIGHT or recording.has_sessions
+    return not is_open and not _is_scheduled(recording, step)
 
 
 def _is_scheduled(recording: Recording, step: LoadStep) -> bool:

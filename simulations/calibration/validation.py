@@ -16,6 +16,7 @@ from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
 from simulations.calibration.baselines import baseline_predictions, equivalent_users
+from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.load_prediction import LoadPrediction, predict_load
 from simulations.calibration.observations import workload_of
 from simulations.calibration.result import CalibrationResult
@@ -316,7 +317,7 @@ def _is_inside(fit: CalibrationResult, workload: SteadyWorkload) -> bool:
 
 
 def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> dict[str, float] | None:
-    """Shares of the calibrated classes in a step; None where there is one class, or single requests are not known.
+    """Shares of the calibrated classes in a step; None where there is one class, or endpoints are not known.
 
     Parameters
     ----------
@@ -335,8 +336,10 @@ def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> 
     """
     names = fit.form.mix.names
     rows = held_out.requests_in(step)
-    if not names or rows.empty:
+    if not names:
         return None
+    if rows.empty:
+        return class_shares_of_bins(held_out, step, names)
     endpoints = rows["endpoint"].where(rows["endpoint"].isin(names), "other")
     shares = endpoints.value_counts(normalize=True)
     unknown = [str(name) for name in shares.index if name not in names]

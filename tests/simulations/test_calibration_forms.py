@@ -74,6 +74,18 @@ def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_conne
     assert found.parameters["service_mean_s[/static]"].mid == pytest.approx(0.03, rel=0.1)
 
 
+@pytest.mark.parametrize(("pool", "is_tried"), [(6, True), (8, False), (40, False)])
+def test_a_stated_pool_is_tried_where_requests_can_have_waited_and_taken_only_if_clearly_better(
+    make_recording: MakeRecording, pool: int, is_tried: bool
+) -> None:
+    """The server needs no database; with eight workers nobody can wait for the eighth connection."""
+    truth = ServerModel(Deployment(workers=8, queue_capacity=20), LogNormal(0.05, 0.7), 0.002)
+    told = Deployment(workers=8, queue_capacity=20, db_pool=pool)
+    found = calibrate(stated(make_recording(truth, (25, 60, 90), THINK, window_s=15.0), told))
+    assert any("with a database pool" in score.form for score in found.scores) == is_tried
+    assert found.form.stage == "none"
+
+
 def test_a_loss_system_has_no_workers(make_recording: MakeRecording) -> None:
     truth = ServerModel(Deployment(gate_limit=25, workers=UNLIMITED), LogNormal(0.12, 0.8), 0.002)
     found = calibrate(stated(make_recording(truth, (30, 60, 90, 130, 200), THINK), Deployment()))

@@ -48,9 +48,9 @@ class Scalability:
     def text(self) -> str:
         """For people."""
         return (
-            f"scalability law: contention {self.contention}, coherency {self.coherency} a request inside; coherency "
-            f"takes {self.measured_loss:.1%} at the heaviest load, {self.modelled_loss.low:.1%} to "
-            f"{self.modelled_loss.high:.1%} in the model"
+            f"scalability law: contention {self.contention}, coherency {self.coherency} a request inside; at the "
+            f"heaviest load coherency takes {self.measured_loss:.1%} of the throughput, and the model, which has none, "
+            f"looks like {self.modelled_loss.low:.1%} to {self.modelled_loss.high:.1%}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def run_without_gauges(folder):
             server.terminate()
 
 
-def test_of_a_server_without_gauges_only_the_processor_time_is_known(runs):
+def test_of_a_server_without_gauges_only_processor_time_and_memory_are_known(runs):
     recording = runs["without_gauges"].result()
     assert recording.gauges["server_cpu_s"].is_monotonic_increasing
     assert recording.gauges["server_resident_bytes"].min() > 2**20

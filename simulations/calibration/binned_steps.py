@@ -77,7 +77,8 @@ def mix_of_bins(recording: Recording) -> Mix:
     Returns
     -------
     Mix
-        Without classes where a step has no bins by endpoint.
+        Without classes where a step has no bins by endpoint, or where only percentiles are known and some requests
+        belong to none of the classes.
     """
     counts = pd.DataFrame({step.step: _endpoint_counts(recording, step) for step in recording.steps}).fillna(0.0)
     if counts.empty:
@@ -85,7 +86,9 @@ def mix_of_bins(recording: Recording) -> Mix:
     total = sum(bins_of(recording, step).total for step in recording.steps)
     served = pd.Series({step.step: step.outcomes.get("served", 0) / max(step.requests, 1) for step in recording.steps})
     shares = (counts.sum(axis=1) / total).sort_values(ascending=False, kind="stable")
-    return class_mix(shares, (counts * served).min(axis=1))
+    mix = class_mix(shares, (counts * served).min(axis=1))
+    is_left_over_known = not any(_overlap(bins_of(recording, step)) for step in recording.steps)
+    return mix if REST not in mix.names or is_left_over_known else Mix()
 
 
 def class_shares_of_bins(recording: Recording, step: LoadStep, names: tuple[str, ...]) -> dict[str, float] | None:
@@ -151,8 +154,9 @@ def look_at_bins(recording: Recording, step: LoadStep, mix: Mix) -> BinnedView:
     values, rounding = [*values, *np.log(together.times_s)], [*rounding, *together.errors]
     for number, own in apart.items():
         found = _quantiles(own, blended, total)
-        groups.append(GroupView(number, found.levels, not is_blended))
-        middle = [] if is_blended else [_log_mean(own)]
+        has_class_mean = not (is_blended or _overlap(own))
+        groups.append(GroupView(number, found.levels, has_class_mean))
+        middle = [_log_mean(own)] if has_class_mean else []
         values += [*middle, *np.log(found.times_s)]
         rounding += [*([0.0] if middle else []), *found.errors]
     return BinnedView(StepView(tuple(groups), is_blended), np.array(values), np.array(rounding))
@@ -210,8 +214,8 @@ def _quantiles(bins: LatencyBins, share: float, total: int) -> _Quantiles:
 
 
 def _only(found: _Quantiles, share: float) -> _Quantiles:
-    """Those at `_TOGETHER`."""
-    wanted = [share + (1 - share) * level for level in _TOGETHER]
+    """Those at `_TOGETHER`; of percentiles at the same level of the blend."""
+    wanted = [item for level in _TOGETHER for item in (level, share + (1 - share) * level)]
     kept = [place for place, level in enumerate(found.levels) if any(math.isclose(level, item) for item in wanted)]
     return _Quantiles(*(tuple(part[place] for place in kept) for part in (found.levels, found.times_s, found.errors)))
 

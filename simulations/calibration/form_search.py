@@ -224,9 +224,7 @@ class FormSearch:
         if stage != "database" or not self.mix.names:
             return [()]
         lightest, heaviest = self.observations[0], self.observations[-1]
-        means_s = [
-            [np.exp(item.value(f"mean[{n}]")) for item in (lightest, heaviest)] for n in range(len(self.mix.names))
-        ]
+        means_s = [[np.exp(_typical(item, n)) for item in (lightest, heaviest)] for n in range(len(self.mix.names))]
         rise = [heavy_s - light_s for light_s, heavy_s in means_s]
         order = [self.mix.labels[place] for place in np.argsort(np.nan_to_num(rise, nan=np.inf))]
         return [tuple(sorted(order[:count])) for count in range(len(order))]
@@ -291,8 +289,7 @@ def first_numbers(observations: tuple[StepObservation, ...], mix: Mix) -> dict[s
     lightest = observations[0]
     numbers: dict[str, float] = {}
     for number, label in enumerate(mix.labels):
-        suffix = f"[{number}]" if mix.names else ""
-        mean_s = math.exp(_known(lightest, f"mean{suffix}", "mean"))
+        mean_s = math.exp(_typical(lightest, number) if mix.names else _known(lightest, "mean"))
         numbers[f"service_mean_s{label}"] = 0.98 * mean_s
         numbers[f"service_cv{label}"] = _first_cv(lightest, number if mix.names else ALL)
     numbers["network_round_trip_s"] = 0.02 * min(value for name, value in numbers.items() if "mean" in name)
@@ -302,6 +299,12 @@ def first_numbers(observations: tuple[StepObservation, ...], mix: Mix) -> dict[s
 def _known(observation: StepObservation, *names: str) -> float:
     found = (observation.value(name) for name in (*names, *observation.view.names[2:]))
     return next(value for value in found if math.isfinite(value))
+
+
+def _typical(observation: StepObservation, number: int) -> float:
+    """Logarithm of a class's mean, where that is not known of its lowest quantile that is, else of all classes'."""
+    own = [name for name in observation.view.names if name.endswith(f"[{number}]")]
+    return _known(observation, f"mean[{number}]", *own, "mean")
 
 
 def _first_cv(observation: StepObservation, number: int) -> float:

@@ -25,27 +25,30 @@ class Gaps:
     censored_s: NDArray[np.float64]
 
 
-def gap_table(requests: pd.DataFrame) -> pd.DataFrame:
+def gap_table(requests: pd.DataFrame, *, users_leave: bool = False) -> pd.DataFrame:
     """When each request finished, when its user sent the next one, and until when one could have been seen.
 
     Parameters
     ----------
     requests : pandas.DataFrame
         A requests table.
+    users_leave : bool, default False
+        Whether users come and go, as in sessions: then nothing follows a user's last request, and it opens no gap.
 
     Returns
     -------
     pandas.DataFrame
         `finish_s`, `next_s` (NaN for a user's last request) and `seen_until_s` (the last sending
-        of the same worker), seconds, one row a request.
+        of the same worker; of users who leave, when the request finished), seconds, one row a request.
     """
     keys = ["worker_id", "user_id"]
     rows = requests.sort_values([*keys, "cycle"], kind="stable")
+    until_s = rows["finish_s"] if users_leave else rows.groupby("worker_id", sort=False)["start_s"].transform("max")
     return pd.DataFrame(
         {
             "finish_s": rows["finish_s"],
             "next_s": rows.groupby(keys, sort=False)["start_s"].shift(-1),
-            "seen_until_s": rows.groupby("worker_id", sort=False)["start_s"].transform("max"),
+            "seen_until_s": until_s,
         }
     )
 

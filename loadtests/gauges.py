@@ -41,6 +41,10 @@ class GaugeRow:
     server_cpu_s : float
         CPU seconds of the processes that listen on the port, seen from outside; only where the
         server is on this machine and belongs to the same user.
+    process_resident_bytes : float
+        Resident memory of the server's process, as it states it.
+    server_resident_bytes : float
+        Resident memory of the processes that listen on the port, seen from outside.
     """
 
     time_s: float
@@ -50,6 +54,8 @@ class GaugeRow:
     active_connections: float
     process_cpu_s: float
     server_cpu_s: float = _NAN
+    process_resident_bytes: float = _NAN
+    server_resident_bytes: float = _NAN
 
 
 GAUGE_COLUMNS: dict[str, str] = {item.name: "float64" for item in fields(GaugeRow)}
@@ -126,6 +132,8 @@ class GaugePoller:
             active_connections=_number(gauges.get("active_connections")),
             process_cpu_s=_number(process.get("cpu_seconds")),
             server_cpu_s=self._server_cpu.seconds(),
+            process_resident_bytes=_number(process.get("resident_bytes")),
+            server_resident_bytes=self._server_cpu.resident_bytes(),
         )
 
     def _ask(self, path: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Locust side: users who send a mix of requests and think after every response, or send on a schedule.
+"""Locust side: users who send a mix of requests and think after every response, send on a schedule, or bring visitors.
 
 Usable by itself: ``locust -f locustfile.py -H URL --users 50 --run-time 10s --headless``, or with
 ``--shape ramp:1:50:60s`` instead of users and time.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from locust import FastHttpUser, events, task
+from locust.contrib.fasthttp import FastHttpSession
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
@@ -31,12 +32,13 @@ from loadtests.load.load_shapes import LoadShape
 from loadtests.load.pacing import due_times_s
 from loadtests.load.plan import LoadPlan
 from loadtests.load.plan_options import add_plan_options, plan_of, shape_of
-from loadtests.load.planned_requests import Request
+from loadtests.load.planned_requests import Request, planned_mix
 from loadtests.locust_side.abort_watch import AbortWatch
 from loadtests.locust_side.directed_shape import DirectedShape
+from loadtests.locust_side.sessions import Sessions
 from loadtests.locust_side.shapes import PlannedShape, quit_when_aborted
 
-_THINK, _CHOICE, _SCHEDULE = 0, 1, 2
+_THINK, _CHOICE, _SCHEDULE, _SESSION = 0, 1, 2, 3
 _ABORTED = 1
 
 
@@ -56,9 +58,11 @@ class PlannedUser(FastHttpUser):
         number = next(self._numbers)
         worker = max(getattr(environment.runner, "worker_index", 0), 0)
         self._think_s = draws_s(plan.think, generator(plan.seed, worker, number, _THINK))
-        self._requests = _mix(plan.requests, generator(plan.seed, worker, number, _CHOICE))
+        self._requests = planned_mix(plan.requests, generator(plan.seed, worker, number, _CHOICE))
         self._due = self._schedule(plan, generator(plan.seed, worker, number, _SCHEDULE))
         self._due_s: float | None = None
+        key = (plan.seed, worker, number, _SESSION)
+        self._sessions = Sessions(self, plan, key) if plan.pacing.has_sessions else None
 
     @staticmethod
     def _schedule(plan: LoadPlan, random: np.random.Generator) -> Iterator[float] | None:
@@ -79,15 +83,43 @@ class PlannedUser(FastHttpUser):
         """Wait before the first request, or users who start together would arrive together."""
         self.wait()
 
+    def on_stop(self) -> None:
+        """Wait for the answers that visitors still wait for; they send no more."""
+        if self._sessions is not None:
+            self._sessions.end()
+
     @task
-    def send(self) -> None:
-        """Send the next request of the mix."""
-        request = next(self._requests)
+    def act(self) -> None:
+        """Send the next request of the mix, or let the next visitor in."""
+        if self._sessions is None:
+            self.send(self.client, next(self._requests), self._due_s)
+        elif self._due_s is not None:
+            self._sessions.begin(self._due_s)
+
+    def send(self, client: FastHttpSession, request: Request, due_s: float | None) -> None:
+        """Send a request.
+
+        Parameters
+        ----------
+        client : FastHttpSession
+        request : Request
+        due_s : float or None
+            When it was due, monotonic seconds; None: nobody said so.
+        """
         body = request.body or (EMPTY_BODY if request.method in BODY_METHODS else "")
         headers = with_content_type(self.default_headers, body)
         payload: Any = body.encode() or None
-        context = {} if self._due_s is None else {"due_s": self._due_s}
-        self.client.request(request.method, request.path, data=payload, headers=headers, context=context)
+        context = {} if due_s is None else {"due_s": due_s}
+        client.request(request.method, request.path, data=payload, headers=headers, context=context)
+
+    def new_client(self) -> FastHttpSession:
+        """A client with a connection of its own, for a visitor."""
+        return FastHttpSession(
+            self.host, self.environment.events.request, self, insecure=self.insecure,
+            ssl_context_factory=self.ssl_context_factory, headers=self.default_headers, concurrency=1,
+            network_timeout=self.network_timeout, connection_timeout=self.connection_timeout,
+            max_redirects=self.max_redirects, max_retries=self.max_retries,
+        )  # fmt: skip
 
 
 def _plan(options: Any) -> LoadPlan:
@@ -100,13 +132,6 @@ def _plan(options: Any) -> LoadPlan:
 def _same_context(plan: LoadPlan, **_authorities: Any) -> Any:
     """One TLS context for all users: reading the authorities for each would cost milliseconds."""
     return tls_context(plan.access)
-
-
-def _mix(requests: Sequence[Request], random: np.random.Generator) -> Iterator[Request]:
-    edges = np.cumsum([request.weight for request in requests])
-    while True:
-        for place in np.searchsorted(edges, random.random(64) * edges[-1], side="right"):
-            yield requests[min(int(place), len(requests) - 1)]
 
 
 @events.init_command_line_parser.add_listener

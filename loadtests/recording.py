@@ -18,6 +18,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
 from loadtests.gaps import Gaps, gap_table, gaps_between
+from loadtests.load.pacing import SESSIONS
 from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS, empty_table
 
 STEP_METRICS: tuple[str, ...] = (
@@ -196,6 +197,11 @@ class Recording:
     latency_bins: pd.DataFrame = field(default_factory=lambda: empty_table(LATENCY_BIN_COLUMNS))
     generator: pd.DataFrame = field(default_factory=lambda: empty_table(GENERATOR_COLUMNS))
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether its users are visitors who came, sent some requests and left; a step's `users` are their sources."""
+        return bool(self.manifest.get("generator", {}).get("loop") == SESSIONS)
+
     def step(self, number: int) -> LoadStep:
         """The step with this number.
 
@@ -280,7 +286,7 @@ class Recording:
 
         A gap that was still open when its worker stopped sending, or when its user was stopped
         for a lighter step, is censored: all that is known is that it was longer. Leaving those
-        out would favour short gaps.
+        out would favour short gaps. Visitors of sessions leave after their last request, which opens none.
 
         Parameters
         ----------
@@ -291,7 +297,7 @@ class Recording:
         Gaps
         """
         is_ramp_down_ahead = any(item.users < step.users for item in self.steps if item.start_s > step.start_s)
-        table = gap_table(self.requests)
+        table = gap_table(self.requests, users_leave=self.has_sessions)
         return gaps_between(table, step.start_s, step.end_s, is_ramp_down_ahead=is_ramp_down_ahead)
 
     def pooled_levels(self) -> PooledLevels:

@@ -1,8 +1,9 @@
-"""Processor time of a server on this machine, seen from outside."""
+"""Processor time and memory of a server on this machine, seen from outside."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -30,11 +31,18 @@ class ServerCpu:
 
     def seconds(self) -> float:
         """Processor seconds since their start, their children included; NaN where not known."""
+        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+
+    def resident_bytes(self) -> float:
+        """Resident memory, their children included; pages that they share count once each. NaN where not known."""
+        return self._sum(lambda process: process.memory_info().rss)
+
+    def _sum(self, of_process: Callable[[psutil.Process], float]) -> float:
         if not self._processes:
             return float("nan")
         try:
             family = {process for parent in self._processes for process in (parent, *parent.children(recursive=True))}
-            return float(sum(sum(process.cpu_times()[:2]) for process in family))
+            return float(sum(of_process(process) for process in family))
         except psutil.Error:
             return float("nan")
 

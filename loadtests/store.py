@@ -47,7 +47,7 @@ _OTHER_KEYS: dict[str, type] = {
     "created_at": str, "host": str, "command": list, "plan": dict, "seed": int, "clock": dict, "generator": dict,
     "totals": dict, "ramps": list, "left_out": list, "findings": list, "source": dict,
 }  # fmt: skip
-_LATER_GAUGES = ("server_cpu_s",)
+_LATER_GAUGES = ("server_cpu_s", "process_resident_bytes", "server_resident_bytes")
 _KINDS = {dict: "an object", int: "a whole number", str: "text", list: "a list"}
 
 T = TypeVar("T")

@@ -112,7 +112,11 @@ def record(
     shape: Annotated[str, typer.Option(help=f"Instead of --users: {_SHAPES}.")] = "",
     think: Annotated[str, typer.Option(help="Think time, for example uniform:0.05:0.15.")] = "uniform:0.05:0.15",
     pacing: Annotated[
-        str, typer.Option(help="think; or poisson:RATE, constant:RATE: requests/s of each user, due on a schedule.")
+        str,
+        typer.Option(
+            help="think; poisson:RATE, constant:RATE: requests/s of each user, due on a schedule; or "
+            "sessions:RATE:REQUESTS: visitors who come, send so many requests on average, think, and leave."
+        ),
     ] = "think",
     deployment: Annotated[Path | None, typer.Option(help="Known limits of the server (JSON or TOML).")] = None,
     request: Annotated[

@@ -104,9 +104,12 @@ def print_fit(fit: CalibrationResult) -> None:
         (name, item.format(), "yes" if fit.identified.get(name, True) else "no")
         for name, item in fit.parameters.items()
     ]
+    rows += [(name, f"{item.mid:g}", "assumed") for name, item in fit.assumed_resources.items()]
     title = f"Calibrated on {len(fit.steps)} steps, {fit.valid_range} ({fit.family})"
     out().print(table(title, ("parameter (s)", f"value ({fit.level:.0%} interval)", "told by the data"), rows))
     print_findings(fit.findings)
+    if fit.scalability is not None:
+        out().print(f"By the {fit.scalability.text}.", soft_wrap=True)
     if fit.next_step is not None:
         out().print(f"Next: {fit.next_step.text}.", soft_wrap=True)
 

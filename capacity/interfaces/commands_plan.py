@@ -134,6 +134,7 @@ def plan(
         made = plan_capacity(demand, one, chosen, ordering=ordering, constraints=more, shapes=offered)
     else:
         question = ModelQuestion(model, p95, max_bad or DEFAULT_MAX_BAD, think, drawn)
+        more = None if more is None else more.with_measured(question.fit().resources)
         offered = None if compared is None else compared.with_model(question.fit(), question.objective())
         made = plan_capacity(demand, question.capacity(), chosen, ordering=ordering, constraints=more, shapes=offered)
         made = replace(made, seed=question.seed, capacity_inputs=question.inputs())

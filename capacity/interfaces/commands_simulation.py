@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 _JSON_HELP = "Print JSON on stdout."
 _MODEL_HELP = "Model file from `capacity calibrate`."
 _THINK_HELP = "Think time, for example exponential:0.3; default as measured."
+_SESSION_HELP = (
+    "With --arrival-rate: its requests come in sessions of so many on average; visitors arrive by themselves, wait for "
+    "their own answers, think, and leave."
+)
 _PACKAGES = ("numpy", "numba", "scipy")
 _SWEEP_DRAWS, _SWEEP_REQUESTS = 40, 12_000
 
@@ -47,7 +51,8 @@ def predict(
     model: Annotated[Path, typer.Argument(help=_MODEL_HELP)],
     users: Annotated[str, typer.Option(help="Users who wait for their answers and think; or:")] = "",
     arrival_rate: Annotated[str, typer.Option(help="Requests per second that wait for nobody.")] = "",
-    think: Annotated[str, typer.Option(help=f"With --users: {_THINK_HELP}")] = "",
+    think: Annotated[str, typer.Option(help=f"With --users or sessions: {_THINK_HELP}")] = "",
+    requests_per_session: Annotated[str, typer.Option(help=_SESSION_HELP)] = "",
     window: Annotated[str, typer.Option(help="Length of the measurement that is predicted.")] = "60s",
     deployment: Annotated[Path | None, typer.Option(help="Other limits (JSON or TOML); absent ones stay.")] = None,
     instances: Annotated[int, typer.Option(help="Instances behind a balancer.")] = 1,
@@ -61,7 +66,7 @@ def predict(
     from simulations.calibration.load_prediction import predict_load
     from simulations.calibration.result import CalibrationResult
 
-    load = _Load.of(users, arrival_rate, think)
+    load = _Load.of(users, arrival_rate, think, requests_per_session)
     workload = load.workload(parse_load(users or arrival_rate, "--users" if users else "--arrival-rate"))
     window_s, fleet, limits = parse_duration_s(window, "--window"), fleet_of(instances, balancer), _read(deployment)
     fit = CalibrationResult.load(model)
@@ -84,7 +89,8 @@ def sweep(
     model: Annotated[Path, typer.Argument(help=_MODEL_HELP)],
     users: Annotated[str, typer.Option(help="Users, FIRST:LAST:STEP or 100,200,400; or:")] = "",
     arrival_rate: Annotated[str, typer.Option(help="Requests per second, FIRST:LAST:STEP or 10,20,40.")] = "",
-    think: Annotated[str, typer.Option(help=f"With --users: {_THINK_HELP}")] = "",
+    think: Annotated[str, typer.Option(help=f"With --users or sessions: {_THINK_HELP}")] = "",
+    requests_per_session: Annotated[str, typer.Option(help=_SESSION_HELP)] = "",
     out_file: Annotated[Path | None, typer.Option("--out", help="CSV file to write, one row a level.")] = None,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
@@ -95,7 +101,7 @@ def sweep(
 
     if out_file is not None:
         check_file_target(out_file)
-    load = _Load.of(users, arrival_rate, think)
+    load = _Load.of(users, arrival_rate, think, requests_per_session)
     levels = parse_levels(users, "--users") if users else parse_levels(arrival_rate, "--arrival-rate")
     curve = _swept(CalibrationResult.load(model), load, levels, seed)
     if out_file is not None:
@@ -152,35 +158,49 @@ def slo_capacity(
 
 @dataclass(frozen=True)
 class _Load:
-    """The load as given: users who think, or arrivals."""
+    """The load as given: users who think, arrivals, or sessions of arrivals."""
 
     users: str
     arrival_rate: str
     think: str
+    requests_per_session: str
 
     @classmethod
-    def of(cls, users: str, arrival_rate: str, think: str) -> _Load:
-        """Refuse both kinds of load, none, and a think time that has no effect."""
+    def of(cls, users: str, arrival_rate: str, think: str, requests_per_session: str) -> _Load:
+        """Refuse both kinds of load, none, and what has no effect."""
         if bool(users) == bool(arrival_rate):
             raise InputError("Give either --users (they wait and think) or --arrival-rate, one of the two.")
-        if not users and think:
+        if users and requests_per_session:
+            raise InputError("--requests-per-session has no effect with --users, who never leave. Leave it out.")
+        if not users and think and not requests_per_session:
             raise InputError("--think has no effect with --arrival-rate: arrivals wait for nobody. Leave it out.")
-        return cls(users, arrival_rate, think)
+        return cls(users, arrival_rate, think, requests_per_session)
 
     def workload(self, load: float) -> Callable[[CalibrationResult], SteadyWorkload]:
         """What to simulate at a load, once the model is there with its measured think times."""
-        from simulations.model.workload import ClosedWorkload, OpenWorkload
+        from simulations.model.workload import ClosedWorkload, OpenWorkload, SessionWorkload
 
         think_time = _think_time(self.think)
+        if self.requests_per_session:
+            length = parse_load(self.requests_per_session, "--requests-per-session")
+            return lambda fit: SessionWorkload(load / length, length, think_time or fit.think_time)
         if not self.users:
             arrivals = OpenWorkload(load)
             return lambda _: arrivals
         count = whole("users", load, least=1)
         return lambda fit: ClosedWorkload(count, think_time or fit.think_time)
 
+    def levels(self, levels: list[float]) -> list[float]:
+        """As the sweep counts them: sessions a second where there are any."""
+        if not self.requests_per_session:
+            return levels
+        length = parse_load(self.requests_per_session, "--requests-per-session")
+        return [level / length for level in levels]
+
     def inputs(self) -> dict[str, Any]:
-        """For machines, as given; null: the other kind of load, think times as measured."""
-        return {"users": self.users or None, "arrival_rate": self.arrival_rate or None, "think": self.think or None}
+        """For machines, as given; null: the other kind of load, think times as measured, no sessions."""
+        given = ("users", "arrival_rate", "think", "requests_per_session")
+        return {name: getattr(self, name) or None for name in given}
 
 
 def _think_time(text: str) -> Distribution | None:
@@ -196,10 +216,9 @@ def _swept(fit: CalibrationResult, load: _Load, levels: list[float], seed: int) 
 
     template = load.workload(1.0)(fit)
     draws = model_draws(fit, _SWEEP_DRAWS, seed)
+    asked, size = load.levels(levels), SweepSize(requests=_SWEEP_REQUESTS)
     with progress(f"simulating {len(levels)} levels"):
-        return sweep_load(
-            fit.model, template, levels, draws=draws, size=SweepSize(requests=_SWEEP_REQUESTS), seed=seed, jobs=-1
-        )
+        return sweep_load(fit.model, template, asked, draws=draws, size=size, seed=seed, jobs=-1)
 
 
 def _read(path: Path | None) -> Deployment | None:
@@ -234,7 +253,12 @@ _SHARES = (
 
 def _load_in_words(found: LoadPrediction) -> str:
     given = found.workload.to_dict()
-    load = f"{given['users']:,} users" if "users" in given else f"{given['arrival_rate_rps']:g} arrivals a second"
+    if given["kind"] == "sessions":
+        load = f"{given['session_rate_per_s']:g} sessions a second of {given['requests_per_session']:g} requests"
+    elif "users" in given:
+        load = f"{given['users']:,} users"
+    else:
+        load = f"{given['arrival_rate_rps']:g} arrivals a second"
     return load if found.fleet.instances == 1 else f"{load} on {found.fleet.instances} instances"
 
 

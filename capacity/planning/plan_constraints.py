@@ -17,6 +17,7 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.files import read_json_or_toml
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
     from capacity.planning.plan import CapacityPlan
 
 BINDS, UNCHECKED = "constraint-binds", "constraint-not-checked"
-CONSTRAINT_CODES = (BINDS, UNCHECKED, "constraint-ceiling-passed", "constraint-cannot-be-met")
+MEASURED = "constraint-from-calibration"
+CONSTRAINT_CODES = (BINDS, UNCHECKED, MEASURED, "constraint-ceiling-passed", "constraint-cannot-be-met")
 _HEADER = ("month", "instances", "bound by", "next", "most that ceilings allow")
-_PARTS = ("per_unit", "limits", "rules")
+_PARTS = ("per_unit", "limits", "rules", "measured")
+_MIB, _BASE = 2.0**20, "memory_base_bytes"
+_MEASURED_USE = {
+    "cpu_s_per_request": ("cpu_cores", "cpu_s_per_request", 1.0),
+    "memory_mib_per_in_flight": ("memory_mib", "memory_per_request_bytes", _MIB),
+}
+"""What a calibration can fill in: the limit that asks for it, the measured cost, and its unit."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,44 @@ class PlanConstraints:
     limits : InstanceLimits
         Of one instance. Its normal capacity in the plan's quantity is filled in.
     rules : FleetRules
+    measured : tuple of str
+        Names that a calibration's gauges filled in (`with_measured`).
     """
 
     per_unit: ServiceDemand = field(default_factory=ServiceDemand)
     limits: InstanceLimits = field(default_factory=InstanceLimits)
     rules: FleetRules = field(default_factory=FleetRules)
+    measured: tuple[str, ...] = ()
+
+    def with_measured(self, resources: Mapping[str, Interval]) -> PlanConstraints:
+        """With what a calibration's gauges told of cores and memory, where a limit is stated and its use is not.
+
+        Parameters
+        ----------
+        resources : mapping of str to Interval
+            `CalibrationResult.resources`. The upper ends are taken, so that a cost that is hardly known is not
+            planned too low; what was only assumed is left out.
+
+        Returns
+        -------
+        PlanConstraints
+        """
+        told = {name: max(item.high, 0.0) for name, item in resources.items() if item.kind != "assumed"}
+        use = {
+            name: _short(told[source] / unit)
+            for name, (limit, source, unit) in _MEASURED_USE.items()
+            if source in told and getattr(self.limits, limit) is not None and getattr(self.per_unit, name) is None
+        }
+        has_base = "memory_mib_per_in_flight" in use and not self.limits.memory_base_mib
+        base = {"memory_base_mib": _short(told[_BASE] / _MIB)} if has_base and _BASE in told else {}
+        return replace(
+            self, per_unit=replace(self.per_unit, **use), limits=replace(self.limits, **base), measured=(*use, *base)
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {"per_unit": self.per_unit.to_dict(), "limits": self.limits.to_dict(), "rules": self.rules.to_dict()}
+        """JSON form; `measured` where a calibration filled in something."""
+        parts = {"per_unit": self.per_unit.to_dict(), "limits": self.limits.to_dict(), "rules": self.rules.to_dict()}
+        return {**parts, "measured": list(self.measured)} if self.measured else parts
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlanConstraints:
@@ -61,6 +98,7 @@ class PlanConstraints:
             ServiceDemand.from_dict(data.get("per_unit", {})),
             InstanceLimits.from_dict(data.get("limits", {})),
             FleetRules.from_dict(data.get("rules", {})),
+            tuple(data.get("measured", ())),
         )
 
     @classmethod
@@ -71,6 +109,11 @@ class PlanConstraints:
             return cls.from_dict(read_json_or_toml(path, "constraints file"))
         except InputError as error:
             raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _short(value: float) -> int | float:
+    """Four digits, as far as a gauge tells."""
+    return plain(float(f"{value:.4g}"))
 
 
 @dataclass(frozen=True)
@@ -205,6 +248,20 @@ def constraint_findings(plan: CapacityPlan, found: ConstraintTimeline) -> Iterat
     if passed:
         yield from _passed(passed)
     yield from (item for item in found.months[-1].high.findings if item.code == UNCHECKED)
+    yield from _from_calibration(found.inputs)
+
+
+def _from_calibration(inputs: PlanConstraints) -> Iterator[Finding]:
+    if not inputs.measured:
+        return
+    own = (inputs.per_unit, inputs.limits)
+    values = {name: getattr(next(part for part in own if hasattr(part, name)), name) for name in inputs.measured}
+    told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    yield Finding(
+        MEASURED, "info",
+        f"Taken from the calibration's gauges, at the upper ends of their intervals: {told}.",
+        "State them in the constraints file where you know better.", values,
+    )  # fmt: skip
 
 
 def _binds(more: Sequence[MonthConstraints], formula: Mapping[int, int]) -> Finding:

@@ -157,9 +157,11 @@ def mean_gap_s(gaps: Gaps) -> float:
     return float(lengths_s @ np.concatenate([[1.0], survival.probabilities[:-1]]))
 
 
-def summarise_steps(requests: pd.DataFrame, windows: Sequence[Window], *, think: str = "") -> tuple[LoadStep, ...]:
+def summarise_steps(
+    requests: pd.DataFrame, windows: Sequence[Window], *, think: str = "", users_leave: bool = False
+) -> tuple[LoadStep, ...]:
     """One `LoadStep` a window, with the mean gap between a user's requests as `Recording.gaps` has them."""
-    table = gap_table(requests)
+    table = gap_table(requests, users_leave=users_leave)
     steps = []
     for window in windows:
         is_ramp_down_ahead = any(later.users < window.users for later in windows if later.start_s > window.start_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class GroupedStep:
         Sum of the residence times inside the window; NaN when not known.
     clock_error_s : float
         How far the window's length may be off.
+    endpoints : mapping of str to LatencyBins
+        Bins by name of the request, where the source has them; all outcomes blended.
     """
 
     kind: SourceKind
@@ -51,6 +53,7 @@ class GroupedStep:
     bins: LatencyBins
     residence_s: float
     clock_error_s: float = 0.0
+    endpoints: Mapping[str, LatencyBins] = field(default_factory=dict)
 
 
 def grouped_step(level: Level) -> GroupedStep | None:
@@ -73,9 +76,7 @@ def load_step(level: Level, step: GroupedStep, origin_s: float) -> tuple[LoadSte
         Epoch time that counts as 0 in the recording.
     """
     outcomes = outcomes_of(step, level.run.failures)
-    used = step.bins.count > 0
-    columns = {"low_s": step.bins.low_s[used], "high_s": step.bins.high_s[used], "count": step.bins.count[used]}
-    rows = pd.DataFrame(columns).assign(step=level.step, endpoint="", outcome=ANY_OUTCOME).astype(LATENCY_BIN_COLUMNS)
+    rows = _rows(level.step, "", step.bins)
     window_s = step.end_s - step.start_s
     total_s = None if math.isnan(step.residence_s) else step.residence_s
     metrics = {
@@ -86,7 +87,16 @@ def load_step(level: Level, step: GroupedStep, origin_s: float) -> tuple[LoadSte
         metrics["shed_rate"] = _any_part_of(step)
     start_s, end_s = step.start_s - origin_s, step.end_s - origin_s
     made = LoadStep(level.step, level.users, start_s, end_s, step.requests, metrics, outcomes, think=level.think)
-    return made, rows[list(LATENCY_BIN_COLUMNS)]
+    apart = [_rows(level.step, name, bins) for name, bins in step.endpoints.items()] if len(step.endpoints) > 1 else []
+    return made, pd.concat([rows, *apart], ignore_index=True)[list(LATENCY_BIN_COLUMNS)]
+
+
+def _rows(step: int, endpoint: str, bins: LatencyBins) -> pd.DataFrame:
+    """Rows of the `latency_bins` table; an empty endpoint stands for all together."""
+    used = bins.count > 0
+    columns = {"low_s": bins.low_s[used], "high_s": bins.high_s[used], "count": bins.count[used]}
+    made = pd.DataFrame(columns).assign(step=step, endpoint=endpoint, outcome=ANY_OUTCOME)
+    return made.astype(LATENCY_BIN_COLUMNS)
 
 
 def outcomes_of(step: GroupedStep, kinds: Mapping[Outcome, int]) -> dict[str, int]:
@@ -127,8 +137,9 @@ def _of_report(level: Level) -> GroupedStep | None:
     is_start_whole = report.start_s >= from_s - 2 * _ROW_S
     if is_start_whole and level.end_s >= report.end_s - _ROW_S:
         return GroupedStep(
-            "report", report.start_s, report.end_s, report.requests, report.failures, report.bins, report.residence_s
-        )
+            "report", report.start_s, report.end_s, report.requests, report.failures, report.bins, report.residence_s,
+            endpoints=report.endpoints,
+        )  # fmt: skip
     first = math.ceil(report.start_s if is_start_whole else from_s)
     last = math.floor(min(level.end_s, report.end_s))
     requests, failures = (
@@ -137,7 +148,7 @@ def _of_report(level: Level) -> GroupedStep | None:
     )
     if last <= first or requests < _LEAST_INSIDE * report.bins.total:
         return None
-    return GroupedStep("report", first, last, requests, failures, report.bins, math.nan)
+    return GroupedStep("report", first, last, requests, failures, report.bins, math.nan, endpoints=report.endpoints)
 
 
 def _of_recent_history(level: Level) -> GroupedStep | None:

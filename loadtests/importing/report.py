@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from loadtests.importing.histogram import LEAST_DIGITS, bins_of_histogram, signi
 from loadtests.importing.safe_files import BoundedStream
 
 _MOST_BYTES = 128 * 2**20
+LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Report:
         Requests by the second in which they finished.
     is_rounded_otherwise : bool
         Whether the histogram has more than Locust's 2 significant digits.
+    endpoints : mapping of str to LatencyBins
+        The same bins by name, of those that have at least a share `LEAST_SHARE` of the requests; all outcomes blended.
     """
 
     start_s: float
@@ -45,6 +48,7 @@ class Report:
     requests_per_s: dict[int, int]
     failures_per_s: dict[int, int]
     is_rounded_otherwise: bool
+    endpoints: dict[str, LatencyBins] = field(default_factory=dict)
 
 
 def read_report(path: Path) -> Report | None:
@@ -91,7 +95,17 @@ def read_report(path: Path) -> Report | None:
         requests_per_s=dict(per_s),
         failures_per_s=dict(failed_per_s),
         is_rounded_otherwise=significant_digits(times) > LEAST_DIGITS,
+        endpoints=_by_name(used),
     )
+
+
+def _by_name(entries: list[dict[str, Any]]) -> dict[str, LatencyBins]:
+    """Bins by name, several methods of a name together; rare names are left out, so that there are not too many."""
+    counts: defaultdict[str, Counter[float]] = defaultdict(Counter)
+    for entry in entries:
+        counts[str(entry.get("name", ""))].update(_counts(entry["response_times"]))
+    least = LEAST_SHARE * sum(sum(item.values()) for item in counts.values())
+    return {name: bins_of_histogram(item) for name, item in counts.items() if name and sum(item.values()) >= least}
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

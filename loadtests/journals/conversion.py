@@ -121,7 +121,11 @@ def convert_journal(
     if not windows and not _may_have_no_steps(test):
         raise RunError(_nothing_steady(left_out, test.folder))
     settled = without_warm_up(test.requests, windows)
-    steps = summarise_steps(test.requests, settled, think=str(test.run.get("think") or ""))
+    plan = _load_plan(test)
+    steps = summarise_steps(
+        test.requests, settled, think=str(test.run.get("think") or ""),
+        users_leave=plan is not None and plan.pacing.has_sessions,
+    )  # fmt: skip
     write_json(test.folder / HISTOGRAMS, histograms_to_dict(step_histograms(test.requests, steps)))
     gauges, found = _gauges(test, prometheus)
     manifest = _manifest(test, windows, left_out, settle_s)

@@ -174,14 +174,19 @@ def _no_plateau(plan: LoadPlan) -> Finding:
 def _not_achieved(pacing: Pacing, load: OfferedLoad, window_s: float) -> Finding | None:
     """Fewer requests than a schedule can give by chance (three standard deviations) and 1 %."""
     wanted = load.offered_rps * window_s
-    deviation = math.sqrt(wanted if pacing.kind == "poisson" else load.users / 4)
+    deviation = math.sqrt(wanted * pacing.count_variance or load.users / 4)
     if load.achieved_rps * window_s >= wanted * (1 - _SHARE_SHORT) - _SIGMAS * deviation:
         return None
-    message = (
-        f"Step {load.step} offered {load.offered_rps:.4g} requests/s and {load.achieved_rps:.4g} were sent: its "
-        f"{load.users} users were still waiting for answers ({load.late_share:.0%} of requests were due before)."
-    )
-    remedy = "Take it as a closed loop of these users, or record with more users at a lower rate of each."
+    sent = f"Step {load.step} offered {load.offered_rps:.4g} requests/s and {load.achieved_rps:.4g} were sent"
+    if pacing.has_sessions:
+        message = f"{sent}: answers take so long that its sessions had not yet come to their usual number."
+        remedy = "Make the steps longer than several sessions; without a gate a load beyond saturation never settles."
+    else:
+        message = (
+            f"{sent}: its {load.users} users were still waiting for answers ({load.late_share:.0%} of requests were "
+            "due before)."
+        )
+        remedy = "Take it as a closed loop of these users, or record with more users at a lower rate of each."
     return Finding("offered-load-not-achieved", "warning", message, remedy, load.to_dict())
 
 

@@ -51,12 +51,13 @@ class LoadPlan:
     step_time_s : float
         Length of a step, its ramp included.
     think : Distribution
-        Time between a user's response (also a 503) and its next request, where `pacing` is by think times.
+        Time between a user's response (also a 503) and its next request, where `pacing` is by think times or in
+        sessions.
     requests : tuple of (method, path, weight, body)
         The last one or two of each may be left out.
     settle_s : float, optional
         Time cut from a step after its users are there. Absent: five mean think
-        times, at least 1 s, at most a quarter of the (shortest) step.
+        times (with sessions five mean sessions' think times), at least 1 s, at most a quarter of the (shortest) step.
     spawn_rate : float, optional
         Users started a second at the begin of a level. Absent: each takes about a second (100 a
         second at most, unless that took more than a third of the step).
@@ -67,7 +68,7 @@ class LoadPlan:
     shape : LoadShape, optional
         Instead of `users`.
     pacing : Pacing
-        By think times (a closed loop), or on a schedule.
+        By think times (a closed loop), on a schedule, or in sessions.
     access : Access
         Headers and TLS.
     abort_if : tuple of AbortCondition
@@ -137,14 +138,20 @@ class LoadPlan:
         """The time that is cut after a ramp, and that the last step's users go on after it, seconds."""
         if self.settle_s is not None:
             return self.settle_s
-        pause_s = 1 / self.pacing.rate_rps if self.pacing.is_scheduled else self.think.mean_s
-        wanted = max(_LEAST_SETTLE_S, _SETTLE_THINK_TIMES * pause_s)
+        wanted = max(_LEAST_SETTLE_S, _SETTLE_THINK_TIMES * self._pause_s)
         return min(wanted, _MOST_OF_STEP_FOR_SETTLE * self._shortest_plateau_s)
+
+    @property
+    def _pause_s(self) -> float:
+        """Between two requests of a user; of sessions, how long one thinks in all."""
+        if self.pacing.has_sessions:
+            return self.pacing.requests_per_session * self.think.mean_s
+        return 1 / self.pacing.rate_rps if self.pacing.is_scheduled else self.think.mean_s
 
     @property
     def think_text(self) -> str:
         """The nominal think time; empty where requests are due on a schedule."""
-        return "" if self.pacing.is_scheduled else self.think.text()
+        return self.think.text() if self.pacing.has_sessions or not self.pacing.is_scheduled else ""
 
     def offered_rps(self, users: int) -> float | None:
         """Requests a second that a level of users is to send; None where that depends on the answers.

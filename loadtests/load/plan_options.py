@@ -50,7 +50,7 @@ def add_plan_options(parser: Any) -> None:
             "--pacing",
             _checked(parse_pacing),
             "think",
-            "think, or poisson:RATE, constant:RATE: requests a second of each user",
+            "think; or poisson:RATE, constant:RATE, sessions:RATE:REQUESTS: requests a second of each user",
         ),
         ("--mix", _checked(named_mix), None, f"a named mix of requests: {', '.join(MIXES)}"),
         ("--request-timeout", _checked(parse_duration_s), "30s", "longest wait for a response"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from loadtests.foundation.checks import one_of, positive
 from loadtests.foundation.errors import InputError
@@ -156,3 +159,21 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"The weight of a request is {text!r}; it must be a number above 0.") from None
+
+
+def planned_mix(requests: Sequence[Request], random: np.random.Generator) -> Iterator[Request]:
+    """Requests drawn by their weights, without an end.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+    random : numpy.random.Generator
+
+    Yields
+    ------
+    Request
+    """
+    edges = np.cumsum([request.weight for request in requests])
+    while True:
+        for place in np.searchsorted(edges, random.random(64) * edges[-1], side="right"):
+            yield requests[min(int(place), len(requests) - 1)]

@@ -211,7 +211,9 @@ def _all_bins(levels: tuple[Level, ...]) -> pd.DataFrame:
 
 def _whole_gauges(gauges: pd.DataFrame) -> pd.DataFrame:
     """With the columns that every gauges table has: the map's gauges of the same meaning, else NaN."""
-    same = {"active_connections": IN_FLIGHT, "process_cpu_s": "cpu_seconds"}
+    same = {
+        "active_connections": IN_FLIGHT, "process_cpu_s": "cpu_seconds", "process_resident_bytes": "resident_bytes",
+    }  # fmt: skip
     missing = [name for name in GAUGE_COLUMNS if name not in gauges]
     filled = {name: gauges[same[name]] if same.get(name) in gauges else np.nan for name in missing}
     return gauges.assign(**filled)[[*GAUGE_COLUMNS, *(name for name in gauges if name not in GAUGE_COLUMNS)]]

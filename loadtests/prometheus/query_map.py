@@ -17,7 +17,10 @@ _SELECTOR = re.compile(r"\s*[a-zA-Z_:][a-zA-Z0-9_:]*\s*(\{[^{}]*\})?\s*", re.DOT
 _HISTOGRAM = re.compile(r"\s*[a-zA-Z_:][a-zA-Z0-9_:]*_bucket\s*(\{.*\})?\s*", re.DOTALL)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = ("time_s", "ready", "ccu_utilization", "queue_utilization", "active_connections", "process_cpu_s")
+_TAKEN = (
+    "time_s", "ready", "ccu_utilization", "queue_utilization", "active_connections", "process_cpu_s",
+    "process_resident_bytes",
+)  # fmt: skip
 
 IN_FLIGHT, WORKERS_BUSY, QUEUE_LENGTH = "in_flight", "workers_busy", "queue_length"
 DEFAULT_GAUGES: dict[str, str] = {
@@ -26,6 +29,7 @@ DEFAULT_GAUGES: dict[str, str] = {
     QUEUE_LENGTH: "fluxor_queue_length",
     "db_in_use": "fluxor_db_connections_in_use",
     "cpu_seconds": "process_cpu_seconds_total",
+    "resident_bytes": "process_resident_memory_bytes",
 }
 
 

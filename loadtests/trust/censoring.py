@@ -22,6 +22,8 @@ _PAUSE = 30.0
 
 def look_at_the_end(recording: Recording) -> Looked:
     """Count users who had been silent too long when sending ended: they still waited for an answer."""
+    if recording.has_sessions:
+        return NotApplicable("visitors of sessions leave, so silence does not tell who still waited")
     known = recording.requests[recording.requests["user_id"] >= 0]
     if known.empty or not recording.steps:
         return NotApplicable("no user ids, so requests without an answer cannot be told from think times")

@@ -29,6 +29,7 @@ TOLERANCE, REFUSED_BEYOND = 0.01, 0.05
 _STANDARD_ERRORS = 3.0
 _FEWEST_CYCLES = 10.0
 _LOOP_DELAY_S = 0.002
+_SESSIONS = NotApplicable("visitors of sessions come and go, so there is no fixed number of users")
 _LAW_REMEDY = (
     "Look for users who do not send (stuck, stopped, or held back by a busy load generator), lost rows or a wrong "
     "number of users; record again."
@@ -89,6 +90,8 @@ def _same_user_follows(rows: pd.DataFrame) -> NDArray[np.bool_]:
 
 def look_at_users(recording: Recording) -> Looked:
     """Compare the users of each step with the users that its rows account for."""
+    if recording.has_sessions:
+        return _SESSIONS
     if recording.requests.empty:
         return NotApplicable("no single requests; the law is looked at with the step's own numbers (think-time-law)")
     known = recording.requests[recording.requests["user_id"] >= 0]
@@ -129,6 +132,8 @@ def _severity(off: float, allowed: float, step: LoadStep) -> Severity:
 
 def look_at_think_times(recording: Recording) -> Looked:
     """Compare the users of each step with X (R + Z) for the nominal think time Z."""
+    if recording.has_sessions:
+        return _SESSIONS
     thinks = {step.step: nominal_think(step) for step in recording.steps}
     if not any(thinks.values()):
         return NotApplicable("no nominal think time is stated")

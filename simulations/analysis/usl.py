@@ -212,6 +212,46 @@ def fit_usl(load: ArrayLike, throughput: ArrayLike, *, level: float = 0.9) -> Us
     )  # fmt: skip
 
 
+def quick_usl(load: ArrayLike, throughput: ArrayLike) -> Floats:
+    """Contention, coherency and throughput at a load of 1 without intervals, from one start: for many fits.
+
+    Parameters
+    ----------
+    load, throughput : array_like of float
+        As for `fit_usl`.
+
+    Returns
+    -------
+    array, shape (3,)
+        Alpha, beta and gamma; at least 0.
+    """
+    loads, rates = _points(load, throughput)
+    problem = _Problem(loads / loads.max(), rates / rates.max(), 1.0 / loads.max())
+    scaled = problem.best({}, [problem.linearised()])
+    units = np.array([1.0 / loads.max(), 1.0 / loads.max() ** 2, rates.max() / loads.max()])
+    return np.asarray(scaled * units, dtype=float)
+
+
+def coherency_loss(parameters: Floats, load: float) -> float:
+    """Share of the throughput that coherency takes at a load: beta N (N - 1) over the law's divisor.
+
+    Parameters
+    ----------
+    parameters : array
+        Alpha, beta and gamma.
+    load : float
+
+    Returns
+    -------
+    float
+        0 at a load of at most 1.
+    """
+    alpha, beta, _ = parameters.tolist()
+    beyond = max(load - 1.0, 0.0)
+    lost = beta * load * beyond
+    return float(lost / (1.0 + alpha * beyond + lost))
+
+
 def _points(load: ArrayLike, throughput: ArrayLike) -> tuple[Floats, Floats]:
     loads, rates = np.asarray(load, dtype=float), np.asarray(throughput, dtype=float)
     if loads.ndim != 1 or loads.shape != rates.shape:

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from loadtests.recording import STEP_METRICS
+from loadtests.recording import STEP_METRICS, LoadStep
+from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.queueing_theory import closed_mmc
 from simulations.calibration.result import CalibrationResult
+from simulations.model.workload import ClosedWorkload
 
 
 def baseline_predictions(fit: CalibrationResult, users: int) -> dict[str, dict[str, float]]:
@@ -25,9 +27,32 @@ def baseline_predictions(fit: CalibrationResult, users: int) -> dict[str, dict[s
     }
 
 
+def equivalent_users(fit: CalibrationResult, workload: SteadyWorkload) -> int:
+    """Users that the baselines are asked about: those of a closed load.
+
+    Of an open load or of sessions those who would offer its rate without waiting: N = X (R + Z).
+
+    Parameters
+    ----------
+    fit : CalibrationResult
+    workload : ClosedWorkload, OpenWorkload or SessionWorkload
+
+    Returns
+    -------
+    int
+    """
+    if isinstance(workload, ClosedWorkload):
+        return workload.users
+    cycle_s = _lightest(fit).metrics["mean_s"].mid + fit.think_time.mean_s
+    return max(1, round(workload.arrival_rate_rps * cycle_s))
+
+
+def _lightest(fit: CalibrationResult) -> LoadStep:
+    return min(fit.steps, key=lambda step: step.users)
+
+
 def _no_waiting(fit: CalibrationResult, users: int) -> dict[str, float]:
-    lightest = min(fit.steps, key=lambda step: step.users)
-    latencies = {name: lightest.metrics[name].mid for name in ("mean_s", "p95_s", "p99_s")}
+    latencies = {name: _lightest(fit).metrics[name].mid for name in ("mean_s", "p95_s", "p99_s")}
     return {
         "goodput_rps": users / (latencies["mean_s"] + fit.think_time.mean_s),
         "shed_rate": 0.0,

@@ -11,6 +11,9 @@ from simulations.calibration.window_statistics import FEW_INSIDE
 Side = Literal["high", "low", "both"]
 
 
+_PLAIN = ("shed_rate", "line_correlation", "admission_contrast", "slope", "distance", "coherency_loss")
+
+
 @dataclass(frozen=True)
 class Rule:
     """One statistic and the difference from the model that matters.
@@ -52,8 +55,17 @@ class Rule:
     @property
     def is_logarithm(self) -> bool:
         """Whether the statistic is a logarithm, to be told as the value itself."""
-        return self.statistic not in ("shed_rate", "line_correlation", "admission_contrast", "slope", "distance")
+        return self.statistic not in _PLAIN
 
+
+COHERENCY = Rule(
+    "loses-throughput-with-load", "coherency_loss", "high", 0.05, 0.2,
+    "the more requests are inside, the slower each is served: coherency, by the scalability law, takes {measured:.1%} "
+    "of the throughput at the heaviest load, where the model shows {simulated:.1%}.",
+    "Do not predict heavier loads than were measured: the model's throughput stays level where this server's falls. "
+    "Look for locks and shared caches; the law's fit stands in the calibration's `scalability`.",
+)  # fmt: skip
+"""Of all steps together."""
 
 _ORDER = (
     "Find out in which order requests that wait are served (a stack, several lines, priorities); percentiles of this "

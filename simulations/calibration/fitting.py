@@ -24,7 +24,7 @@ from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
 from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
 from simulations.calibration.limit_search import searched_limits
-from simulations.calibration.model_checks import check_model
+from simulations.calibration.model_checks import findings_of
 from simulations.calibration.observations import (
     failure_findings,
     mix_of,
@@ -34,9 +34,11 @@ from simulations.calibration.observations import (
 )
 from simulations.calibration.problem import Fit, Problem
 from simulations.calibration.rejections import Rejections, rejections_of
-from simulations.calibration.resources import resource_parameters
+from simulations.calibration.resources import measured_resources
 from simulations.calibration.result import CalibrationResult, ParameterDraws
+from simulations.calibration.scalability_check import scalability_of
 from simulations.calibration.uncertainty import draws_of, posterior
+from simulations.calibration.window_comparison import compare_windows
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -91,7 +93,10 @@ def calibrate(
     found = _Found(recording, problem, best, candidates, draws, rejected)
     result = _result(found, seed, level)
     report(0.97, "checking the model against the recording")
-    return replace(result, findings=(*result.findings, *check_model(result, recording, seed=seed)))
+    compared = compare_windows(result, recording, seed=seed)
+    return replace(
+        result, findings=(*result.findings, *findings_of(compared)), scalability=scalability_of(compared, level)
+    )
 
 
 def _say_nothing(share: float, what: str) -> None:
@@ -133,15 +138,16 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     parameters = {**_times(best.fit, found.draws, level), **_limits(best.fit, found.draws, level)}
     identified = identified_of(parameters, best.unseen)
     parameters |= _measured_apart(found, level)
-    deployment = form.deployment
+    deployment, resources = form.deployment, measured_resources(recording, level)
     findings = (
         *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, deployment),
         *failure_findings(recording), *trust_findings(recording), *best.fit.model.findings_of_left_out_limits,
+        *resources.findings,
     )  # fmt: skip
-    model, resources = resource_parameters(recording, best.fit.model, level)
     scores = (best.score, *(item.score for item in found.candidates[1:]))
     return CalibrationResult(
-        model=model, form=form, parameters={**parameters, **resources}, identified=identified,
+        model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **resources.parameters},
+        identified={**identified, **dict.fromkeys(resources.unsure, False)},
         draws=found.draws, scores=scores, think_time=pooled_think_time(recording), steps=recording.steps,
         findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
         source=str(recording.path or ""),

@@ -38,6 +38,14 @@ _STARTS = 3
 _HOPELESS = 8.0
 """Behind by so much of the held-out score, a shape is not refined."""
 _FEWEST_FOR_TEMPLATE = 300
+_DEVIATIONS = 4.0
+_CLEARLY = 3.0
+"""A stage that a good fit does not ask for has to raise the steps' joint log density by so much: odds of twenty [1]_.
+
+References
+----------
+.. [1] R. E. Kass, A. E. Raftery, "Bayes factors", J. Am. Stat. Assoc. 90, 1995.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class FormSearch:
             self._refined(problem, item) if close else item for item, close in zip(candidates, is_close, strict=True)
         ]
         best = max(candidates, key=_rank)
+        plain = best
         for number, stage in enumerate(self._stages(best)):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
             found = self._of_stage(problem, best, stage)
@@ -102,7 +111,15 @@ class FormSearch:
                 candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
             if max(candidates, key=_rank).score.ratio < _POOR:
                 break
-        return problem, sorted(candidates, key=_rank, reverse=True)
+        return problem, self._in_order(candidates, plain)
+
+    def _in_order(self, candidates: list[Candidate], plain: Candidate) -> list[Candidate]:
+        """Best first; the best without a stage where it explains the data and none with one is clearly better."""
+        ordered = sorted(candidates, key=_rank, reverse=True)
+        gain = len(self.observations) * (_rank(ordered[0]) - _rank(plain))
+        if plain.score.ratio > _POOR or gain >= _CLEARLY:
+            return ordered
+        return [plain, *(item for item in ordered if item is not plain)]
 
     def _preliminary(self) -> tuple[Problem, Fit]:
         """A lognormal fit under rough errors, limits searched; then the noise of its windows."""
@@ -157,11 +174,24 @@ class FormSearch:
         found: list[Stage] = []
         has_pool = isinstance(stated.db_pool, int)
         may_have_pool = is_poor and stated.db_pool is None and bool(self.mix.names)
-        if (has_pool and (is_poor or stated.workers is None)) or may_have_pool:
+        if (has_pool and (is_poor or self._pool_may_bind())) or may_have_pool:
             found.append("database")
         if is_poor:
             found.append("cores")
         return tuple(found)
+
+    def _pool_may_bind(self) -> bool:
+        """Whether requests can have waited for a connection of the stated pool.
+
+        They cannot where no more workers than connections are stated, or where never as many requests were inside
+        as there are connections: about the mean number by Little's law, and four deviations of a Poisson count.
+        """
+        pool, workers = self.stated.db_pool, self.stated.workers
+        if not isinstance(pool, int) or (isinstance(workers, int) and workers <= pool):
+            return False
+        inside = [item.goodput_rps * item.mean_s for item in self.observations if math.isfinite(item.mean_s)]
+        most = max(inside, default=math.inf)
+        return most + _DEVIATIONS * math.sqrt(most) > pool
 
     def _of_stage(self, problem: Problem, best: Candidate, stage: Stage) -> Candidate:
         """From the lightest step's times; a poor fit has bent its numbers to what it cannot explain."""
@@ -194,9 +224,7 @@ class FormSearch:
         if stage != "database" or not self.mix.names:
             return [()]
         lightest, heaviest = self.observations[0], self.observations[-1]
-        means_s = [
-            [np.exp(item.value(f"mean[{n}]")) for item in (lightest, heaviest)] for n in range(len(self.mix.names))
-        ]
+        means_s = [[np.exp(_typical(item, n)) for item in (lightest, heaviest)] for n in range(len(self.mix.names))]
         rise = [heavy_s - light_s for light_s, heavy_s in means_s]
         order = [self.mix.labels[place] for place in np.argsort(np.nan_to_num(rise, nan=np.inf))]
         return [tuple(sorted(order[:count])) for count in range(len(order))]
@@ -261,8 +289,7 @@ def first_numbers(observations: tuple[StepObservation, ...], mix: Mix) -> dict[s
     lightest = observations[0]
     numbers: dict[str, float] = {}
     for number, label in enumerate(mix.labels):
-        suffix = f"[{number}]" if mix.names else ""
-        mean_s = math.exp(_known(lightest, f"mean{suffix}", "mean"))
+        mean_s = math.exp(_typical(lightest, number) if mix.names else _known(lightest, "mean"))
         numbers[f"service_mean_s{label}"] = 0.98 * mean_s
         numbers[f"service_cv{label}"] = _first_cv(lightest, number if mix.names else ALL)
     numbers["network_round_trip_s"] = 0.02 * min(value for name, value in numbers.items() if "mean" in name)
@@ -272,6 +299,12 @@ def first_numbers(observations: tuple[StepObservation, ...], mix: Mix) -> dict[s
 def _known(observation: StepObservation, *names: str) -> float:
     found = (observation.value(name) for name in (*names, *observation.view.names[2:]))
     return next(value for value in found if math.isfinite(value))
+
+
+def _typical(observation: StepObservation, number: int) -> float:
+    """Logarithm of a class's mean, where that is not known of its lowest quantile that is, else of all classes'."""
+    own = [name for name in observation.view.names if name.endswith(f"[{number}]")]
+    return _known(observation, f"mean[{number}]", *own, "mean")
 
 
 def _first_cv(observation: StepObservation, number: int) -> float:

@@ -22,9 +22,10 @@ from scipy import special
 
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.recording import Recording
-from simulations.calibration.check_rules import DISTANCE, DRIFT, RULES, Rule
+from simulations.calibration.check_rules import COHERENCY, DISTANCE, DRIFT, RULES, Rule
 from simulations.calibration.fit_quality import distances
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.scalability_check import coherency_losses
 from simulations.calibration.window_comparison import ComparedStep, compare_windows
 from simulations.calibration.window_rows import Floats
 
@@ -121,7 +122,8 @@ def discrepancies(compared: Sequence[ComparedStep]) -> list[Discrepancy]:
     """
     found = [_at_step(rule, item, len(compared)) for rule in RULES for item in compared]
     found += [_distance(item, len(compared)) for item in compared]
-    return [item for item in (*found, _drift(compared)) if item is not None]
+    together = (_drift(compared), _judge(COHERENCY, (0, 0), *coherency_losses(compared), 1))
+    return [item for item in (*found, *together) if item is not None]
 
 
 def _at_step(rule: Rule, item: ComparedStep, steps: int) -> Discrepancy | None:
@@ -211,6 +213,13 @@ def _rate_limited(compared: Sequence[ComparedStep]) -> Iterator[Finding]:
 
 
 def _not_checked(compared: Sequence[ComparedStep]) -> Iterator[Finding]:
+    if not compared:
+        yield Finding(
+            "checks-need-closed-users", "info",
+            "No step has a fixed number of users who think (arrivals, schedules, sessions): the model was not checked "
+            "against single requests.",
+            "Record some levels of users who think (--pacing think).",
+        )  # fmt: skip
     without_requests = [item.step.step for item in compared if item.measured is None]
     if without_requests:
         yield Finding(

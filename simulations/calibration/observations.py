@@ -11,15 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from loadtests.estimation.binned_latency import LatencyBins, quantile_bounds, spread_quantile
+from loadtests.estimation.binned_latency import spread_quantile
 from loadtests.foundation.distributions import EMPIRICAL_QUANTILES, Distribution, Empirical, parse_distribution
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity
 from loadtests.recording import LoadStep, Recording
-from loadtests.tables import ANY_OUTCOME
 from simulations.analysis.load_levels import SteadyWorkload
+from simulations.calibration.binned_steps import bins_of, look_at_bins, mix_of_bins
 from simulations.calibration.model_form import Mix
+from simulations.calibration.request_classes import FEWEST_OF_CLASS, REST, class_mix
 from simulations.calibration.step_view import (
     ALL,
     FEWEST_SERVED,
@@ -29,21 +30,12 @@ from simulations.calibration.step_view import (
     levels_for,
 )
 from simulations.calibration.valid_range import RATE, USERS
-from simulations.model.workload import ClosedWorkload, OpenWorkload
+from simulations.model.workload import ClosedWorkload, OpenWorkload, SessionWorkload
 
 Floats = NDArray[np.float64]
 
 _FEWEST_GAPS = 100
 _MOST_FAILED = 0.01
-_MOST_CLASSES, _FEWEST_OF_CLASS, _LEAST_SHARE = 6, 60, 0.02
-_WIDEST_BIN = 0.15
-_OF_ROUNDING = 0.3
-"""A quantile interpolated in a bin is off by about this share of what a uniform error over the bin would be."""
-_MOST_FROM_OUTSIDE = 1.1
-_PERCENTILES = {0.505: 0.02, 0.66: 0.02, 0.75: 0.02, 0.80: 0.02, 0.90: 0.02, 0.95: 0.025, 0.98: 0.03, 0.99: 0.05}
-"""Percentiles of Locust's CSV files, and the relative errors that rounding to two digits leaves when several windows
-are pooled. (Below the median nothing is known, so the first stands a little above it.)"""
-_BEYOND_PERCENTILE = 8
 
 
 @dataclass(frozen=True)
@@ -53,8 +45,8 @@ class StepObservation:
     Parameters
     ----------
     step : int
-    workload : ClosedWorkload or OpenWorkload
-        Closed users think as measured where users are known, else as stated.
+    workload : ClosedWorkload, OpenWorkload or SessionWorkload
+        Users and visitors think as measured where they are known, else as stated.
     window_s : float
     view : StepView
     values : array, shape (len(view.names),)
@@ -72,7 +64,7 @@ class StepObservation:
 
     @property
     def load(self) -> float:
-        """Users, or requests per second of an open load."""
+        """Users, or requests per second of an open load or of sessions."""
         return self.workload.users if isinstance(self.workload, ClosedWorkload) else self.workload.arrival_rate_rps
 
     @property
@@ -131,21 +123,13 @@ def mix_of(recording: Recording) -> Mix:
     The rest, where there is any, is one more class, ``other``. One class alone needs no name.
     """
     if recording.requests.empty:
-        return Mix()
+        return mix_of_bins(recording)
     inside = pd.concat([recording.requests_in(step) for step in recording.steps])
     shares = inside["endpoint"].value_counts(normalize=True)
     fewest = pd.concat(
         [_good(recording.requests_in(step))["endpoint"].value_counts() for step in recording.steps], axis=1
     )
-    often = fewest.fillna(0).min(axis=1)
-    names = [
-        str(name) for name, share in shares.items() if share >= _LEAST_SHARE and often.get(name, 0) >= _FEWEST_OF_CLASS
-    ]
-    names = names[:_MOST_CLASSES]
-    rest = 1.0 - float(shares[names].sum()) if names else 1.0
-    if rest > _LEAST_SHARE and names:
-        return Mix((*names, "other"), (*[float(shares[name]) for name in names], rest))
-    return Mix(tuple(names), tuple(float(shares[name]) for name in names)) if len(names) > 1 else Mix()
+    return class_mix(shares, fewest.fillna(0).min(axis=1))
 
 
 def light_times(recording: Recording, round_trip_s: float) -> Floats:
@@ -157,7 +141,7 @@ def light_times(recording: Recording, round_trip_s: float) -> Floats:
     rows = _good(recording.requests_in(lightest))
     times = (rows["finish_s"] - rows["start_s"]).to_numpy(dtype=float)
     if not times.size:
-        bins = _bins_of(recording, lightest)
+        bins = bins_of(recording, lightest)
         ranks = np.linspace(0.0, bins.total, 402)[1:-1] if bins.total else np.empty(0)
         times = np.array([spread_quantile(bins, rank) for rank in ranks])
     return np.asarray(np.maximum(times - round_trip_s, 1e-6), dtype=float)
@@ -193,7 +177,7 @@ def failure_findings(recording: Recording) -> tuple[Finding, ...]:
 
 
 def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
-    """The load of a step: closed users, or open arrivals where only the rate is known or requests were due at times.
+    """The load of a step: closed users, sessions, or open arrivals where only the rate is known or was scheduled.
 
     Parameters
     ----------
@@ -202,11 +186,33 @@ def workload_of(recording: Recording, step: LoadStep) -> SteadyWorkload:
 
     Returns
     -------
-    ClosedWorkload or OpenWorkload
+    ClosedWorkload, OpenWorkload or SessionWorkload
+        Arrivals and sessions at the measured rate of requests.
     """
-    if step.load_quantity == Quantity.IN_FLIGHT or _is_scheduled(recording, step):
-        return OpenWorkload(step.requests / step.window_s)
-    return ClosedWorkload(step.users, think_time_of(recording, step))
+    if has_closed_users(recording, step):
+        return ClosedWorkload(step.users, think_time_of(recording, step))
+    rate_rps = step.requests / step.window_s
+    if not recording.has_sessions:
+        return OpenWorkload(rate_rps)
+    length = float(recording.manifest["plan"]["pacing"]["requests_per_session"])
+    return SessionWorkload(rate_rps / length, length, think_time_of(recording, step))
+
+
+def has_closed_users(recording: Recording, step: LoadStep) -> bool:
+    """Whether a step's load is a fixed number of users who think.
+
+    Parameters
+    ----------
+    recording : Recording
+    step : LoadStep
+
+    Returns
+    -------
+    bool
+        False where only the rate is known, requests were due on a schedule, or users came in sessions.
+    """
+    is_open = step.load_quantity == Quantity.IN_FLIGHT or recording.has_sessions
+    return not is_open and not _is_scheduled(recording, step)
 
 
 def _is_scheduled(recording: Recording, step: LoadStep) -> bool:
@@ -279,7 +285,7 @@ def _observe_step(recording: Recording, step: LoadStep, mix: Mix) -> StepObserva
     _refuse_failures(step, outcome)
     rows = recording.requests_in(step)
     if rows.empty:
-        return _observe_bins(recording, step)
+        return _observe_bins(recording, step, mix)
     counted = rows[rows["outcome"].isin(["served", "shed"])]
     _refuse_too_few(step, int(outcome.get("served", 0)))
     answers = Answers(
@@ -295,7 +301,7 @@ def _class_numbers(endpoint: pd.Series, mix: Mix) -> NDArray[np.int64]:
     if not mix.names:
         return np.zeros(len(endpoint), dtype=np.int64)
     places = {name: number for number, name in enumerate(mix.names)}
-    rest = places.get("other", 0)
+    rest = places.get(REST, 0)
     return np.asarray(endpoint.map(places).fillna(rest), dtype=np.int64)
 
 
@@ -306,88 +312,18 @@ def _groups(answers: Answers, mix: Mix) -> tuple[GroupView, ...]:
         return (together,)
     counts = np.bincount(answers.group[answers.served], minlength=len(mix.names))
     apart = [
-        GroupView(number, levels_for(count)) for number, count in enumerate(counts) if count >= _FEWEST_OF_CLASS / 2
+        GroupView(number, levels_for(count)) for number, count in enumerate(counts) if count >= FEWEST_OF_CLASS / 2
     ]
     return (GroupView(ALL, (0.95,) if together.levels else ()), *apart)
 
 
-def _bins_of(recording: Recording, step: LoadStep) -> LatencyBins:
-    """All bins of a step: of served requests where they are apart, else of every outcome; all endpoints together."""
-    table = recording.latency_bins
-    rows = table[table["step"] == step.step]
-    served = rows[rows["outcome"] == "served"]
-    chosen = served if len(served) else rows[rows["outcome"] == ANY_OUTCOME]
-    together = chosen[chosen["endpoint"] == ""]
-    return LatencyBins.of_table(together if len(together) else chosen)
-
-
-def _observe_bins(recording: Recording, step: LoadStep) -> StepObservation:
+def _observe_bins(recording: Recording, step: LoadStep, mix: Mix) -> StepObservation:
     """A step whose requests are known in groups only."""
-    served, total = step.outcomes.get("served", 0), sum(step.outcomes.values())
-    _refuse_too_few(step, served)
-    bins, share = _bins_of(recording, step), 1.0 - served / total
-    if not bins.total:
-        raise InputError(
-            f"Step {step.step} ({step.users} users) holds neither single requests nor groups of them: nothing tells "
-            "its latencies. Record it with capacity record, or import a log, a report or percentiles."
-        )
-    table = recording.latency_bins
-    is_blended = share > 0 and not len(table[(table["step"] == step.step) & (table["outcome"] == "served")])
-    levels, times, errors = _quantiles_of_bins(bins, share if is_blended else 0.0, total)
-    mean = step.metrics["mean_s"]
-    has_mean = mean.is_known and not (is_blended and _may_shed_slowly(recording))
-    view = StepView((GroupView(ALL, levels, has_mean),), is_blended)
-    values = [math.log(served / step.window_s), share, *([math.log(mean.mid)] if has_mean else []), *np.log(times)]
-    rounding = [0.0, 0.0, *([0.0] if has_mean else []), *errors]
+    _refuse_too_few(step, step.outcomes.get("served", 0))
+    found = look_at_bins(recording, step, mix)
     return StepObservation(
-        step.step, workload_of(recording, step), step.window_s, view, np.array(values), np.array(rounding)
+        step.step, workload_of(recording, step), step.window_s, found.view, found.values, found.rounding
     )
-
-
-def _may_shed_slowly(recording: Recording) -> bool:
-    """Whether requests may be turned away after a wait: then the mean of the served does not follow from the blend."""
-    return isinstance(recording.deployment.queue_timeout_s, float)
-
-
-def _quantiles_of_bins(
-    bins: LatencyBins, share: float, total: int
-) -> tuple[tuple[float, ...], list[float], list[float]]:
-    """Levels (of the blend) that the bins show, the times there, and the relative errors of those times."""
-    if not bins.total or bins.total > _MOST_FROM_OUTSIDE * total:
-        return (), [], []
-    return _of_percentiles(bins) if _overlap(bins) else _of_histogram(bins, share)
-
-
-def _overlap(bins: LatencyBins) -> bool:
-    """Bins between rounded percentiles overlap, those of a histogram do not."""
-    order = np.argsort(bins.low_s)
-    return bool(np.any(bins.low_s[order][1:] < bins.high_s[order][:-1] - 1e-9))
-
-
-def _of_histogram(bins: LatencyBins, share: float) -> tuple[tuple[float, ...], list[float], list[float]]:
-    levels, times, errors = [], [], []
-    for level in levels_for(bins.total * (1 - share)):
-        blended = share + (1 - share) * level
-        low_s, high_s = quantile_bounds(bins, blended)
-        time_s = spread_quantile(bins, blended * bins.total)
-        width = (high_s - low_s) / time_s if time_s > 0 else math.inf
-        if width <= _WIDEST_BIN:
-            levels.append(blended)
-            times.append(time_s)
-            errors.append(_OF_ROUNDING * width / math.sqrt(12.0))
-    return tuple(levels), times, errors
-
-
-def _of_percentiles(bins: LatencyBins) -> tuple[tuple[float, ...], list[float], list[float]]:
-    """At Locust's own percentiles: between them the times are not known."""
-    levels, times, errors = [], [], []
-    for level, error in _PERCENTILES.items():
-        time_s = spread_quantile(bins, level * bins.total)
-        if bins.total * (1 - level) >= _BEYOND_PERCENTILE and time_s > 0:
-            levels.append(level)
-            times.append(time_s)
-            errors.append(error)
-    return tuple(levels), times, errors
 
 
 def _measured_think_time(recording: Recording, steps: Sequence[LoadStep]) -> Distribution | None:

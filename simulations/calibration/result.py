@@ -18,6 +18,8 @@ from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import LoadStep
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.model_form import ModelForm
+from simulations.calibration.resources import resources_of
+from simulations.calibration.scalability import Scalability
 from simulations.calibration.scoring import FormScore
 from simulations.calibration.valid_range import USERS, ValidRange
 from simulations.model.server_model import ServerModel
@@ -72,6 +74,8 @@ class CalibrationResult:
     level : float
     source : str
         Folder of the recording.
+    scalability : Scalability, optional
+        Contention and coherency of the recording; None where fewer than four steps of users who think are known.
     """
 
     model: ServerModel
@@ -87,6 +91,7 @@ class CalibrationResult:
     seed: int
     level: float
     source: str
+    scalability: Scalability | None = None
 
     @property
     def family(self) -> str:
@@ -103,6 +108,16 @@ class CalibrationResult:
     def valid_range(self) -> ValidRange:
         """Loads of one instance inside which the model may be used; predictions beyond carry a finding."""
         return ValidRange.of(self.steps)
+
+    @property
+    def resources(self) -> dict[str, Interval]:
+        """CPU seconds and memory of a request, and of an idle instance; of kind ``assumed`` where no gauge told."""
+        return resources_of(self.parameters, self.model)
+
+    @property
+    def assumed_resources(self) -> dict[str, Interval]:
+        """Those of `resources` that no gauge told."""
+        return {name: item for name, item in self.resources.items() if item.kind == "assumed"}
 
     def heaviest_users(self, think_time: Distribution | None = None) -> float:
         """Users of one instance at the highest valid load.
@@ -142,12 +157,15 @@ class CalibrationResult:
         for name, item in self.parameters.items():
             known = "" if self.identified.get(name, True) else "  NOT IDENTIFIED"
             lines.append(f"  {name:<21} {item}{known}")
+        lines += [f"  {name:<21} {item.mid:g}  ASSUMED" for name, item in self.assumed_resources.items()]
         lines += [
             f"  {score.form}: chi-square per degree of freedom {score.ratio:.2f}, held-out score "
             f"{score.held_out_score:.2f}"
             for score in self.scores
         ]
         lines += [f"  {item.severity}: {item.message}" for item in self.findings]
+        if self.scalability is not None:
+            lines.append(f"  {self.scalability.text}")
         if self.next_step is not None:
             lines.append(f"  next: {self.next_step.text}")
         return "\n".join(lines)
@@ -158,12 +176,14 @@ class CalibrationResult:
             "schema_version": SCHEMA_VERSION, "kind": _KIND, "model": self.model.to_dict(), "form": self.form.to_dict(),
             "parameters": {name: item.to_dict() for name, item in self.parameters.items()},
             "identified": self.identified,
+            "resources": {name: item.to_dict() for name, item in self.resources.items()},
             "draws": {"names": list(self.draws.names), "values": self.draws.values.tolist()},
             "scores": [asdict(score) for score in self.scores],
             "think_time": distribution_to_dict(self.think_time), "steps": [step.to_dict() for step in self.steps],
             "findings": [item.to_dict() for item in self.findings],
             "next_step": None if self.next_step is None else self.next_step.to_dict(), "seed": self.seed,
             "level": self.level,
+            "scalability": None if self.scalability is None else self.scalability.to_dict(),
             "source": self.source, "versions": versions_of("numpy", "numba", "scipy"),
         }  # fmt: skip
 
@@ -195,6 +215,7 @@ class CalibrationResult:
             findings=tuple(Finding.from_dict(item) for item in data["findings"]),
             next_step=NextStep(**data["next_step"]) if data.get("next_step") else None,
             seed=int(data["seed"]), level=float(data["level"]), source=str(data["source"]),
+            scalability=Scalability.from_dict(data["scalability"]) if data.get("scalability") else None,
         )  # fmt: skip
 
     def save(self, path: str | Path) -> Path:

@@ -15,11 +15,13 @@ from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
-from simulations.calibration.baselines import baseline_predictions
+from simulations.calibration.baselines import baseline_predictions, equivalent_users
+from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.load_prediction import LoadPrediction, predict_load
 from simulations.calibration.observations import workload_of
 from simulations.calibration.result import CalibrationResult
 from simulations.model.fleet import Fleet
+from simulations.model.workload import ClosedWorkload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +246,7 @@ def validate_model(
     return ValidationReport(
         steps=steps,
         median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
-        baselines=_baseline_errors(fit, held_out.steps),
+        baselines=_baseline_errors(fit, held_out),
         interval_coverage=coverage,
         verdict="refused" if critical else _verdict(steps, coverage, limits_for(fit)),
         seed=seed,
@@ -301,13 +303,21 @@ def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, 
         name: MetricComparison(name, step.metrics[name], predicted.metrics[name], _limit(limits, name, step))
         for name in STEP_METRICS
     }
-    low, high = fit.users_range
     region = _region(fit, workload, predicted)
-    return StepValidation(step.step, step.users, region, low <= step.users <= high, comparisons)
+    return StepValidation(step.step, step.users, region, _is_inside(fit, workload), comparisons)
+
+
+def _is_inside(fit: CalibrationResult, workload: SteadyWorkload) -> bool:
+    """Whether the load lies between the calibrated ones: in users, or in the requests per second that were seen."""
+    valid = fit.valid_range
+    if isinstance(workload, ClosedWorkload):
+        low, high = fit.users_range
+        return low <= workload.users <= high
+    return valid.lowest_rps <= workload.arrival_rate_rps <= valid.highest_rps
 
 
 def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> dict[str, float] | None:
-    """Shares of the calibrated classes in a step; None where there is one class, or single requests are not known.
+    """Shares of the calibrated classes in a step; None where there is one class, or endpoints are not known.
 
     Parameters
     ----------
@@ -326,8 +336,10 @@ def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> 
     """
     names = fit.form.mix.names
     rows = held_out.requests_in(step)
-    if not names or rows.empty:
+    if not names:
         return None
+    if rows.empty:
+        return class_shares_of_bins(held_out, step, names)
     endpoints = rows["endpoint"].where(rows["endpoint"].isin(names), "other")
     shares = endpoints.value_counts(normalize=True)
     unknown = [str(name) for name in shares.index if name not in names]
@@ -376,8 +388,10 @@ def _region(fit: CalibrationResult, workload: SteadyWorkload, predicted: LoadPre
     return "below" if load < KNEE[0] else "knee" if load <= KNEE[1] else "beyond"
 
 
-def _baseline_errors(fit: CalibrationResult, steps: tuple[LoadStep, ...]) -> dict[str, dict[str, float]]:
-    predictions = [baseline_predictions(fit, step.users) for step in steps]
+def _baseline_errors(fit: CalibrationResult, held_out: Recording) -> dict[str, dict[str, float]]:
+    steps = held_out.steps
+    loads = [equivalent_users(fit, workload_of(held_out, step)) for step in steps]
+    predictions = [baseline_predictions(fit, users) for users in loads]
 
     def median_error(name: str, metric: str) -> float:
         said = [prediction[name].get(metric, math.nan) for prediction in predictions]

@@ -10,10 +10,10 @@ import numpy as np
 
 from loadtests.foundation.distributions import Distribution
 from loadtests.foundation.seeds import derive_key
-from loadtests.foundation.units import Quantity
 from loadtests.recording import LoadStep, Recording
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
+from simulations.calibration.observations import has_closed_users
 from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.window_rows import Floats, rows_of_log, rows_of_step
@@ -104,7 +104,7 @@ def compare_draws(
     -------
     tuple of ComparedStep
     """
-    closed = [step for step in recording.steps if step.load_quantity is Quantity.USERS]
+    closed = [step for step in recording.steps if has_closed_users(recording, step)]
     return tuple(_compare(models, ClosedWorkload(step.users, think), recording, step, seed) for step in closed)
 
 

@@ -91,6 +91,7 @@ from simulations.calibration.further_step import NextStep
 from simulations.calibration.load_prediction import UTILIZATIONS
 from simulations.calibration.model_form import ModelForm
 from simulations.calibration.result import ParameterDraws
+from simulations.calibration.scalability import Scalability
 from simulations.calibration.scoring import FormScore
 from simulations.calibration.service_shapes import measured_shape
 from simulations.calibration.validation import LIMITS, MetricComparison, StepValidation
@@ -200,11 +201,14 @@ def test_every_key_of_a_step_a_model_and_a_validation_is_described() -> None:
     model = ServerModel(Deployment(), LogNormal(0.1, 1.0))
     form = ModelForm(Deployment(), measured_shape(np.array([0.1, 0.2])))
     scores, step = (FormScore("lognormal", 1.0, 1, 0.0),), NextStep(1.0, {}, "")
-    fit = CalibrationResult(model, form, {}, {}, draws, scores, Exponential(1.0), (STEP,), (), step, 1, 0.9, "")
+    scaling = Scalability(ONE, ONE, ONE, 0.0, ONE, (1.0,), (1.0,))
+    fit = CalibrationResult(
+        model, form, {}, {}, draws, scores, Exponential(1.0), (STEP,), (), step, 1, 0.9, "", scaling
+    )  # fmt: skip
     comparison = MetricComparison("mean_s", ONE, ONE, 0.1)
     checked = StepValidation(1, 1, "below", True, {"mean_s": comparison})
     report = ValidationReport((checked,), dict.fromkeys(LIMITS, 0.0), {}, 1.0, "pass", 2)
-    written = (STEP, fit, model, comparison, checked, report, ONE, CUT, form, step)
+    written = (STEP, fit, model, comparison, checked, report, ONE, CUT, form, step, scaling)
     keys = {key for item in written for key in item.to_dict()} | set(fit.to_dict()["scores"][0])
     assert keys - names_on("files.md") == set()
 

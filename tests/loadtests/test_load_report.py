@@ -71,6 +71,20 @@ def test_a_load_short_by_more_than_chance_is_said(request_table):
     assert findings(890) == ["offered-load-not-achieved"]
 
 
+def test_sessions_vary_more_than_single_arrivals_before_they_are_short(request_table):
+    plan, window = scheduled("sessions:10:8", 10), Window(1, 10, 0.0, 10.0)  # 1,000 wanted, deviation 122
+
+    def findings(count):
+        due = [10.0 * (place + 0.5) / count for place in range(count)]
+        offered = offered_loads(plan, [window], sent(request_table, due, [0.0] * count, 0.001, users=10))
+        return plan_findings(plan, MARKS, [window], offered, None)
+
+    assert codes(findings(640)) == []
+    (said,) = findings(600)
+    assert said.code == "offered-load-not-achieved"
+    assert "sessions had not yet come to their usual number" in said.message
+
+
 def test_lateness_of_a_tenth_of_the_residence_time_is_said(request_table):
     window = Window(1, 1, 0.0, 10.0)
 

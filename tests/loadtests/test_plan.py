@@ -105,6 +105,10 @@ def test_offered_load_is_known_only_on_a_schedule():
     scheduled = LoadPlan((5,), pacing=parse_pacing("poisson:2"))
     assert scheduled.offered_rps(10) == 20
     assert (scheduled.think_text, scheduled.settling_s) == ("", 2.5)
+    sessions = LoadPlan((5,), think=Constant(0.2), pacing=parse_pacing("sessions:2:4"))
+    assert sessions.offered_rps(10) == 20
+    assert (sessions.think_text, sessions.settling_s) == ("constant:0.2", pytest.approx(5 * 4 * 0.2))
+    assert LoadPlan.from_dict(sessions.to_dict()).pacing == sessions.pacing
 
 
 @pytest.mark.parametrize("text", ["", "/api/users", "FETCH /a", "GET a", "GET /a 0", "GET /a x", "GET /a 1 2"])

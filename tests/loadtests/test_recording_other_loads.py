@@ -70,6 +70,30 @@ def test_a_schedule_with_too_few_users_says_how_much_was_sent_and_how_late(serve
     assert codes(recording) == ["offered-load-not-achieved", "requests-sent-late"]
 
 
+def test_sessions_are_visitors_who_come_think_and_leave(server, tmp_path):
+    load = LoadPlan((5,), 8.0, think=Constant(0.1), pacing=parse_pacing("sessions:8:4"), settle_s=1.0)
+    recording = record(server.host, load, tmp_path / "out")
+    rows = recording.requests.sort_values(["user_id", "cycle"])
+    assert len(rows) == recording.manifest["totals"]["locust"]
+    assert (recording.manifest["generator"]["loop"], recording.has_sessions) == ("sessions", True)
+    visitors = rows.groupby("user_id")
+    assert (visitors["cycle"].max() + 1 == visitors.size()).all()
+    gaps = (rows["start_s"] - visitors["finish_s"].shift()).dropna()
+    assert gaps.min() > 0.098
+    assert gaps.median() < 0.12
+    (step,), (offered,) = recording.steps, recording.manifest["offered"]
+    assert step.gap_mean_s == pytest.approx(gaps.mean(), rel=0.05)
+    assert (offered["offered_rps"], offered["late_share"]) == (40.0, 0.0)
+    arrivals = rows.loc[rows["cycle"] == 0, "due_s"]
+    assert len(arrivals) == pytest.approx(10 * (arrivals.max() - arrivals.min()), abs=5 * len(arrivals) ** 0.5)
+    checks = {item["code"]: item["state"] for item in recording.manifest["trust"]["checks"]}
+    assert checks["operational-law"] == checks["think-time-law"] == checks["censored-requests"] == "not-applicable"
+    assert recording.manifest["trust"]["verdict"] != "refused"
+    again = read_recording(tmp_path / "out")
+    assert again.has_sessions
+    pd.testing.assert_frame_equal(again.requests, recording.requests)
+
+
 def capacity(*words):
     return subprocess.run(
         [sys.executable, "-m", "capacity.interfaces.cli", "record", *map(str, words)],

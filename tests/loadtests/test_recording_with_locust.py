@@ -169,6 +169,7 @@ def test_the_gauges_follow_the_load(recorded):
     assert len(recording.gauges) >= 5
     assert recording.gauges["active_connections"].max() <= 20
     assert recording.gauges["process_cpu_s"].is_monotonic_increasing
+    assert recording.gauges["process_resident_bytes"].between(2**20, 2**32).all()
     assert 0 < recording.manifest["generator"]["cpu_mean"] < 2
 
 
@@ -229,10 +230,12 @@ def run_without_gauges(folder):
             server.terminate()
 
 
-def test_of_a_server_without_gauges_only_the_processor_time_is_known(runs):
+def test_of_a_server_without_gauges_only_processor_time_and_memory_are_known(runs):
     recording = runs["without_gauges"].result()
     assert recording.gauges["server_cpu_s"].is_monotonic_increasing
-    assert recording.gauges.drop(columns=["time_s", "server_cpu_s"]).isna().all(axis=None)
+    assert recording.gauges["server_resident_bytes"].min() > 2**20
+    unknown = recording.gauges.drop(columns=["time_s", "server_cpu_s", "server_resident_bytes"])
+    assert unknown.isna().all(axis=None)
     assert recording.deployment == Deployment()
     assert set(recording.requests["outcome"]) == {"served"}
 

@@ -29,7 +29,7 @@ from loadtests.tables import GENERATOR_COLUMNS, LATENCY_BIN_COLUMNS
 def folder(tmp_path, request_table):
     table = request_table(np.linspace(0.1, 10, 400), np.full(400, 0.05))
     steps = summarise_steps(table, [Window(1, 10, 2.0, 10.0)], think="exponential:0.2")
-    gauges = pd.DataFrame([[1.0, 1.0, 10.0, 0.0, 5.0, 0.3, 0.4]], columns=list(GAUGE_COLUMNS))
+    gauges = pd.DataFrame([[1.0, 1.0, 10.0, 0.0, 5.0, 0.3, 0.4, 6e7, 7e7]], columns=list(GAUGE_COLUMNS))
     path = tmp_path / "recording"
     write_recording(path, Recording(Deployment(workers=5), steps, table, gauges, {"seed": 3}))
     return path

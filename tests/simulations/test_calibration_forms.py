@@ -12,7 +12,9 @@ from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.distributions import Constant, Exponential, LogNormal, Mixture
 from loadtests.recording import Recording
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
+from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.fitting import calibrate
+from simulations.calibration.model_form import Mix
 from simulations.calibration.observations import mix_of, observe
 from simulations.calibration.rejections import rejections_of
 from simulations.calibration.service_shapes import measured_shape, two_part_shape
@@ -27,17 +29,19 @@ def stated(recording: Recording, deployment: Deployment) -> Recording:
     return Recording(deployment, recording.steps, recording.requests)
 
 
-def in_groups(recording: Recording, width_s: float = 0.005) -> Recording:
-    """All that a histogram of all outcomes together keeps."""
+def in_groups(recording: Recording, width_s: float = 0.005, *, endpoints: tuple[str, ...] = ()) -> Recording:
+    """All that a histogram of all outcomes together keeps, and one of each of the named endpoints."""
     bins = []
     for step in recording.steps:
-        rows = recording.requests_in(step)
-        times = (rows["finish_s"] - rows["start_s"]).to_numpy()
-        numbers, counts = np.unique(np.floor(times / width_s), return_counts=True)
-        bins.append(pd.DataFrame({
-            "step": step.step, "endpoint": "", "outcome": "any", "low_s": numbers * width_s,
-            "high_s": (numbers + 1) * width_s, "count": counts.astype(float),
-        }))  # fmt: skip
+        everything = recording.requests_in(step)
+        for endpoint in ("", *endpoints):
+            rows = everything[everything["endpoint"] == endpoint] if endpoint else everything
+            times = (rows["finish_s"] - rows["start_s"]).to_numpy()
+            numbers, counts = np.unique(np.floor(times / width_s), return_counts=True)
+            bins.append(pd.DataFrame({
+                "step": step.step, "endpoint": endpoint, "outcome": "any", "low_s": numbers * width_s,
+                "high_s": (numbers + 1) * width_s, "count": counts.astype(float),
+            }))  # fmt: skip
     table = pd.concat(bins)[list(LATENCY_BIN_COLUMNS)]
     return Recording(recording.deployment, recording.steps, empty_table(REQUEST_COLUMNS), latency_bins=table)
 
@@ -68,6 +72,18 @@ def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_conne
     assert (found.form.stage, found.form.without_stage) == ("database", ("[/static]",))
     assert found.parameters["database_mean_s[/orders]"].mid == pytest.approx(0.06, rel=0.05)
     assert found.parameters["service_mean_s[/static]"].mid == pytest.approx(0.03, rel=0.1)
+
+
+@pytest.mark.parametrize(("pool", "is_tried"), [(6, True), (8, False), (40, False)])
+def test_a_stated_pool_is_tried_where_requests_can_have_waited_and_taken_only_if_clearly_better(
+    make_recording: MakeRecording, pool: int, is_tried: bool
+) -> None:
+    """The server needs no database; with eight workers nobody can wait for the eighth connection."""
+    truth = ServerModel(Deployment(workers=8, queue_capacity=20), LogNormal(0.05, 0.7), 0.002)
+    told = Deployment(workers=8, queue_capacity=20, db_pool=pool)
+    found = calibrate(stated(make_recording(truth, (25, 60, 90), THINK, window_s=15.0), told))
+    assert any("with a database pool" in score.form for score in found.scores) == is_tried
+    assert found.form.stage == "none"
 
 
 def test_a_loss_system_has_no_workers(make_recording: MakeRecording) -> None:
@@ -107,6 +123,58 @@ def test_groups_and_single_requests_show_the_same_statistics(make_recording: Mak
     (single,), (grouped,) = observe(whole), observe(in_groups(whole, 0.001))
     assert grouped.view.names == single.view.names
     np.testing.assert_allclose(grouped.values, single.values, atol=0.03)
+
+
+def _three_endpoints(make_recording: MakeRecording, users: tuple[int, ...]) -> Recording:
+    classes = (
+        RequestClass("/a", 5, LogNormal(0.03, 0.5)), RequestClass("/b", 4, LogNormal(0.09, 0.6)),
+        RequestClass("/c", 1, LogNormal(0.2, 0.4)),
+    )  # fmt: skip
+    truth = ServerModel(Deployment(workers=8, queue_capacity=12), LogNormal(0.03, 0.5), 0.002, request_classes=classes)
+    return make_recording(truth, users, THINK, window_s=40.0)
+
+
+def test_groups_by_endpoint_show_each_class_as_single_requests_do(make_recording: MakeRecording) -> None:
+    """The first step sheds nothing; the last does, so its groups are blended by class too."""
+    whole = _three_endpoints(make_recording, (15, 25, 90))
+    grouped = in_groups(whole, 0.001, endpoints=("/a", "/b"))
+    mix = mix_of(grouped)
+    assert (mix.names, mix_of(whole).names) == (("/a", "/b", "other"), ("/a", "/b", "/c"))
+    np.testing.assert_allclose(mix.weights, mix_of(whole).weights, atol=1e-9)
+    alike = Mix(("/a", "/b", "/c"), mix.weights)
+    single, binned = observe(whole, alike), observe(in_groups(whole, 0.001, endpoints=("/a", "/b", "/c")), alike)
+    left_over = observe(grouped, mix)
+    assert binned[0].view.names == single[0].view.names == left_over[0].view.names
+    # The 10th percentile of a class of 90 requests depends on how one interpolates between two of them.
+    np.testing.assert_allclose(binned[0].values, single[0].values, atol=0.05)
+    for name in ("mean", "mean[0]", "mean[1]", "mean[2]"):
+        assert binned[0].value(name) == pytest.approx(single[0].value(name), abs=0.003)
+    np.testing.assert_allclose(left_over[0].values, binned[0].values, atol=1e-9)
+    assert binned[2].view.is_blended
+    assert not any(name.startswith("mean[") for name in binned[2].view.names)
+    assert {group.number for group in binned[2].view.groups} == {-1, 0, 1, 2}
+
+
+def test_a_database_pool_is_found_in_groups_by_endpoint(make_recording: MakeRecording) -> None:
+    classes = (
+        RequestClass("/orders", 3.0, LogNormal(0.02, 0.7), database_time=LogNormal(0.06, 0.7)),
+        RequestClass("/static", 1.0, LogNormal(0.03, 0.5), database_time=Constant(0.0)),
+    )
+    limits = Deployment(workers=30, queue_capacity=UNLIMITED, db_pool=6)
+    truth = ServerModel(limits, LogNormal(0.02, 0.7), 0.002, request_classes=classes)
+    whole = make_recording(truth, (20, 45, 75, 95), THINK, window_s=40.0)
+    found = calibrate(in_groups(whole, 0.002, endpoints=("/orders", "/static")))
+    assert (found.form.stage, found.form.without_stage) == ("database", ("[/static]",))
+    assert found.parameters["database_mean_s[/orders]"].mid == pytest.approx(0.06, rel=0.07)
+
+
+def test_shares_of_a_step_in_groups_are_those_of_its_requests(make_recording: MakeRecording) -> None:
+    whole = _three_endpoints(make_recording, (15, 25))
+    step = whole.steps[0]
+    shares = class_shares_of_bins(in_groups(whole, endpoints=("/a", "/b")), step, ("/a", "/b", "other"))
+    counted = whole.requests_in(step)["endpoint"].value_counts(normalize=True)
+    assert shares == pytest.approx({"/a": counted["/a"], "/b": counted["/b"], "other": counted["/c"]})
+    assert class_shares_of_bins(in_groups(whole), step, ("/a", "/b")) is None
 
 
 def test_rare_endpoints_are_one_class(make_recording: MakeRecording) -> None:

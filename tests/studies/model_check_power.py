@@ -1,7 +1,8 @@
 """How often the model checks speak of servers inside the model family, and of servers outside it.
 
-``./run python tests/studies/model_check_power.py --clean 600 --calibrated 40 --strange 10`` writes one row a case and
-code: the share of recordings with a finding of that code that is a warning or worse, and the share that is refused.
+``./run python tests/studies/model_check_power.py --known 400 --calibrated 150 --strange 10`` writes one row a case and
+seed: the codes of its findings that are a warning or worse, and of those that refuse. Rows that are there already are
+left alone, so the study resumes where it stopped; several processes may share it (``--share 0/2``).
 
 - ``clean-known``: random servers of the family; the draws lie around an estimate that is 1 % off the truth (95 % of
   the spread of a fit to six levels). Many, so that a rate of 0.5 % can be told.
@@ -14,12 +15,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,8 +27,10 @@ from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
 from simulations import ServerModel, calibrate
+from simulations.calibration.check_rules import RULES
 from simulations.calibration.model_checks import check_model, findings_of
 from simulations.calibration.window_comparison import WINDOWS, compare_draws
+from studies.results_table import append_rows, read_rows
 from support.strange_servers import (
     LastComeFirstServed,
     LimitedClients,
@@ -49,7 +50,15 @@ _RESETS = Deployment(gate_limit=40, workers=8, gate_reset_s=60.0)
 _SERVICE, _THINK, _ROUND_TRIP_S = LogNormal(0.06, 0.8), Exponential(1.0), 0.001
 _USERS = [30, 70, 100, 130, 160, 220]
 
+JUDGED = len(RULES) + 3
+"""Comparisons that can speak: the rules, the distance, the drift, and coherency."""
+
+KNOWN, CALIBRATED = "clean-known", "clean-calibrated"
+FIRST_SEED = 5_001
+"""Other seeds were looked at while the checks were made."""
+
 Build = Callable[[int], Recording]
+Check = Callable[[int], tuple[Finding, ...]]
 
 
 def strange_cases() -> dict[str, Build]:
@@ -128,38 +137,48 @@ def calibrated_clean(seed: int) -> tuple[Finding, ...]:
     return check_calibrated(record_model(plain, users, think, window_s, seed), seed)
 
 
-def rows_of(
-    case: str, check: Callable[[int], tuple[Finding, ...]], count: int, first: int = 1
-) -> Iterator[dict[str, object]]:
-    """Shares of recordings by code, and ``any``; seeds from `first` on."""
-    noticed, refused = Counter[str](), Counter[str]()
-    for seed in range(first, first + count):
-        found = [item for item in check(seed) if item.severity != "info"]
-        noticed.update({item.code for item in found} | ({"any"} if found else set()))
-        critical = {item.code for item in found if item.severity == "critical"}
-        refused.update(critical | ({"any"} if critical else set()))
-        sys.stderr.write(f"{case} {seed - first + 1}/{count}: {sorted(item.code for item in found)}\n")
-    for code in sorted({"any", *noticed}):
-        yield {"case": case, "code": code, "recordings": count, "noticed": round(noticed[code] / count, 4),
-               "refused": round(refused[code] / count, 4)}  # fmt: skip
+def row_of(case: str, seed: int, found: tuple[Finding, ...]) -> dict[str, object]:
+    """Codes of a recording's findings, those of one kind joined by spaces."""
+    noticed = sorted({item.code for item in found if item.severity != "info"})
+    refused = sorted({item.code for item in found if item.severity == "critical"})
+    return {"case": case, "seed": seed, "noticed": " ".join(noticed), "refused": " ".join(refused)}
+
+
+def run_study(
+    cases: dict[str, tuple[Check, int]], path: Path = RESULTS, first: int = FIRST_SEED, share: tuple[int, int] = (0, 1)
+) -> None:
+    """Append the recordings that are missing, of this share of them; `cases` has a check and a count by name."""
+    for case, (check, count) in cases.items():
+        for seed in range(first + share[0], first + count, share[1]):
+            done = {(row["case"], int(row["seed"])) for row in read_rows(path)}
+            if (case, seed) not in done:
+                row = row_of(case, seed, check(seed))
+                append_rows(path, [row])
+                sys.stderr.write(f"{case} {seed}: {row['noticed'] or '-'}\n")
+
+
+def cases_of(known: int, calibrated: int, strange: int) -> dict[str, tuple[Check, int]]:
+    """The study's cases with so many recordings each."""
+    found: dict[str, tuple[Check, int]] = {
+        KNOWN: (check_known, known), CALIBRATED: (calibrated_clean, calibrated),
+    }  # fmt: skip
+    for case, build in strange_cases().items():
+        found[case] = (lambda seed, build=build: check_calibrated(build(seed), seed)), strange
+    return found
 
 
 def main() -> None:
-    """Run the study and write its table."""
+    """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("clean", 600), ("calibrated", 40), ("strange", 10)):
+    for name, default in (("known", 400), ("calibrated", 150), ("strange", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--share", default="0/1")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    first = given.first_seed
-    rows = [] if not given.clean else list(rows_of("clean-known", check_known, given.clean, first))
-    rows += [] if not given.calibrated else list(rows_of("clean-calibrated", calibrated_clean, given.calibrated, first))
-    for case, build in strange_cases().items() if given.strange else ():
-        rows += rows_of(case, lambda seed, build=build: check_calibrated(build(seed), seed), given.strange, first)
-    table = pd.DataFrame(rows)
-    sys.stdout.write(f"{table.to_string(index=False)}\n")
-    table.to_csv(given.out, index=False)
+    number, _, of = given.share.partition("/")
+    cases = cases_of(given.known, given.calibrated, given.strange)
+    run_study(cases, given.out, given.first_seed, (int(number), int(of)))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ class StagingCase:
     tests: tuple[int, ...] = (3, 5)
     cores: str = ""
     instances: int = 1
+    step_time: str = _STEP_TIME
     options: tuple[str, ...] = field(default=())
 
 
@@ -120,6 +121,10 @@ CASES = (
     StagingCase(
         "fifo_open", _FIFO.deployment, _FIFO.service_time, (270, 530, 740, 845, 965, 1155), pacing="poisson:0.3",
         after="fifo", tests=(1, 2, 3, 4, 5, 6),
+    ),
+    StagingCase(
+        "fifo_sessions", _FIFO.deployment, _FIFO.service_time, (27, 53, 74, 84, 96, 115), pacing="sessions:3:4",
+        after="fifo", tests=(1, 2, 3, 4, 5, 6), step_time="40s",
     ),
     _SMALL,
     StagingCase(
@@ -182,7 +187,7 @@ def _record_command(case: StagingCase, deployment: Path, folder: Path, port: int
     requests = [word for request in case.requests for word in ("--request", request)]
     return [
         *pinned, str(_BIN / "capacity"), "record", "--host", f"http://127.0.0.1:{port}", "--users",
-        ",".join(map(str, case.users)), "--step-time", _STEP_TIME, "--think", case.think, "--deployment",
+        ",".join(map(str, case.users)), "--step-time", case.step_time, "--think", case.think, "--deployment",
         str(deployment), "--out", str(folder), *requests, "--pacing", case.pacing, *case.options,
     ]  # fmt: skip
 

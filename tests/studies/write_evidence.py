@@ -22,6 +22,7 @@ import comparison_errors as comparison
 import drift_errors as drift
 import forecast_coverage as forecasts
 import knee_coverage as knees
+import model_check_power as checks
 import order_date_risk as order_dates
 import planning_backtest as planning
 import planning_verdict as verdict
@@ -30,6 +31,7 @@ import single_run_coverage as single_run
 import step_interval_coverage as step_intervals
 import trust_checks as trust
 
+from simulations.calibration.model_checks import FALSE_ALARMS
 from simulations.calibration.validation import CPU_BOUND_P95, LIMITS, SINGLE_STEP_FACTOR
 from studies.results_table import read_rows
 
@@ -64,9 +66,8 @@ def page_text() -> str:
         "",
     ]
     parts = (
-        _accuracy(), _calibration(), _steps(), _trust(), _knees(), _comparison(), _drift(), _simulation(), _none_seen(),
-        _capacity(), _forecasts(), _planning(), _order_dates(),
-        _not_measured(),
+        _accuracy(), _calibration(), _checks(), _steps(), _trust(), _knees(), _comparison(), _drift(), _simulation(),
+        _none_seen(), _capacity(), _forecasts(), _planning(), _order_dates(), _not_measured(),
     )  # fmt: skip
     return "\n".join([*opening, *(line for part in parts for line in part)])
 
@@ -145,6 +146,59 @@ def _held(rows: list[dict[str, str]], column: str, *, with_range: bool = False) 
     return f"{share} ({bounds.low:.0%} to {bounds.high:.0%}) of {len(known)}"
 
 
+def _checks() -> list[str]:
+    rows = read_rows(checks.RESULTS)
+    by_case = {
+        case: [row for row in rows if row["case"] == case] for case in dict.fromkeys(row["case"] for row in rows)
+    }
+    clean = [name for name in (checks.KNOWN, checks.CALIBRATED) if name in by_case]
+    nominal = FALSE_ALARMS * checks.JUDGED
+    return [
+        "## Checks of the model",
+        "",
+        "How often `check_model` speaks (a warning or worse) of servers inside the model family, and outside it",
+        f"(`tests/studies/model_check_power.py`, seeds from {checks.FIRST_SEED:,}).",
+        f"Each of {checks.JUDGED} comparisons is set to speak by chance at {FALSE_ALARMS:.1%} of the recordings at",
+        f"most, and only of differences that matter: together nominally at most {nominal:.1%}. Ranges are 95 %",
+        "Clopper-Pearson intervals. *Estimate known*: draws around an estimate that is 1 % off the truth.",
+        "*Calibrated*: as a user would.",
+        "",
+        "| Servers | recordings | any finding | refused | findings |",
+        "|---|---|---|---|---|",
+        *(_check_row(_CLEAN_NAMES[name], by_case[name]) for name in clean),
+        *(_check_row(name, found) for name, found in by_case.items() if name not in clean),
+        "",
+        *(_alarms_in_words(by_case[name], name, nominal) for name in clean),
+        "",
+    ]
+
+
+_CLEAN_NAMES = {
+    checks.KNOWN: "**inside the family**, estimate known", checks.CALIBRATED: "**inside the family**, calibrated",
+}  # fmt: skip
+
+
+def _check_row(name: str, rows: list[dict[str, str]]) -> str:
+    codes = Counter(code for row in rows for code in row["noticed"].split())
+    told = ", ".join(f"{code} {number}" for code, number in codes.most_common()) or "none"
+    noticed, refused = (
+        _share_with_range(sum(bool(row[key]) for row in rows), len(rows)) for key in ("noticed", "refused")
+    )
+    return f"| {name} | {len(rows):,} | {noticed} | {refused} | {told} |"
+
+
+def _share_with_range(hits: int, count: int) -> str:
+    bounds = stats.binomtest(hits, count).proportion_ci(0.95)
+    return f"{hits / count:.1%} ({bounds.low:.1%} to {bounds.high:.1%})"
+
+
+def _alarms_in_words(rows: list[dict[str, str]], name: str, nominal: float) -> str:
+    hits = sum(bool(row["noticed"]) for row in rows)
+    bounds = stats.binomtest(hits, len(rows)).proportion_ci(0.95)
+    said = "above the nominal rate" if bounds.low > nominal else "not above the nominal rate, as far as so many tell"
+    return f"- {_CLEAN_NAMES[name].replace('*', '')}: {hits} of {len(rows):,}, {said}."
+
+
 def _accuracy() -> list[str]:
     with ACCURACY.open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if _shows_something(row)]
@@ -175,7 +229,7 @@ _ACCURACY_TABLES = (
     ("third_party", "json", "Third-party servers, from Locust's JSON reports alone"),
     ("third_party", "csv", "Third-party servers, from Locust's CSV files alone"),
     ("staging", "log", "The staging server"),
-    ("transfer", "log", "After a change: other limits, think times, mix, arrivals, or three instances"),
+    ("transfer", "log", "After a change: other limits, think times, mix, arrivals, sessions, or three instances"),
 )
 _CPU_BOUND = ("cpu", "gunicorn_cpu")
 _METRICS = {"goodput_rps": "goodput", "mean_s": "mean", "p95_s": "P95", "p99_s": "P99", "shed_rate": "shed rate"}

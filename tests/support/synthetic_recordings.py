@@ -14,7 +14,7 @@ from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.engines.inputs import RunLength
 from simulations.model.server_model import ServerModel
-from simulations.model.workload import ClosedWorkload
+from simulations.model.workload import ClosedWorkload, SessionWorkload
 
 
 def step_rows(
@@ -76,3 +76,23 @@ def record_model(
 def _bare_step(requests: pd.DataFrame, window: Window, think: str) -> LoadStep:
     inside = (requests["finish_s"] >= window.start_s) & (requests["finish_s"] < window.end_s)
     return LoadStep(window.step, window.users, window.start_s, window.end_s, int(inside.sum()), {}, think=think)
+
+
+def record_sessions(
+    model: ServerModel, workloads: Sequence[SessionWorkload], window_s: float = 20.0, seed: int = 7
+) -> Recording:
+    """Visitors at each level, as the recorder writes them: every visitor is a user, a step's `users` are sources."""
+    frames, windows, offset_s = [], [], 0.0
+    for step, workload in enumerate(workloads, start=1):
+        warm_up_s = warm_up_time_s(model, workload)
+        end_s = warm_up_s + window_s
+        log = simulate_log(model, workload, RunLength(horizon_s=end_s + 10.0), seed=seed * 1_000 + step)
+        frames.append(step_rows(log.to_frame(), step, offset_s, first_user=step * 1_000_000))
+        windows.append(Window(step, step, offset_s + warm_up_s, offset_s + end_s))
+        offset_s += end_s + 60.0
+    requests = pd.concat(frames, ignore_index=True)
+    first = workloads[0]
+    steps = summarise_steps(requests, windows, think=first.think_time.text(), users_leave=True)
+    pacing = {"kind": "sessions", "rate_rps": 1.0, "requests_per_session": float(first.requests_per_session)}
+    manifest = {"generator": {"loop": "sessions"}, "plan": {"pacing": pacing}}
+    return Recording(model.deployment, steps, requests, manifest=manifest)

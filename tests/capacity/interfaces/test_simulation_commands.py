@@ -79,6 +79,28 @@ def test_predict_takes_arrivals_a_deployment_and_a_fleet(
     assert "beyond-calibrated-range" in {item["code"] for item in alone["findings"]}
 
 
+def test_predict_takes_sessions(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    load = ["predict", model, "--arrival-rate", "100", "--window", "20s"]
+    assert run([*load, "--requests-per-session", "5", "--think", "exponential:0.1", "--json"]) == 0
+    found = document_of(capsys)
+    assert found["workload"] == {
+        "kind": "sessions", "session_rate_per_s": 20.0, "requests_per_session": 5.0, "length": "geometric",
+        "think": "exponential:0.1",
+    }  # fmt: skip
+    assert found["inputs"]["requests_per_session"] == "5"
+    assert found["throughput_rps"]["low"] < 100 < found["throughput_rps"]["high"]
+    assert run([*load, "--requests-per-session", "5"]) == 0
+    assert "Predicted for 20 sessions a second of 5 requests" in capsys.readouterr().out
+
+
+def test_a_sweep_over_sessions_counts_their_requests(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    load = ["sweep", model, "--arrival-rate", "40,80,120", "--requests-per-session", "4", "--think", "exponential:0.1"]
+    assert run([*load, "--json"]) == 0
+    found = document_of(capsys)["curve"]
+    assert (found["quantity"], [level["load"] for level in found["levels"]]) == ("rps", [40, 80, 120])
+    assert found["levels"][0]["metrics"]["goodput_rps"]["mid"] == pytest.approx(40, rel=0.1)
+
+
 def test_predict_prints_a_table_for_people(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", model, "--users", "300", "--window", "5s"]) == 0
     said = capsys.readouterr()
@@ -145,6 +167,8 @@ BAD = [
     (["predict", "MODEL"], "Give either --users"),
     (["predict", "MODEL", "--users", "5", "--arrival-rate", "5"], "one of the two"),
     (["predict", "MODEL", "--arrival-rate", "5", "--think", "none"], "--think has no effect"),
+    (["predict", "MODEL", "--users", "5", "--requests-per-session", "3"], "who never leave"),
+    (["predict", "MODEL", "--arrival-rate", "5", "--requests-per-session", "0.5"], "at least 1"),
     (["predict", "MODEL", "--users", "0"], "users is 0"),
     (["predict", "MODEL", "--users", "many"], "--users is 'many'"),
     (["predict", "MODEL", "--arrival-rate", "-1"], "-1"),

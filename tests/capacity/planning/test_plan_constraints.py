@@ -23,6 +23,7 @@ from capacity.interfaces import cli
 from capacity.output.report import write_report
 from capacity.planning.planner import with_constraints
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.intervals import Interval
 
 GROWTH = GrowthProjection.from_points([(0, 1_000), (2, 3_000)], "users")
 POLICY = PlanningPolicy(safety_factor=(1.0, 1.2))
@@ -134,3 +135,38 @@ def test_orders_say_where_constraints_ask_for_more_than_the_load_does():
         growth, InstanceCapacity.assumed(500, "users"), constraints=easy, ordering=OrderingRules(fleet=3)
     )
     assert "orders-without-constraints" not in {item.code for item in calm.findings}
+
+
+MEASURED = {
+    "cpu_s_per_request": Interval(0.8e-3, 1e-3, 1.2e-3, 0.9, "parameter"),
+    "memory_per_request_bytes": Interval(2.0**20, 2.0**21, 2.0**22, 0.9, "parameter"),
+    "memory_base_bytes": Interval(90 * 2.0**20, 100 * 2.0**20, 110 * 2.0**20, 0.9, "parameter"),
+}
+
+
+def test_what_a_calibration_s_gauges_told_fills_in_what_the_file_leaves_out():
+    """Upper ends: 1.2 ms of a core, 4 MiB a request in flight, 110 MiB idle."""
+    stated = PlanConstraints(
+        ServiceDemand(arrival_rate_rps=2, in_flight=0.1), InstanceLimits(cpu_cores=1, memory_mib=1_000)
+    )
+    filled = stated.with_measured(MEASURED)
+    assert filled.per_unit == ServiceDemand(
+        arrival_rate_rps=2, in_flight=0.1, cpu_s_per_request=0.0012, memory_mib_per_in_flight=4
+    )
+    assert filled.limits == InstanceLimits(cpu_cores=1, memory_mib=1_000, memory_base_mib=110)
+    plan = plan_of(filled)
+    assert plan.constraints.months[0].high.binding.name == "cpu", "2,000/s x 1.2 ms x 1.2 of a core: three instances"
+    (said,) = (item for item in plan.findings if item.code == "constraint-from-calibration")
+    assert said.numbers == {"cpu_s_per_request": 0.0012, "memory_mib_per_in_flight": 4, "memory_base_mib": 110}
+    assert CapacityPlan.from_dict(json.loads(json.dumps(plan.to_dict()))).constraints.inputs == filled
+
+
+def test_what_the_file_states_wins_and_assumptions_fill_in_nothing():
+    assert BUSY.with_measured(MEASURED) == BUSY
+    without_limits = PlanConstraints(ServiceDemand(arrival_rate_rps=2), InstanceLimits(network_mbps=100))
+    assert without_limits.with_measured(MEASURED) == without_limits
+    needy = PlanConstraints(ServiceDemand(arrival_rate_rps=2), InstanceLimits(cpu_cores=1, memory_mib=500))
+    assumed = {name: Interval.assumed(0.0) for name in MEASURED}
+    assert needy.with_measured(assumed) == needy
+    own_base = PlanConstraints(ServiceDemand(in_flight=1), InstanceLimits(memory_mib=500, memory_base_mib=50))
+    assert own_base.with_measured(MEASURED).limits.memory_base_mib == 50

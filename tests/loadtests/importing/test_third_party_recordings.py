@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loadtests import import_locust, read_recording
@@ -111,6 +112,16 @@ def test_an_import_without_logs_says_what_it_could_not_know(without_logs: Callab
     assert list(by_report.latency_bins.columns) == list(LATENCY_BIN_COLUMNS)
     assert by_report.requests.empty
     assert set(by_report.latency_bins["step"]) == {step.step for step in by_report.steps}
+
+
+def test_a_report_s_histograms_are_kept_by_endpoint_too(without_logs: Callable[..., Path], tmp_path: Path) -> None:
+    bins = import_locust(without_logs("waitress_endpoints"), tmp_path / "out").latency_bins
+    assert set(bins["endpoint"]) == {"", "/fast", "/medium", "/slow"}
+    edges = ["low_s", "high_s"]
+    for _, rows in bins.groupby("step"):
+        together = rows[rows["endpoint"] == ""].set_index(edges)["count"].sort_index()
+        apart = rows[rows["endpoint"] != ""].groupby(edges)["count"].sum()
+        pd.testing.assert_series_equal(apart, together, check_names=False)
 
 
 def test_an_import_with_logs_says_that_users_are_not_known(imported: Callable[[str], Recording]) -> None:

@@ -12,7 +12,8 @@ def test_the_defaults_are_the_staging_server_s_names():
     names = QueryMap()
     assert names.requests.startswith("http_requests_total{")
     assert names.duration_sum == names.duration_buckets.replace("_bucket", "_sum")
-    assert set(names.gauges) == {"in_flight", "workers_busy", "queue_length", "db_in_use", "cpu_seconds"}
+    gauges = ["in_flight", "workers_busy", "queue_length", "db_in_use", "cpu_seconds", "resident_bytes"]
+    assert list(names.gauges) == gauges
 
 
 def test_json_and_toml_say_the_same(tmp_path):

@@ -103,8 +103,8 @@ RULES = (
     ),
     Rule(
         "more-inside-than-modelled", "most_inside", "high", math.log(1.4), math.log(1.6),
-        "Up to {measured:.4g} requests were inside at a time; the model shows at most about {simulated:.4g}.", _GATE,
-        FEW_INSIDE,
+        "One request in a hundred was sent with {measured:.4g} inside or more; the model shows about {simulated:.4g}.",
+        _GATE, FEW_INSIDE,
     ),
     Rule(
         "sheds-come-in-waves", "shed_waves", "high", math.log(4.0), math.log(8.0),

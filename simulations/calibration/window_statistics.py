@@ -21,6 +21,7 @@ _LEAST_USERS = 5
 _LEAST_SHED = 20
 _WAVE_S, _INTERVAL_S = 1.0, 2.0
 _FEWEST_INTERVALS, _MOST_INTERVALS = 5, 60
+_FAR_INSIDE = 0.99
 _LOW_QUANTILE = 0.1
 
 
@@ -73,12 +74,15 @@ def low_quantile(rows: WindowRows) -> float:
 
 
 def most_inside(rows: WindowRows) -> float:
-    """Logarithm of the largest number of requests inside, which a gate bounds, and `FEW_INSIDE` more.
+    """Logarithm of the number inside that one request in a hundred finds or more, and `FEW_INSIDE` more.
 
-    Those make one more of a few, which chance makes, a small difference.
+    A gate bounds it. It is no largest number: that is made by one short stall, which the trust checks of a recording
+    judge. The few more make one more of a few, which chance makes, a small difference.
     """
     inside = rows.inside_at_sending[rows.sent]
-    return _log(float(inside.max()) + 1.0 + FEW_INSIDE) if inside.size >= _LEAST_REQUESTS else math.nan
+    if inside.size < _LEAST_REQUESTS:
+        return math.nan
+    return _log(float(np.quantile(inside, _FAR_INSIDE, method="higher")) + 1.0 + FEW_INSIDE)
 
 
 def disorder(rows: WindowRows) -> float:

@@ -159,8 +159,7 @@ def _limits(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interva
     found = {}
     for place, name in enumerate(draws.names[len(best.form.names) :], start=len(best.form.names)):
         mid = float(getattr(best.form.deployment, name))
-        drawn = Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
-        found[name] = Interval(math.floor(drawn.low), mid, math.ceil(drawn.high), level, "parameter")
+        found[name] = Interval.of_whole_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
     return found
 
 

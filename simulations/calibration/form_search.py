@@ -17,6 +17,7 @@ from simulations.calibration.limit_search import (
     open_what_does_not_show,
     search_limits,
     searched_limits,
+    small_limits,
     step_limits,
     with_guessed_limits,
 )
@@ -94,15 +95,9 @@ class FormSearch:
         """The problem with its final noise, and the candidates, best first."""
         problem, first = self._preliminary()
         candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
-        best = max(candidates, key=_rank)
-        # The noise of a model that explains the data is the one to compare by.
-        problem = problem.with_noise_of(best.fit, COARSE)
-        is_close = [_rank(best) - _rank(item) < _HOPELESS for item in candidates]
-        candidates = [
-            self._refined(problem, item) if close else item for item, close in zip(candidates, is_close, strict=True)
-        ]
-        best = max(candidates, key=_rank)
-        plain = best
+        problem, candidates = self._judged_again(problem, candidates)
+        plain = max(range(len(candidates)), key=lambda place: _rank(candidates[place]))
+        best = candidates[plain]
         for number, stage in enumerate(self._stages(best)):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
             found = self._of_stage(problem, best, stage)
@@ -111,7 +106,9 @@ class FormSearch:
                 candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
             if max(candidates, key=_rank).score.ratio < _POOR:
                 break
-        return problem, self._in_order(candidates, plain)
+        if max(candidates, key=_rank).fit.form.stage != "none":
+            problem, candidates = self._judged_again(problem, candidates)
+        return problem, self._in_order(candidates, candidates[plain])
 
     def _in_order(self, candidates: list[Candidate], plain: Candidate) -> list[Candidate]:
         """Best first; the best without a stage where it explains the data and none with one is clearly better."""
@@ -120,6 +117,23 @@ class FormSearch:
         if plain.score.ratio > _POOR or gain >= _CLEARLY:
             return ordered
         return [plain, *(item for item in ordered if item is not plain)]
+
+    def _judged_again(self, problem: Problem, candidates: list[Candidate]) -> tuple[Problem, list[Candidate]]:
+        """By the noise of the best so far: that of a model which does not explain the data tells shapes apart badly.
+
+        Those that are far behind are not refined, but scored by the same noise: only then may scores be compared.
+        """
+        best = max(candidates, key=_rank)
+        problem = problem.with_noise_of(best.fit, COARSE)
+        is_close = [_rank(best) - _rank(item) < _HOPELESS for item in candidates]
+        return problem, [
+            self._refined(problem, item) if close else self._scored(problem, item)
+            for item, close in zip(candidates, is_close, strict=True)
+        ]
+
+    def _scored(self, problem: Problem, candidate: Candidate) -> Candidate:
+        fit = candidate.fit
+        return self._candidate(problem, replace(fit, chi_square=problem.chi_square(fit.form, fit.theta)))
 
     def _preliminary(self) -> tuple[Problem, Fit]:
         """A lognormal fit under rough errors, limits searched; then the noise of its windows."""
@@ -270,6 +284,7 @@ def settle(problem: Problem, candidate: Candidate, stated: Deployment) -> tuple[
     fit = fine.fit(fit.form, fit.theta, _EVALUATIONS)
     names = searched_limits(stated, fit.form)
     fit = step_limits(fine, fit, names)
+    fit = nudge_limits(fine, fit, small_limits(fit, names))
     return fine, Candidate(fit, score(fine, fit, len(names) + fit.form.shape.parameters), unseen)
 
 

@@ -18,10 +18,11 @@ Floats = NDArray[np.float64]
 
 TELLS_APART = 6.0
 """Drop of chi-square (1 degree of freedom, about 1.4 %) from which a limit counts as seen."""
-_REFIT_EVALUATIONS = 3
+_REFIT_EVALUATIONS, _LAST_EVALUATIONS = 3, 15
 _JOINT_STEPS = 2
 _FURTHEST = 0.2
 """A joint step moves no limit by more than this share of it."""
+_SMALL = 5
 _SHEDS_FROM = 0.01
 
 
@@ -103,6 +104,22 @@ def step_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
     return best
 
 
+def small_limits(best: Fit, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the searched limits of which one more is so much more that no straight line tells what it does.
+
+    Parameters
+    ----------
+    best : Fit
+    names : tuple of str
+        Of the searched limits.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(name for name in names if getattr(best.form.deployment, name) <= _SMALL)
+
+
 def nudge_limits(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:
     """Move each limit by ones while that fits better; workers alone, and with a gate that moves along."""
     for name in names:
@@ -114,11 +131,20 @@ def _nudged(problem: Problem, best: Fit, name: str, names: tuple[str, ...]) -> F
     for together in dict.fromkeys((names, ())) if name == "workers" else (names,):
         for direction in (-1, 1):
             while (value := int(getattr(best.form.deployment, name)) + direction) >= 1:
-                fit = refit(problem, best, name, value, together)
+                fit = _to_the_end(problem, refit(problem, best, name, value, together), best)
                 if fit.chi_square >= best.chi_square:
                     break
                 best = fit
     return best
+
+
+def _to_the_end(problem: Problem, fit: Fit, best: Fit) -> Fit:
+    """A brief fit under other limits, continued where it comes so close to the best that its end must decide."""
+    if not 0 <= fit.chi_square - best.chi_square < TELLS_APART:
+        return fit
+    found = problem.fit(fit.form, fit.theta, _LAST_EVALUATIONS)
+    problem.known[fit.form] = found
+    return found
 
 
 def _joint_step(problem: Problem, best: Fit, names: tuple[str, ...]) -> Fit:

@@ -53,6 +53,8 @@ _STEPS = {"service_mean_s": 0.02, "service_cv": 0.05, "cpu_mean_s": 0.02, "datab
 _CENTRAL = 1.5
 """Central differences take wider steps by this factor."""
 _SPEED_STEP = 0.03
+_SMALL_ROUND_TRIP, _LEAST_PLACE = 0.02, 1e-5
+"""Of the lightest step's mean; and how near nothing, on the search's scale, a round trip may come."""
 _SHRINKAGE = 0.95
 """Correlations of the noise are estimated from few windows: they are taken a little smaller."""
 _PRIOR_SPREADS = {"service_mean_s": 3.0, "service_cv": 1.0, "cpu_mean_s": 3.0, "database_mean_s": 3.0,
@@ -161,40 +163,47 @@ class Problem:
 
     def fit(self, form: ModelForm, start: Floats, evaluations: int) -> Fit:
         """The best numbers of a form, by trust-region least squares."""
-        bounds = form.bounds
+        scale = _SearchScale.of(form, self.lightest_mean_s)
+        low, high = (scale.of_theta(end) for end in form.bounds)
         seen: dict[bytes, Floats] = {}
 
-        def residuals(theta: Floats) -> Floats:
+        def residuals(place: Floats) -> Floats:
             # Derivatives and the end ask again for places that the search has been at.
-            key = theta.tobytes()
+            key = place.tobytes()
             if key not in seen:
-                seen[key] = self.residuals(form, theta)
+                seen[key] = self.residuals(form, scale.theta(place))
             return seen[key]
 
-        def jacobian(theta: Floats) -> Floats:
-            here = residuals(theta)
-            return np.stack([(residuals(theta + move) - here) / move.sum() for move in np.diag(_steps(form))], axis=1)
+        def jacobian(place: Floats) -> Floats:
+            here = residuals(place)
+            return np.stack([(residuals(place + move) - here) / move.sum() for move in np.diag(_steps(form))], axis=1)
 
         solution = optimize.least_squares(
-            residuals, np.clip(start, *bounds), jac=jacobian, max_nfev=evaluations, xtol=1e-4, ftol=1e-4,
-            bounds=bounds, loss="huber",
-            f_scale=_TRUSTED, x_scale=0.3,
+            residuals, np.clip(scale.of_theta(start), low, high), jac=jacobian, max_nfev=evaluations, xtol=1e-4,
+            ftol=1e-4, bounds=(low, high), loss="huber", f_scale=_TRUSTED, x_scale=0.3,
         )  # fmt: skip
         found = residuals(solution.x)
-        return Fit(form, solution.x, float(found @ found))
+        return Fit(form, scale.theta(solution.x), float(found @ found))
 
     def jacobian(self, best: Fit) -> Floats:
-        """Derivatives of the residuals at a fit, by central differences."""
+        """Derivatives of the residuals at a fit by its numbers on the search's scale, by central differences."""
+        form, scale = best.form, _SearchScale.of(best.form, self.lightest_mean_s)
+        here = scale.of_theta(best.theta)
         columns = [
-            (self.residuals(best.form, best.theta + move) - self.residuals(best.form, best.theta - move))
+            (self.residuals(form, scale.theta(here + move)) - self.residuals(form, scale.theta(here - move)))
             / (2 * move.sum())
-            for move in np.diag(_CENTRAL * _steps(best.form))
+            for move in np.diag(_CENTRAL * _steps(form))
         ]
         return np.stack(columns, axis=1)
 
+    @property
+    def lightest_mean_s(self) -> float:
+        """Mean residence time of the lightest step that tells one, seconds: the unit of small times."""
+        return next((item.mean_s for item in self.observations if math.isfinite(item.mean_s)), 0.05)
+
     def prior_residuals(self, form: ModelForm, theta: Floats) -> Floats:
         """Rows that pull weakly to the usual (cv 0.7, a round trip of 2 % of the lightest mean), of (..., names)."""
-        lightest_s = next((item.mean_s for item in self.observations if math.isfinite(item.mean_s)), 0.05)
+        lightest_s = self.lightest_mean_s
         usual = {"service_mean_s": lightest_s, "service_cv": 0.7, "cpu_mean_s": 0.5 * lightest_s,
                  "database_mean_s": 0.5 * lightest_s, "network_round_trip_s": 0.02 * lightest_s}  # fmt: skip
         kinds = [name.partition("[")[0] for name in form.names]
@@ -202,12 +211,37 @@ class Problem:
         return np.asarray((theta - centre) / np.array([_PRIOR_SPREADS[kind] for kind in kinds]))
 
 
+@dataclass(frozen=True)
+class _SearchScale:
+    """The scale on which a fit moves: logarithms, but of the round trip asinh(time / small).
+
+    A round trip far below all other times changes nothing, nor does its logarithm's derivative: a search that has
+    come there by way of an unsuitable shape would stay. This scale is straight below `small_s`, logarithmic above.
+    """
+
+    small_s: float
+    is_round_trip: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, form: ModelForm, unit_s: float) -> _SearchScale:
+        return cls(_SMALL_ROUND_TRIP * unit_s, np.array([name == "network_round_trip_s" for name in form.names]))
+
+    def of_theta(self, theta: Floats) -> Floats:
+        return np.where(self.is_round_trip, np.arcsinh(np.exp(theta) / self.small_s), theta)
+
+    def theta(self, place: Floats) -> Floats:
+        time_s = self.small_s * np.sinh(np.where(self.is_round_trip, np.maximum(place, _LEAST_PLACE), 1.0))
+        return np.where(self.is_round_trip, np.log(time_s), place)
+
+
 def _steps(form: ModelForm) -> Floats:
     return np.array([_STEPS[name.partition("[")[0]] for name in form.names])
 
 
 def simulate_step(model: ServerModel, observation: StepObservation, seed: int, windows: float = FINE) -> Floats:
-    """The statistics that the model shows at a step's load.
+    """The statistics that windows as long as the measured one show on average, at a step's load.
+
+    A quantile of few requests, or a logarithm, is not on average that of many: so like is compared with like [1]_.
 
     Parameters
     ----------
@@ -220,10 +254,18 @@ def simulate_step(model: ServerModel, observation: StepObservation, seed: int, w
     Returns
     -------
     array, shape (len(observation.view.names),)
+
+    References
+    ----------
+    .. [1] C. Gourieroux, A. Monfort, E. Renault, "Indirect inference", J. Applied Econometrics 8, 1993, section 2:
+       statistics of simulated samples of the observed size.
     """
     requests = (round(windows * _LEAST_REQUESTS), round(windows * _MOST_REQUESTS))
-    log, warm_up_s, window_s = _simulated(model, observation, windows, requests, derive_key(seed, 2, observation.step))
-    return observation.view.vector(_answers(log, warm_up_s, warm_up_s + window_s), window_s)
+    log, warm_up_s, length_s = _simulated(model, observation, windows, requests, derive_key(seed, 2, observation.step))
+    rows = _rows(log, observation, (warm_up_s, length_s), max(1, round(length_s / observation.window_s)))
+    shown = np.isfinite(rows)
+    sums = np.sum(np.where(shown, rows, 0.0), axis=0)
+    return np.where(shown.mean(axis=0) > 0.5, sums / np.maximum(shown.sum(axis=0), 1), np.nan)
 
 
 def _simulated(
@@ -241,10 +283,14 @@ def _simulated(
     return log, warm_up_s, window_s
 
 
-def _answers(log: RequestLog, from_s: float, until_s: float) -> Answers:
+def _rows(log: RequestLog, observation: StepObservation, span_s: tuple[float, float], count: int) -> Floats:
+    """The statistics of so many windows, one after the other; `span_s`: where they begin, and their length together."""
+    begin_s, length_s = span_s
     answered = log.answered_s
-    inside = (answered >= from_s) & (answered < until_s)
-    return Answers(log.residence_s[inside], log.served[inside], log.request_class[inside])
+    inside = (answered >= begin_s) & (answered < begin_s + length_s)
+    place = np.minimum((answered[inside] - begin_s) * (count / length_s), count - 1).astype(np.int64)
+    answers = Answers(log.residence_s[inside], log.served[inside], log.request_class[inside])
+    return observation.view.vectors(answers, place, count, length_s / count)
 
 
 def _noise(model: ServerModel, observation: StepObservation, seed: int, *, is_last: bool) -> Floats:
@@ -263,18 +309,7 @@ def _noise(model: ServerModel, observation: StepObservation, seed: int, *, is_la
     log, warm_up_s, length_s = _simulated(model, observation, windows, requests, derive_key(seed, 6, observation.step))
     count = max(int(length_s / observation.window_s), windows // 2)
     window_s = length_s / count  # shorter than measured where that would cost too much: the noise is scaled
-    everything = _answers(log, warm_up_s, warm_up_s + length_s)
-    answered = log.answered_s
-    place = ((answered - warm_up_s) / window_s)[(answered >= warm_up_s) & (answered < warm_up_s + length_s)]
-    order = np.argsort(place.astype(np.int64), kind="stable")
-    ends = np.searchsorted(place[order].astype(np.int64), np.arange(1, count))
-    rows = [
-        observation.view.vector(
-            Answers(everything.residence_s[part], everything.served[part], everything.group[part]), window_s
-        )
-        for part in np.split(order, ends)
-    ]
-    found = np.array(rows)
+    found = _rows(log, observation, (warm_up_s, length_s), count)
     known = np.isfinite(found).mean(axis=0) > 0.5
     found = np.where(np.isfinite(found), found, np.nanmean(np.where(known, found, 0.0), axis=0))
     covariance = np.atleast_2d(np.cov(found.T)) * (window_s / observation.window_s)

@@ -5,7 +5,6 @@ So a difference between two vectors is a difference of the systems, not of the d
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +99,7 @@ class StepView:
         )
 
     def vector(self, answers: Answers, window_s: float) -> Floats:
-        """The statistics; NaN for what too few requests show.
+        """The statistics of one window; NaN for what too few requests show.
 
         Parameters
         ----------
@@ -112,28 +111,79 @@ class StepView:
         array, shape (len(names),)
             Logarithms, but for the share of bad answers.
         """
-        count, good = answers.served.size, int(np.count_nonzero(answers.served))
-        if not count:
-            return np.full(len(self.names), np.nan)
-        found = [math.log(good / window_s) if good else math.nan, 1.0 - good / count]
+        return np.asarray(self.vectors(answers, np.zeros(answers.served.size, dtype=np.int64), 1, window_s)[0])
+
+    def vectors(self, answers: Answers, place: NDArray[np.int64], count: int, window_s: float) -> Floats:
+        """`vector` of several windows of the same length.
+
+        Parameters
+        ----------
+        answers : Answers
+        place : array of int
+            Which window each answer is in, from 0.
+        count : int
+            Number of windows.
+        window_s : float
+            Length of each.
+
+        Returns
+        -------
+        array, shape (count, len(names))
+        """
+        every = np.bincount(place, minlength=count).astype(float)
+        good = np.bincount(place[answers.served], minlength=count).astype(float)
+        served, known = np.where(good > 0, good, np.nan), np.where(every > 0, every, np.nan)
+        found = [np.log(served / window_s), 1.0 - good / known]
         for group in self.groups:
-            found += self._of_group(answers, group)
-        return np.array(found)
+            found += self._of_group(answers, group, place, count)
+        return np.column_stack(found)
 
-    def _of_group(self, answers: Answers, group: GroupView) -> list[float]:
+    def _of_group(self, answers: Answers, group: GroupView, place: NDArray[np.int64], count: int) -> list[Floats]:
         mine = slice(None) if group.number == ALL else answers.group == group.number
-        times, served = answers.residence_s[mine], answers.served[mine]
-        good = np.maximum(times[served], 1e-6)
-        if good.size < FEWEST_SERVED / 4:
-            return [math.nan] * (int(group.has_mean) + len(group.levels))
-        looked_at = np.maximum(times, 1e-6) if self.is_blended else good
-        found = [math.log(float(good.mean()))] if group.has_mean else []
-        return [*found, *np.log(quantiles(looked_at, group.levels)).tolist()]
+        times, served, where = np.maximum(answers.residence_s[mine], 1e-6), answers.served[mine], place[mine]
+        good = np.bincount(where[served], minlength=count).astype(float)
+        enough = np.where(good >= FEWEST_SERVED / 4, good, np.nan)
+        found = []
+        if group.has_mean:
+            found.append(np.log(np.bincount(where[served], times[served], minlength=count) / enough))
+        if group.levels:
+            looked_at = slice(None) if self.is_blended else served
+            rows = quantiles(times[looked_at], where[looked_at], count, group.levels)
+            found += list(np.where(np.isnan(enough), np.nan, np.log(rows)))
+        return found
 
 
-def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
-    """Sample quantiles, linear between order statistics."""
-    return np.asarray(np.quantile(values, levels), dtype=float)
+def quantiles(values: Floats, place: NDArray[np.int64], count: int, levels: tuple[float, ...]) -> Floats:
+    """Sample quantiles of each window, linear between order statistics; all windows are sorted at once.
+
+    Parameters
+    ----------
+    values : array
+        Positive.
+    place : array of int
+        Which window each value is in, from 0.
+    count : int
+        Number of windows.
+    levels : tuple of float
+
+    Returns
+    -------
+    array, shape (len(levels), count)
+        NaN for an empty window.
+    """
+    sizes = np.bincount(place, minlength=count)
+    if not values.size:
+        return np.full((len(levels), count), np.nan)
+    apart = 2.0 * float(values.max()) * np.arange(count)
+    ranked = np.sort(values + apart[place])
+    at = np.asarray(levels)[:, None] * np.maximum(sizes - 1, 0)
+    below = np.floor(at).astype(np.int64)
+    first = np.cumsum(sizes) - sizes
+    low, high = (
+        ranked[np.minimum(first + np.minimum(rank, np.maximum(sizes - 1, 0)), values.size - 1)]
+        for rank in (below, below + 1)
+    )
+    return np.asarray(np.where(sizes > 0, low + (at - below) * (high - low) - apart, np.nan))
 
 
 def levels_for(count: float) -> tuple[float, ...]:

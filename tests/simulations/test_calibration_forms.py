@@ -14,6 +14,7 @@ from loadtests.recording import Recording
 from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.fitting import calibrate
+from simulations.calibration.form_search import FormSearch
 from simulations.calibration.model_form import Mix
 from simulations.calibration.observations import mix_of, observe
 from simulations.calibration.rejections import rejections_of
@@ -57,6 +58,22 @@ def test_shared_cores_that_nobody_stated_are_found(make_recording: MakeRecording
     cpu = found.parameters["cpu_mean_s"]
     assert abs(cpu.mid - 0.03) < 3 * (cpu.high - cpu.low)
     assert abs(cpu.mid / 0.03 - 1) < 0.05
+
+
+def test_all_forms_are_compared_by_the_noise_of_one_that_explains_the_recording(make_recording: MakeRecording) -> None:
+    """Forms without shared cores are far off here: by their noise the shapes of the times could not be told apart."""
+    limits = Deployment(workers=62, queue_capacity=62, cpu_cores=2.0)
+    truth = ServerModel(limits, LogNormal(0.064, 0.74), 0.011, cpu_time=LogNormal(0.1, 0.74))
+    recording = make_recording(truth, (12, 21, 29, 38, 53), Exponential(1.3), seed=7)
+    search = FormSearch(recording, observe(recording), mix_of(recording), limits, None, 1, lambda *_: None)
+    problem, candidates = search.run()
+    stages = [item.fit.form.stage for item in candidates]
+    assert stages[0] == "cores"
+    assert "none" in stages
+    assert candidates[0].fit.form.shape.name == "lognormal"
+    assert candidates[0].score.ratio < 1.5
+    for item in candidates:
+        assert item.fit.chi_square == pytest.approx(problem.chi_square(item.fit.form, item.fit.theta))
 
 
 def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_connection(

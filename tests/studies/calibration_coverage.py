@@ -51,7 +51,7 @@ from support.synthetic_recordings import record_model
 
 REGIMES = {"fifo": 0.3, "fifo-open": 0.15, "loss": 0.15, "cores": 0.15, "database": 0.15, "light": 0.1}
 LEVELS, LIGHT_LEVELS = (0.4, 0.7, 1.0, 1.3, 1.8), (0.15, 0.3, 0.45)
-SEED = 20_270_811
+SEED = 20_271_126
 MADE_WITH = "numpy 2.4.6, numba 0.68.1, scipy 1.17.1, Python 3.11.7"
 RESULTS = Path(__file__).parent / "results" / "calibration_coverage.csv"
 PARAMETERS = (

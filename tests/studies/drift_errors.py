@@ -32,9 +32,10 @@ from simulations.calibration.fitting import calibrate
 from simulations.calibration.live_series import LiveRun, LiveSetting, runs_of_windows, simulate_run, simulated_series
 from simulations.calibration.result import CalibrationResult
 from simulations.model.fleet import Fleet
-from studies.calibration_coverage import LEVELS, LIGHT_LEVELS, SEED, Case, cases_done, draw_case
+from studies.calibration_coverage import LEVELS, LIGHT_LEVELS, Case, cases_done, draw_case
 from studies.results_table import append_rows, read_rows
 
+SEED = 20_270_811
 RESULTS = Path(__file__).parent / "results" / "drift_errors.csv"
 WINDOWS, WINDOW_S, CHANGE_AT = 12, 20.0, 6
 SLOWER = (1.0, 1.1, 1.2)

@@ -112,8 +112,9 @@ def _calibration_conclusion(rows: list[dict[str, str]], regimes: list[str]) -> l
     return [
         f"Aimed at: 87 to 93 %. Over all regimes {inside} of {len(shares)} shares lie there.",
         f"Below it by more than chance, each share judged alone by its 95 % range: {below}.",
-        "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed; those",
-        "of whole numbers cannot hold exactly 90 %. State the workers where you know them.",
+        "Shed-rate intervals are often exactly zero below the gate, which counts as held when nothing was shed.",
+        "Those of whole numbers (workers, gate) are the shortest run of numbers that holds 90 % of the draws. Where",
+        "one number has more than that, it is held more often: they are wide by their nature, not by their draws.",
         f"Seed {calibration.SEED}; {calibration.MADE_WITH}.",
         "",
     ]

@@ -34,6 +34,8 @@ def required_by_constraints(
       it makes unavailable must be at least m [4]_, where it makes any unavailable and the rules do not say that
       updates happen away from the peak.
       The losses are not added up: each is survived alone.
+    - Contention: where the rules state one, n instances carry n / (1 + contention (n - 1)) of one; it counts in all of
+      the above, and no number carries 1 / contention or more.
     - Ceilings: n instances and those that an update adds share the database's connections [5]_ and a quota. More
       instances cannot pass a ceiling; the report says what would have to change and what the ceiling carries.
 
@@ -93,14 +95,15 @@ def fleet_for_losses(serving: int, rules: FleetRules) -> int:
 def largest_load(fleet: int, rules: FleetRules, factor: Fraction) -> Fraction:
     """Load that a fleet carries by factor and losses, in instances that it fills; the inverse of `required_fleet`."""
     kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
-    left = [count / kept_factor for count in _left(fleet, rules).values()]
-    return max(Fraction(0), min([fleet / factor, *left]))
+    left = [rules.carried(count) / kept_factor for count in _left(fleet, rules).values()]
+    return max(Fraction(0), min([rules.carried(fleet) / factor, *left]))
 
 
-def required_fleet(load: Fraction, rules: FleetRules, factor: Fraction) -> int:
-    """Fewest instances for a load in instances that it fills: by the factor, and left by every loss."""
+def required_fleet(load: Fraction, rules: FleetRules, factor: Fraction) -> int | None:
+    """Fewest instances for a load in instances that it fills, by the factor and left by every loss; None: no number."""
     kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
-    return max(math.ceil(load * factor), fleet_for_losses(math.ceil(load * kept_factor), rules))
+    fleet, serving = rules.instances_for(load * factor), rules.instances_for(load * kept_factor)
+    return None if fleet is None or serving is None else max(fleet, fleet_for_losses(serving, rules))
 
 
 def fleet_ceilings(limits: InstanceLimits, rules: FleetRules) -> tuple[Ceiling, ...]:
@@ -142,7 +145,7 @@ class _Case:
         return [need for need, _ in ranked]
 
     def _count(self, ask: ResourceAsk) -> int | None:
-        return None if ask.instances is None else math.ceil(ask.instances * self.factor)
+        return None if ask.instances is None else self.rules.instances_for(ask.instances * self.factor)
 
     def _fullest(self) -> Fraction | None:
         """Instances that the peak fills without any factor; None when no number is enough."""
@@ -151,7 +154,7 @@ class _Case:
 
     def _serving(self) -> int | None:
         fullest = self._fullest()
-        return None if fullest is None else math.ceil(fullest * self._loss_factor)
+        return None if fullest is None else self.rules.instances_for(fullest * self._loss_factor)
 
     @property
     def _loss_factor(self) -> Fraction:
@@ -163,14 +166,20 @@ class _Case:
                 ask.name, None, None, None, f"{ask.formula}: nothing is left for requests", ask.source
             )
         wanted = ask.instances * self.factor
-        used = float(ask.instances / fleet) if fleet else None
-        formula = f"{ask.formula} x {plain(self.factor)} = {amount(wanted)}"
+        used = float(ask.instances / self.rules.carried(fleet)) if fleet else None
+        formula = f"{ask.formula} x {plain(self.factor)} = {amount(wanted)}{self._by_contention(count)}"
         return ConstraintNeed(ask.name, count, float(wanted), used, formula, ask.source)
+
+    def _by_contention(self, count: int | None) -> str:
+        if not self.rules.contention:
+            return ""
+        carry = "no number carries" if count is None else f"{count:,} carry {amount(self.rules.carried(count))}"
+        return f"; at a contention of {self.rules.contention:g} {carry}"
 
     def _loss_need(self, loss: tuple[str, int, str, str], fleet: int) -> ConstraintNeed:
         name, count, formula, source = loss
         left, fullest = _left(fleet, self.rules)[name], self._fullest()
-        used = float(fullest / left) if left > 0 and fullest is not None else None
+        used = float(fullest / self.rules.carried(left)) if left > 0 and fullest is not None else None
         return ConstraintNeed(name, count, float(count), used, formula, source)
 
     def _largest_share(self, most: int) -> Fraction | None:
@@ -183,8 +192,14 @@ class _Case:
         return largest_load(most, self.rules, self.factor) / fullest
 
     def _changes(self, fleet: int | None, ceilings: tuple[Ceiling, ...]) -> Iterator[str]:
-        if fleet is None:
+        if fleet is None and self._fullest() is None:
             yield "give the instance more memory than it takes when idle (memory_mib, memory_base_mib)"
+        elif fleet is None:
+            yield (
+                f"less contention, or larger instances: at {self.rules.contention:g} no fleet carries more than "
+                f"{amount(1 / exact('contention', self.rules.contention))} of one (contention)"
+            )
+        if fleet is None:
             return
         passed = {item.name for item in ceilings if fleet > item.most_instances}
         if "database_connections" in passed:

@@ -147,7 +147,8 @@ def check_linear_scaling(facts: PlanFacts) -> Iterator[Finding]:
             "linear-scaling-assumed", "info",
             f"{most} instances are taken to carry {most} x {amount(facts.basis.normal)} = {amount(total)}; what they "
             "share (database, load balancer, locks) makes it less.",
-            "Measure two instances behind the balancer before relying on many.",
+            "Measure two instances behind the balancer before relying on many, and state what they share as the "
+            "contention of the constraints' rules.",
             {"instances": most, "total_normal": plain(total)},
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ References
    rounding, the controller takes one instance as unavailable.
 .. [2] PostgreSQL documentation, "Connections and Authentication": `max_connections` is 100 by default, of which
    `superuser_reserved_connections` (3) are kept from applications.
+.. [3] N. J. Gunther, "Guerrilla Capacity Planning", Springer, 2007, chapter 4; G. M. Amdahl, AFIPS 30, 1967.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class FleetRules:
         Of them, those that instances cannot have (administrators, other services).
     max_instances : int, optional
         Quota of instances that exist at the same time, those that a rolling update adds included.
+    contention : number, default 0
+        Share of an instance's work in which it waits for what all share (a database, a lock, the balancer), 0 to below
+        1: n instances carry n / (1 + contention (n - 1)) of one, never more than 1 / contention (Amdahl's law, the
+        Universal Scalability Law without coherency [3]_ of the module). `fit_usl` estimates it from measured fleets.
 
     Raises
     ------
@@ -67,6 +72,7 @@ class FleetRules:
     database_max_connections: int | None = None
     database_reserved_connections: int = 0
     max_instances: int | None = None
+    contention: Number = 0
 
     def __post_init__(self) -> None:
         for name, least in (("spare_instances", 0), ("zones", 1), ("database_reserved_connections", 0)):
@@ -78,6 +84,9 @@ class FleetRules:
         self._check_update()
         checked_factor(self.loss_safety_factor)
         object.__setattr__(self, "loss_safety_factor", kept("loss_safety_factor", self.loss_safety_factor))
+        object.__setattr__(self, "contention", kept("contention", self.contention))
+        if not 0 <= self.contention < 1:
+            raise InputError(f"contention is {self.contention}; it must be at least 0 and below 1, such as 0.02.")
         most, reserved = self.database_max_connections, self.database_reserved_connections
         if most is not None and reserved >= most:
             raise InputError(f"database_reserved_connections is {reserved}; it must be below the database's {most}.")
@@ -93,6 +102,18 @@ class FleetRules:
             raise InputError(
                 "max_surge and max_unavailable are both 0; such an update cannot begin. Let one of them be at least 1."
             )
+
+    def carried(self, instances: int) -> Fraction:
+        """How many of a single instance so many carry together."""
+        count, contention = max(instances, 0), exact("contention", self.contention)
+        return count / (1 + contention * (count - 1))
+
+    def instances_for(self, load: Fraction) -> int | None:
+        """Fewest instances that carry the load of so many single ones; None when no number does."""
+        contention = exact("contention", self.contention)
+        if contention * load >= 1:
+            return None
+        return math.ceil(load * (1 - contention) / (1 - contention * load))
 
     @property
     def serves_less_during_update(self) -> bool:

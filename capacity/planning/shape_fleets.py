@@ -85,7 +85,8 @@ class ShapeFleets:
     def _needed(self, peak: float, capacity: float) -> int | None:
         """Instances, at least one, under the rules and with the factor, exactly; None when no number carries it."""
         filled = self.case.exact_load(peak, capacity, self.shape.name)
-        return None if filled is None else max(1, required_fleet(filled, self.case.question.rules, self._factor))
+        fleet = None if filled is None else required_fleet(filled, self.case.question.rules, self._factor)
+        return None if fleet is None else max(1, fleet)
 
     @cached_property
     def _factor(self) -> Fraction:

@@ -3,6 +3,7 @@
 import doctest
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from capacity.planning import constraints
 from capacity.planning.constraint_inputs import InstanceLimits, ServiceDemand
 from capacity.planning.constraint_report import ConstraintReport
-from capacity.planning.constraints import required_by_constraints
+from capacity.planning.constraints import largest_load, required_by_constraints, required_fleet
 from capacity.planning.fleet_rules import FleetRules
 from loadtests import Deployment
 from loadtests.foundation.errors import InputError
@@ -348,3 +349,42 @@ def test_the_report_is_shown_as_text_table_and_html() -> None:
     assert repr(report) == "ConstraintReport(4 instances, bound by spare_instances, then ccu; NOT feasible)"
     with pytest.raises(InputError, match="constraint-report"):
         ConstraintReport.from_dict({"kind": "plan"})
+
+
+def test_contention_makes_a_fleet_carry_less_than_the_sum_of_its_instances():
+    """USL: 10 instances at 5 % carry 10 / 1.45 = 6.9 of one; 7 of one take 7 x 0.95 / 0.65 = 10.2, so 11."""
+    rules = FleetRules(contention=0.05)
+    assert rules.carried(10) == Fraction(200, 29)
+    assert [rules.instances_for(Fraction(load)) for load in (0, 1, 7, 19, 20)] == [0, 1, 11, 361, None]
+    demand, limits = ServiceDemand(users=700), InstanceLimits(normal_users=100)
+    found = required_by_constraints(demand, limits, rules)
+    assert (found.instances, required_by_constraints(demand, limits).instances) == (11, 7)
+    assert "at a contention of 0.05 11 carry" in found.binding.formula
+    spare = required_by_constraints(demand, limits, replace(rules, spare_instances=2))
+    assert spare.instances == 13
+
+
+def test_no_fleet_carries_more_than_contention_leaves():
+    found = required_by_constraints(
+        ServiceDemand(users=2_100), InstanceLimits(normal_users=100), FleetRules(contention=0.05)
+    )
+    assert found.instances is None
+    assert any("no fleet carries more than 20 of one" in text for text in found.changes)
+    assert "constraint-cannot-be-met" in {item.code for item in found.findings}
+
+
+@given(st.fractions(0, 40), st.sampled_from([0, 0.01, 0.02, 0.3]), st.integers(0, 3), st.integers(10, 15))
+def test_the_largest_load_of_a_fleet_is_the_inverse_of_the_fleet_for_a_load(load, contention, spare, tenths):
+    rules, factor = FleetRules(contention=contention, spare_instances=spare), Fraction(tenths, 10)
+    fleet = required_fleet(load, rules, factor)
+    if fleet is None:
+        assert contention * load * factor >= 1
+    else:
+        assert largest_load(fleet, rules, factor) >= load
+        assert fleet == 0 or largest_load(fleet - 1, rules, factor) < load or fleet <= spare
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1, float("nan")])
+def test_a_contention_that_is_none_is_refused(bad):
+    with pytest.raises(InputError, match="contention"):
+        FleetRules(contention=bad)

@@ -33,7 +33,7 @@ def test_a_forecast_becomes_a_plan(history: Path, tmp_path: Path, capsys: pytest
     assert "effective origins" in shown.out
     assert f"Wrote {growth}" in shown.err
     assert chart.read_bytes().startswith(b"\x89PNG")
-    assert growth.read_text().splitlines()[0] == "month,peak_rps,low,high"
+    assert growth.read_text().splitlines()[0] == "month_end,peak_rps,low,high,p99,own_share,persistence"
     planned = ["plan", "--growth", str(growth), "--instance-capacity", "500", "--quantity", "rps", "--json"]
     assert run(planned) == 0
     steps = json.loads(capsys.readouterr().out)["steps"]

@@ -38,6 +38,8 @@ _HALF = 0.5
 _STARTS = 3
 _HOPELESS = 8.0
 """Behind by so much of the held-out score, a shape is not refined."""
+_UNTOLD = 10.0
+"""Chi-squares of starts that differ by less, under the noise of a fit that may be poor."""
 _FEWEST_FOR_TEMPLATE = 300
 _DEVIATIONS = 4.0
 _CLEARLY = 3.0
@@ -100,8 +102,9 @@ class FormSearch:
         best = candidates[plain]
         for number, stage in enumerate(self._stages(best)):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
-            found = self._of_stage(problem, best, stage)
-            candidates.append(found)
+            with_stage = self._of_stage(problem, best, stage)
+            candidates += with_stage
+            found = max(with_stage, key=_rank)
             if found.score.held_out_score > best.score.held_out_score:
                 candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
             if max(candidates, key=_rank).score.ratio < _POOR:
@@ -207,8 +210,11 @@ class FormSearch:
         most = max(inside, default=math.inf)
         return most + _DEVIATIONS * math.sqrt(most) > pool
 
-    def _of_stage(self, problem: Problem, best: Candidate, stage: Stage) -> Candidate:
-        """From the lightest step's times; a poor fit has bent its numbers to what it cannot explain."""
+    def _of_stage(self, problem: Problem, best: Candidate, stage: Stage) -> list[Candidate]:
+        """From the lightest step's times; a poor fit has bent its numbers to what it cannot explain.
+
+        The noise of a poor fit is wide: starts that it cannot tell apart stay, to be judged by that of a better one.
+        """
         light = first_numbers(self.observations, self.mix)
         form = replace(best.fit.form, stage=stage, shape=ServiceShape("lognormal"))
         forms = [
@@ -219,7 +225,10 @@ class FormSearch:
         starts = [(form, _with_shares(light, form, self._share(form, light))) for form in forms]
         starts.sort(key=lambda item: problem.chi_square(*item))
         fits = [problem.fit(form, theta, _REFINING) for form, theta in starts[:_STARTS]]
-        fit = min(fits, key=lambda item: item.chi_square)
+        least = min(fit.chi_square for fit in fits)
+        return [self._at_its_limits(problem, fit) for fit in fits if fit.chi_square <= least + _UNTOLD]
+
+    def _at_its_limits(self, problem: Problem, fit: Fit) -> Candidate:
         fit = search_limits(problem, fit, searched_limits(self.stated, fit.form))
         return self._candidate(problem, problem.fit(fit.form, fit.theta, _REFINING))
 

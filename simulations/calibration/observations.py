@@ -135,8 +135,8 @@ def mix_of(recording: Recording) -> Mix:
 def light_times(recording: Recording, round_trip_s: float) -> Floats:
     """Residence times of the lightest step's served requests, less the round trip: service times where nothing waits.
 
-    Empty where single requests are not known; binned ones are spread evenly over their bins. No round trip is longer
-    than the fastest answer, whatever a fit says that explains the data badly.
+    Empty where single requests are not known (binned ones are spread evenly over their bins), and where the round trip
+    is longer than the fastest answer: a fit that says so explains the data badly, and what is left would be no times.
     """
     lightest = min(recording.steps, key=lambda item: (item.users, item.step))
     rows = _good(recording.requests_in(lightest))
@@ -145,8 +145,9 @@ def light_times(recording: Recording, round_trip_s: float) -> Floats:
         bins = bins_of(recording, lightest)
         ranks = np.linspace(0.0, bins.total, 402)[1:-1] if bins.total else np.empty(0)
         times = np.array([spread_quantile(bins, rank) for rank in ranks])
-    trip_s = min(round_trip_s, float(times.min(initial=np.inf)))
-    return np.asarray(np.maximum(times - trip_s, 1e-6), dtype=float)
+    if times.size and round_trip_s > times.min():
+        return np.empty(0)
+    return np.asarray(np.maximum(times - round_trip_s, 1e-6), dtype=float)
 
 
 def trust_findings(recording: Recording) -> tuple[Finding, ...]:

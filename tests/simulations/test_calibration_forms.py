@@ -48,11 +48,12 @@ def in_groups(recording: Recording, width_s: float = 0.005, *, endpoints: tuple[
 
 
 def test_shared_cores_that_nobody_stated_are_found(make_recording: MakeRecording) -> None:
+    """The step of 2 users, who share nothing, tells two cores from one that is twice as fast."""
     truth = ServerModel(
         Deployment(workers=UNLIMITED, cpu_cores=2.0, gate_limit=200), LogNormal(0.01, 0.7), 0.002,
         cpu_time=LogNormal(0.03, 0.7),
     )  # fmt: skip
-    found = calibrate(stated(make_recording(truth, (8, 18, 30, 40, 80), THINK, window_s=40.0), Deployment()))
+    found = calibrate(stated(make_recording(truth, (2, 8, 18, 30, 40, 80), THINK, window_s=40.0), Deployment()))
     assert found.form.stage == "cores"
     assert found.model.deployment.cpu_cores == 2
     cpu = found.parameters["cpu_mean_s"]

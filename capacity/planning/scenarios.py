@@ -102,14 +102,6 @@ class Scenarios:
         """`log_peaks` with a row a month, one after another in memory; no copy where they were drawn here."""
         return np.ascontiguousarray(self.log_peaks.T)
 
-    @property
-    def _least(self) -> float:
-        return self._extent[0]
-
-    @property
-    def _most(self) -> float:
-        return self._extent[1]
-
     @cached_property
     def _extent(self) -> tuple[float, float]:
         """Least and most of all loads; NaN where one is."""
@@ -190,8 +182,8 @@ class Scenarios:
 
     def _tables(self, safety_factor: float) -> tuple[Floats, tuple[float, float, Counts]]:
         """Logarithm of what 0, 1, 2, ... instances carry over the factor, and the guesses of `count_instances`."""
-        first = self._least - float(self._log_capacity.max())
-        last = self._most - float(self._log_capacity.min())
+        least, highest = self._extent
+        first, last = least - float(self._log_capacity.max()), highest - float(self._log_capacity.min())
         if last + math.log(safety_factor) > math.log(_MOST_INSTANCES):  # a bound so far, of what never meets
             last = float(np.max(self._by_month.max(axis=0) - self._log_capacity))
         most = min(math.exp(min(last, _MOST_LOG)) * safety_factor, float(_MOST_INSTANCES))

@@ -36,6 +36,7 @@ Floats = NDArray[np.float64]
 
 _FEWEST_GAPS = 100
 _MOST_FAILED = 0.01
+_MOST_BELOW_ROUND_TRIP = 0.01
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ def mix_of(recording: Recording) -> Mix:
 def light_times(recording: Recording, round_trip_s: float) -> Floats:
     """Residence times of the lightest step's served requests, less the round trip: service times where nothing waits.
 
-    Empty where single requests are not known (binned ones are spread evenly over their bins), and where the round trip
-    is longer than the fastest answer: a fit that says so explains the data badly, and what is left would be no times.
+    Binned ones are spread evenly over their bins. Empty where nothing is known, and where more than one in a hundred
+    was answered faster than the round trip: a fit that says so explains the data badly, and what is left are no times.
     """
     lightest = min(recording.steps, key=lambda item: (item.users, item.step))
     rows = _good(recording.requests_in(lightest))
@@ -145,7 +146,7 @@ def light_times(recording: Recording, round_trip_s: float) -> Floats:
         bins = bins_of(recording, lightest)
         ranks = np.linspace(0.0, bins.total, 402)[1:-1] if bins.total else np.empty(0)
         times = np.array([spread_quantile(bins, rank) for rank in ranks])
-    if times.size and round_trip_s > times.min():
+    if times.size and np.mean(times < round_trip_s) > _MOST_BELOW_ROUND_TRIP:
         return np.empty(0)
     return np.asarray(np.maximum(times - round_trip_s, 1e-6), dtype=float)
 

@@ -13,7 +13,7 @@ from loadtests.foundation.distributions import Exponential, Gamma
 from loadtests.recording import Recording
 from simulations import ServerModel
 from simulations.calibration.model_form import ModelForm
-from simulations.calibration.observations import observe
+from simulations.calibration.observations import light_times, observe
 from simulations.calibration.problem import Problem, simulate_step
 from simulations.calibration.service_shapes import ServiceShape
 from simulations.calibration.step_view import ALL, LEVELS, Answers, GroupView, StepView
@@ -84,3 +84,15 @@ def test_a_round_trip_that_a_search_left_at_nothing_is_found_again() -> None:
     found = problem.fit(FORM, start, 25)
     assert found.numbers["network_round_trip_s"] == pytest.approx(0.0025, rel=0.6)
     assert found.chi_square < problem.chi_square(FORM, truth) + 1.0
+
+
+def test_times_of_light_load_outlast_one_fast_answer_and_not_a_round_trip_that_cannot_be() -> None:
+    """Exponential times come as near to the round trip as one likes, so an estimate is often above the fastest."""
+    model = ServerModel(Deployment(gate_limit=50, workers=UNLIMITED), Exponential(0.05), 0.002)
+    recording = record_model(model, (5, 20), Exponential(0.5), 60.0, 3)
+    served = recording.requests_in(recording.steps[0])
+    times = (served["finish_s"] - served["start_s"]).to_numpy()
+    found = light_times(recording, float(times.min()) * 1.0001)
+    assert found.size == times.size
+    assert found.min() == pytest.approx(1e-6)
+    assert light_times(recording, float(np.quantile(times, 0.05))).size == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from loadtests.foundation.errors import InputError
+from loadtests.foundation.threads import usable_cores
 from simulations.analysis.run_length import is_stationary, offered_rate_rps
 from simulations.engines import inputs
 from simulations.engines.inputs import EngineInput, RunLength
@@ -174,17 +174,13 @@ def read_threaded(
 
     if scenario.choose()[0] == "simpy":
         return [one(seed) for seed in seeds]
-    with ThreadPoolExecutor(min(threads or _cores(), len(seeds))) as pool:
+    with ThreadPoolExecutor(min(threads or usable_cores(), len(seeds))) as pool:
         try:
             return list(pool.map(one, seeds))
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cells(scenario: Scenario, given: EngineInput) -> _WatchedCells:

@@ -34,6 +34,8 @@ Progress = Callable[[float, str], None]
 _EVALUATIONS, _REFINING = 25, 10
 _POOR = 1.6
 """Chi-square per degree of freedom from which a form without stages is not enough."""
+_FAR = 12.0
+"""Chi-square per degree of freedom from which a start is so far off that its fit need not be brought to its end yet."""
 _HALF = 0.5
 _STARTS = 3
 _HOPELESS = 8.0
@@ -99,19 +101,30 @@ class FormSearch:
         candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
         problem, candidates = self._judged_again(problem, candidates)
         plain = max(range(len(candidates)), key=lambda place: _rank(candidates[place]))
-        best = candidates[plain]
-        for number, stage in enumerate(self._stages(best)):
+        for number, stage in enumerate(self._stages(candidates[plain])):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
-            with_stage = self._of_stage(problem, best, stage)
-            candidates += with_stage
-            found = max(with_stage, key=_rank)
-            if found.score.held_out_score > best.score.held_out_score:
-                candidates += [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
+            problem, candidates = self._with_stage(problem, candidates, plain, stage)
             if max(candidates, key=_rank).score.ratio < _POOR:
                 break
-        if max(candidates, key=_rank).fit.form.stage != "none":
-            problem, candidates = self._judged_again(problem, candidates)
         return problem, self._in_order(candidates, candidates[plain])
+
+    def _with_stage(
+        self, problem: Problem, candidates: list[Candidate], plain: int, stage: Stage
+    ) -> tuple[Problem, list[Candidate]]:
+        """More candidates, those with a stage; the noise of the best of them, and other shapes of it, where it leads.
+
+        Whether it explains the data shows under its own noise only: that of a form without the stage it needs is
+        the noise of another server.
+        """
+        with_stage = self._of_stage(problem, candidates[plain], stage)
+        leads = _rank(max(with_stage, key=_rank)) > max(map(_rank, candidates))
+        candidates = [*candidates, *with_stage]
+        if not leads:
+            return problem, candidates
+        problem, candidates = self._judged_again(problem, candidates)
+        found = max(candidates, key=_rank)
+        others = [self._of_shape(problem, found.fit, shape) for shape in self._other_shapes(found)]
+        return problem, [*candidates, *others]
 
     def _in_order(self, candidates: list[Candidate], plain: Candidate) -> list[Candidate]:
         """Best first; the best without a stage where it explains the data and none with one is clearly better."""
@@ -171,7 +184,9 @@ class FormSearch:
 
     def _of_shape(self, problem: Problem, first: Fit, shape: ServiceShape) -> Candidate:
         self.report(0.2 + 0.04 * len(shape.name) / 10, f"fitting {shape.name} service times")
-        fit = problem.fit(replace(first.form, shape=shape), first.theta, _EVALUATIONS)
+        form = replace(first.form, shape=shape)
+        ratio = problem.chi_square(form, first.theta) / max(problem.used - first.theta.size, 1)
+        fit = problem.fit(form, first.theta, _EVALUATIONS if ratio < _FAR else _REFINING)
         return self._candidate(problem, fit)
 
     def _candidate(self, problem: Problem, fit: Fit) -> Candidate:

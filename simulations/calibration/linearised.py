@@ -153,17 +153,12 @@ def _shortened(axes: Floats, here: Floats, coordinates: Coordinates) -> Floats:
 
 def derivatives(problem: Problem, coordinates: Coordinates, here: Floats, axes: Floats) -> tuple[Floats, Floats]:
     """Derivatives of the data's residuals, and the residuals themselves, by moves along axes."""
-    moves, changes = [], []
-    for axis in axes.T:
-        ahead, behind = (coordinates.inside(here + side * STRIDE * axis) for side in (1.0, -1.0))
-        moves.append(ahead - behind)
-        changes.append(_residuals(problem, coordinates, ahead) - _residuals(problem, coordinates, behind))
-    jacobian = np.linalg.lstsq(np.array(moves), np.array(changes), rcond=None)[0].T
-    return jacobian, _residuals(problem, coordinates, here)
-
-
-def _residuals(problem: Problem, coordinates: Coordinates, place: Floats) -> Floats:
-    return np.concatenate(problem.residual_blocks(coordinates.model(place)))
+    ahead, behind = ([coordinates.inside(here + side * STRIDE * axis) for axis in axes.T] for side in (1.0, -1.0))
+    places = [*ahead, *behind, here]
+    seen = np.array([np.concatenate(item) for item in problem.blocks([coordinates.model(item) for item in places])])
+    changes = seen[: len(ahead)] - seen[len(ahead) : -1]
+    jacobian = np.linalg.lstsq(np.array(ahead) - np.array(behind), changes, rcond=None)[0].T
+    return jacobian, seen[-1]
 
 
 def with_seed(problem: Problem, number: int) -> Problem:

@@ -14,7 +14,9 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from scipy import linalg, optimize
 
 from loadtests.comparison.rule import RUN_TO_RUN_CV
 from loadtests.foundation.seeds import derive_key
+from loadtests.foundation.threads import mapped
 from simulations.analysis.run_length import offered_rate_rps, warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.calibration.model_form import ModelForm
@@ -35,6 +38,8 @@ Floats = NDArray[np.float64]
 
 FINE, COARSE = 8.0, 2.0
 """A simulated step sees about this many times the measured window; coarse for searches."""
+_LAST_MOVE, _LAST_MOVE_COARSE = 1e-4, 1e-3
+"""A fit ends when it moves, or gains, relatively less; a coarse objective shows nothing smaller than its noise."""
 NOISE_WINDOWS, LAST_NOISE_WINDOWS = 60, 150
 """Windows that the noise of a step's statistics is taken from: in a search, and for what intervals rest on."""
 
@@ -132,11 +137,13 @@ class Problem:
         -------
         Problem
         """
-        seen = self.windows if windows is None else windows
-        noises = [
-            _noise(best.model, item, self.seed, is_last=is_last) * (1 + 1 / seen) + _run_to_run(best, item, self.seed)
-            for item in self.observations
-        ]
+        seen, model = self.windows if windows is None else windows, best.model
+
+        def noise(item: StepObservation) -> Floats:
+            sampled = _noise(model, item, self.seed, is_last=is_last)
+            return sampled * (1 + 1 / seen) + _run_to_run(best, item, self.seed)
+
+        noises = mapped(noise, self.observations)
         matrices = [_whitening(item, noise) for item, noise in zip(self.observations, noises, strict=True)]
         return replace(self, whitening=tuple(matrices), windows=seen, known={})
 
@@ -147,14 +154,30 @@ class Problem:
 
     def residual_blocks(self, model: ServerModel) -> list[Floats]:
         """Standardised differences (simulated less measured), a block a step."""
-        return [
-            _standardised(simulate_step(model, item, self.seed, self.windows) - item.values, matrix)
-            for item, matrix in zip(self.observations, self.whitening, strict=True)
-        ]
+        return self.blocks([model])[0]
+
+    def blocks(self, models: Sequence[ServerModel]) -> list[list[Floats]]:
+        """`residual_blocks` of several models, over all cores."""
+        steps = list(zip(self.observations, self.whitening, strict=True))
+
+        def block(asked: tuple[ServerModel, tuple[StepObservation, Floats]]) -> Floats:
+            model, (item, matrix) = asked
+            return _standardised(simulate_step(model, item, self.seed, self.windows) - item.values, matrix)
+
+        found = mapped(block, list(product(models, steps)))
+        return [found[first : first + len(steps)] for first in range(0, len(found), len(steps))]
 
     def residuals(self, form: ModelForm, theta: Floats) -> Floats:
         """All standardised differences, then the priors' rows."""
-        return np.concatenate([*self.residual_blocks(form.model(theta)), self.prior_residuals(form, theta)])
+        return self._residuals_at(form, [theta])[0]
+
+    def _residuals_at(self, form: ModelForm, places: Sequence[Floats]) -> list[Floats]:
+        """`residuals` at several places."""
+        blocks = self.blocks([form.model(theta) for theta in places])
+        return [
+            np.concatenate([*found, self.prior_residuals(form, theta)])
+            for found, theta in zip(blocks, places, strict=True)
+        ]
 
     def chi_square(self, form: ModelForm, theta: Floats) -> float:
         """Squared length of `residuals`."""
@@ -175,12 +198,14 @@ class Problem:
             return seen[key]
 
         def jacobian(place: Floats) -> Floats:
-            here = residuals(place)
-            return np.stack([(residuals(place + move) - here) / move.sum() for move in np.diag(_steps(form))], axis=1)
+            here, steps = residuals(place), _steps(form)
+            moved = self._residuals_at(form, [scale.theta(place + move) for move in np.diag(steps)])
+            return np.stack([(there - here) / step for there, step in zip(moved, steps, strict=True)], axis=1)
 
+        last = _LAST_MOVE if self.windows >= FINE else _LAST_MOVE_COARSE
         solution = optimize.least_squares(
-            residuals, np.clip(scale.of_theta(start), low, high), jac=jacobian, max_nfev=evaluations, xtol=1e-4,
-            ftol=1e-4, bounds=(low, high), loss="huber", f_scale=_TRUSTED, x_scale=0.3,
+            residuals, np.clip(scale.of_theta(start), low, high), jac=jacobian, max_nfev=evaluations, xtol=last,
+            ftol=last, bounds=(low, high), loss="huber", f_scale=_TRUSTED, x_scale=0.3,
         )  # fmt: skip
         found = residuals(solution.x)
         return Fit(form, scale.theta(solution.x), float(found @ found))
@@ -188,13 +213,10 @@ class Problem:
     def jacobian(self, best: Fit) -> Floats:
         """Derivatives of the residuals at a fit by its numbers on the search's scale, by central differences."""
         form, scale = best.form, _SearchScale.of(best.form, self.lightest_mean_s)
-        here = scale.of_theta(best.theta)
-        columns = [
-            (self.residuals(form, scale.theta(here + move)) - self.residuals(form, scale.theta(here - move)))
-            / (2 * move.sum())
-            for move in np.diag(_CENTRAL * _steps(form))
-        ]
-        return np.stack(columns, axis=1)
+        here, steps = scale.of_theta(best.theta), _CENTRAL * _steps(form)
+        places = [scale.theta(here + side * move) for side in (1.0, -1.0) for move in np.diag(steps)]
+        seen = np.array(self._residuals_at(form, places))
+        return np.asarray((seen[: len(steps)] - seen[len(steps) :]).T / (2 * steps))
 
     @property
     def lightest_mean_s(self) -> float:
@@ -289,7 +311,8 @@ def _rows(log: RequestLog, observation: StepObservation, span_s: tuple[float, fl
     answered = log.answered_s
     inside = (answered >= begin_s) & (answered < begin_s + length_s)
     place = np.minimum((answered[inside] - begin_s) * (count / length_s), count - 1).astype(np.int64)
-    answers = Answers(log.residence_s[inside], log.served[inside], log.request_class[inside])
+    residence_s = answered[inside] - log.arrival_s[inside]
+    answers = Answers(residence_s, log.served[inside], log.request_class[inside])
     return observation.view.vectors(answers, place, count, length_s / count)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from loadtests.foundation.distributions import Distribution
 from loadtests.foundation.seeds import derive_key
+from loadtests.foundation.threads import mapped
 from loadtests.recording import LoadStep, Recording
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
@@ -112,10 +113,12 @@ def _compare(
     models: Sequence[ServerModel], workload: ClosedWorkload, recording: Recording, step: LoadStep, seed: int
 ) -> ComparedStep:
     window_s = min(step.window_s, step.window_s * _MOST_REQUESTS / max(step.requests, 1))
-    simulated = tuple(
-        _simulated(model, workload, window_s, derive_key(seed, 21, step.step, number) >> 1)
-        for number, model in enumerate(models)
-    )
+
+    def window(asked: tuple[int, ServerModel]) -> WindowSummary:
+        number, model = asked
+        return _simulated(model, workload, window_s, derive_key(seed, 21, step.step, number) >> 1)
+
+    simulated = tuple(mapped(window, list(enumerate(models))))
     rows = rows_of_step(recording, step, window_s)
     if rows.finished.sum() < min(_LEAST_REQUESTS, 0.5 * step.requests):
         return ComparedStep(step, None, simulated, step.outcomes.get("rate_limited", 0), False, window_s)

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtests.foundation.memory import keep_freed_memory
 from loadtests.foundation.seeds import derive_key
 from simulations.engines import compile_notice, recursion_engine, recursion_kernels
 from simulations.engines import inputs as by_numpy
@@ -51,11 +52,13 @@ def _draw_arrivals(key: int, first: int, now_s: float, gap_table: Floats) -> Flo
 
 def run(given: EngineInput) -> RequestLog:
     """Simulate one run; the same rows as `simpy_engine.run`, bit for bit."""
+    keep_freed_memory()
     return run_events(given) if choose_kernel(given).kernel == "events" else run_recursion(given)
 
 
 def stream(given: EngineInput, cells: TimeCells) -> None:
     """Simulate one run into `cells`, without keeping its rows."""
+    keep_freed_memory()
     if choose_kernel(given).kernel == "events":
         _event_engine().run_rows(given, cells.add_rows)
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,6 +49,22 @@ class Task:
 
 
 @dataclass(frozen=True)
+class StandingOut:
+    """Periods unlike all others, and what these lead to expect instead (logarithms).
+
+    Parameters
+    ----------
+    expected : dict of int to float
+        By place, of those that a forecast leaves to the tail.
+    last_expected : float, optional
+        Of the last period, where it stands out: whether it is one of a kind only the next ones can tell.
+    """
+
+    expected: dict[int, float] = field(default_factory=dict)
+    last_expected: float | None = None
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A way to forecast.
 
@@ -66,6 +83,19 @@ class Candidate:
     paths: Callable[[Task], Floats]
     grows: bool
     about: str
+
+
+def finite_paths(paths: Callable[[Task], Floats], task: Task) -> Floats:
+    """Futures by `paths`; what goes wrong in a fit, and what is not finite, is a `ModelFailedError`."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            made = paths(task)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
+        raise ModelFailedError(str(error)) from None
+    if not np.isfinite(made).all():
+        raise ModelFailedError("its futures are not finite")
+    return made
 
 
 def trailing_paths(task: Task) -> Floats:

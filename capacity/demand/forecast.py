@@ -9,7 +9,7 @@ import numpy as np
 
 from capacity.demand.backtest import choose, final_paths, quantiles_of, run_backtest
 from capacity.demand.backtest_design import Design
-from capacity.demand.candidates import Candidate
+from capacity.demand.candidates import Candidate, StandingOut
 from capacity.demand.dated_events import EventCalendar
 from capacity.demand.dependence_fit import fitted_dependence
 from capacity.demand.event_effects import NO_EVENTS, event_effects, without_events
@@ -17,7 +17,7 @@ from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
 from capacity.demand.history_table import WEEK_S
 from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
-from capacity.demand.period_peaks import Period, PeriodPeaks, period_peaks
+from capacity.demand.period_peaks import Period, PeriodPeaks, past_peaks, period_peaks
 from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
 from capacity.demand.wording import counted
 from loadtests.foundation.checks import one_of, whole
@@ -92,7 +92,15 @@ def forecast_growth(
     return DemandForecast(
         history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
         recalibration.applied(quantiles_of(paths)), fitted_dependence(paths), effects,
+        _standing_out(peaks, design),
     )  # fmt: skip
+
+
+def _standing_out(peaks: PeriodPeaks, design: Design) -> StandingOut:
+    from capacity.demand.structural_model import standing_out
+
+    past = past_peaks(peaks.logs, peaks.censored)
+    return standing_out(past.logs, past.bounds, design.year)
 
 
 def _ways(models: Sequence[str], design: Design) -> tuple[Candidate, ...]:

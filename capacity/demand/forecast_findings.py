@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from capacity.demand.candidates import STRUCTURAL, YEARS_FOR_A_WAVE
 from capacity.demand.quantile_scores import LEVEL, QUANTILES, coverage
 from capacity.demand.recalibration import LEAST_ORIGINS
-from capacity.demand.wording import counted
+from capacity.demand.wording import amount, counted
 from loadtests.foundation.findings import Finding
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
     """All findings, in the order in which a reader needs them."""
-    checks = (_censored, _idle_or_missing, _constant, _no_season, _origins, _coverage, _lowest, _failed)
+    checks = (
+        _censored, _idle_or_missing, _constant, _standing_out, _last_stands_out, _no_season, _origins, _coverage,
+        _lowest, _failed,
+    )  # fmt: skip
     return tuple(item for check in checks for item in check(forecast))
 
 
@@ -67,6 +71,44 @@ def _constant(forecast: DemandForecast) -> Iterator[Finding]:
             "not that nothing will.",
             "Check whether a limit or a default was recorded instead of demand; state low and high yourself.",
         )  # fmt: skip
+
+
+def _standing_out(forecast: DemandForecast) -> Iterator[Finding]:
+    found = forecast.standing_out.expected
+    if found:
+        sizes = [_size(forecast, place, expected) for place, expected in sorted(found.items())]
+        what = (
+            "They move neither its level nor its trend; high ones come back in the last twentieth of its futures (p99)"
+            if forecast.model.name == STRUCTURAL
+            else f"{forecast.model.name} takes them as it takes all others"
+        )
+        yield Finding(
+            "period-stands-out", "info",
+            f"Unlike all others: {'; '.join(text for text, _ in sizes)}. {what}.",
+            "Where you know what it was, state its days in the events, with a factor if it comes again; remove it "
+            "where it was a fault of measurement.",
+            {"periods": [numbers for _, numbers in sizes]},
+        )  # fmt: skip
+
+
+def _last_stands_out(forecast: DemandForecast) -> Iterator[Finding]:
+    expected = forecast.standing_out.last_expected
+    if expected is not None:
+        text, numbers = _size(forecast, len(forecast.peaks.peaks) - 1, expected)
+        yield Finding(
+            "last-period-stands-out", "warning",
+            f"The history ends with {text}. Whether that is a new level or one of a kind only the next "
+            f"{forecast.peaks.period}s can tell; the forecast takes it as measured.",
+            "Where you know that it will not last, state its days as a past event, and forecast again.", numbers,
+        )  # fmt: skip
+
+
+def _size(forecast: DemandForecast, place: int, log_expected: float) -> tuple[str, dict[str, object]]:
+    """A period that stands out, in words and in numbers."""
+    peaks, usual = forecast.peaks, float(np.exp(log_expected))
+    peak, end = float(peaks.peaks[place]), datetime.fromtimestamp(float(peaks.ends_s[place]), UTC).date().isoformat()
+    text = f"the {peaks.period} to {end}, {amount(peak)} where the others lead to expect {amount(usual)}"
+    return text, {"end": end, "peak": peak, "expected": usual}
 
 
 def _no_season(forecast: DemandForecast) -> Iterator[Finding]:

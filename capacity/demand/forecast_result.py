@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from capacity.demand.backtest import Backtest
 from capacity.demand.backtest_design import Design
-from capacity.demand.candidates import Candidate
+from capacity.demand.candidates import Candidate, StandingOut
 from capacity.demand.event_effects import NO_EVENTS, EventEffects, event_findings
 from capacity.demand.forecast_findings import forecast_findings
 from capacity.demand.forecast_scores import model_rows, score_rows
@@ -65,6 +65,8 @@ class DemandForecast:
         How the months depend on each other, from the way's futures.
     events : EventEffects
         Dated events, taken out of `peaks` and put on the months.
+    standing_out : StandingOut
+        Single periods unlike all others.
     """
 
     history: TrafficHistory
@@ -80,6 +82,7 @@ class DemandForecast:
     log_quantiles: Floats
     dependence: tuple[MonthDependence, ...]
     events: EventEffects = NO_EVENTS
+    standing_out: StandingOut = field(default_factory=StandingOut)
 
     @property
     def model(self) -> Candidate:

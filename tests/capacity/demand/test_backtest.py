@@ -21,9 +21,9 @@ from capacity.demand.candidates import (
     ModelFailedError,
     Task,
 )
-from capacity.demand.forecast_models import structural_paths
 from capacity.demand.quantile_scores import HIGH, MEDIAN, QUANTILES, coverage, effective_number, in_order, pinball
 from capacity.demand.recalibration import Recalibration, recalibrate
+from capacity.demand.structural_model import structural_paths
 from loadtests.foundation.quantiles import normal_quantile
 
 NORMAL_95, NORMAL_99 = normal_quantile(0.95), normal_quantile(0.99)

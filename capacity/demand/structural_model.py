@@ -1,0 +1,231 @@
+"""A structural model of logarithms, which single periods that stand out do not move. It loads statsmodels."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+from scipy.stats import rankdata
+from statsmodels.tsa.statespace.representation import Representation
+from statsmodels.tsa.statespace.structural import UnobservedComponents, UnobservedComponentsResults
+
+from capacity.demand.bounded_states import KalmanFilter, states_given_bounds
+from capacity.demand.candidates import (
+    YEARS_FOR_A_WAVE,
+    YEARS_FOR_ALL_WAVES,
+    StandingOut,
+    Task,
+    finite_paths,
+)
+from capacity.demand.history import Floats
+from loadtests.foundation.quantiles import normal_quantile
+
+_HARMONICS = 3
+_MOST_ITERATIONS, _FEWEST_FREE = 60, 3
+_BODY = 0.95
+_TAIL_FROM = normal_quantile(_BODY)
+_STANDS_OUT = 6.0
+"""Standard errors by which a period differs from what all others lead to expect, if it counts as one of a kind."""
+_LEAST_FACTOR = math.log(1.2)
+"""And by so much at least: of a history that hardly moves, nothing else need be said."""
+_SUSPECT = 4.0
+"""As much, roughly, of a first look that needs no fit."""
+_NORMAL_MAD = normal_quantile(0.75)
+
+
+def structural_paths(task: Task) -> Floats:
+    """Futures of a structural model of the logarithms: a level that wanders around a trend, a yearly pattern, noise.
+
+    The pattern is the sum of three harmonics; of one where less than two years are known, and none below one and a
+    quarter. Trend and pattern are states with a diffuse start, so what a short history leaves open about them is in
+    the futures; the two variances are fitted by maximum likelihood (A. C. Harvey, *Forecasting, Structural Time Series
+    Models and the Kalman Filter*, 1989, sections 2.3 and 4.1). Noise is normal up to a step's 95 % quantile; beyond it,
+    the highest residuals stand in where they lie further out, so that rare bursts stay in the tail. Periods that stand
+    out (`standing_out`) move neither level nor trend nor noise: they are in the tail alone.
+
+    Raises
+    ------
+    ModelFailedError
+        When the fit does not end in finite numbers.
+    """
+    return finite_paths(_structural, task)
+
+
+def standing_out(logs: Floats, bounds: Floats, year: float) -> StandingOut:
+    """Periods that the structural model leaves to the tail of its futures, and the last one where it stands out.
+
+    A period stands out that lies six standard errors, and a fifth of the load, from what the model expects of it when
+    it has seen all others (deletion residuals: P. de Jong, J. Penzer, "Diagnosing shocks in time series", Journal of
+    the American Statistical Association 93, 1998). More than one in twenty are not rare: then none is set aside.
+
+    Parameters
+    ----------
+    logs : array, shape (n,)
+        With something in the place of what is not known.
+    bounds : array, shape (n,)
+        NaN where `logs` was observed.
+    year : float
+        Periods of a year; 0 where that is not known.
+    """
+    known = np.where(np.isnan(bounds), logs, np.nan)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            odd = _Fitted.of(known, _shape(len(logs), year)).odd
+            return StandingOut(odd, _last_expected(known, odd, year))
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # what cannot be fitted says nothing
+            return StandingOut()
+
+
+def _last_expected(known: Floats, odd: dict[int, float], year: float) -> float | None:
+    """What the others lead to expect of the last period, where it stands out."""
+    rises = np.diff(known)
+    if not abs(rises[-1]) > _SUSPECT * _spread(rises):  # nor where one of the two is not known
+        return None
+    before = _left_open(known, [*odd, len(known) - 1])
+    expected, error = _expected(_fit(before, _shape(len(known), year)), len(known) - 1)
+    return expected if _is_odd(known[-1] - expected, error) else None
+
+
+def _shape(periods: int, year: float) -> dict[str, Any]:
+    """Of the structural model, by what so many periods can show."""
+    years = periods / year if year else 0.0
+    waves = _HARMONICS if years >= YEARS_FOR_ALL_WAVES else int(years >= YEARS_FOR_A_WAVE)
+    pattern = {"period": year, "harmonics": waves}
+    yearly = {"freq_seasonal": [pattern], "stochastic_freq_seasonal": [False]} if waves else {}
+    return {"level": "local linear deterministic trend", **yearly}
+
+
+def _fit(logs: Floats, shape: dict[str, Any]) -> UnobservedComponentsResults:
+    return UnobservedComponents(logs, **shape).fit(disp=False, maxiter=_MOST_ITERATIONS, cov_type="none")
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A fit without the periods that stand out, and what it expects of these."""
+
+    fit: UnobservedComponentsResults
+    odd: dict[int, float]
+
+    @classmethod
+    def of(cls, logs: Floats, shape: dict[str, Any]) -> _Fitted:
+        """`logs` with NaN where nothing is known. All suspects are judged without each other: two would hide two."""
+        suspects = _suspects(logs)
+        without = _fit(_left_open(logs, suspects), shape)
+        expected = {place: _expected(without, place) for place in suspects}
+        odd = {place: mid for place, (mid, error) in expected.items() if _is_odd(logs[place] - mid, error)}
+        if len(odd) > max(1, math.floor((1.0 - _BODY) * np.isfinite(logs).sum())):
+            odd = {}
+        return cls(without if len(odd) == len(suspects) else _fit(_left_open(logs, list(odd)), shape), odd)
+
+
+def _suspects(logs: Floats) -> list[int]:
+    """Periods above both neighbours, or below both, by more than rises usually are; no ends: these have but one."""
+    rises = np.diff(logs)
+    here, next_one = rises[:-1], -rises[1:]
+    away = np.where(here * next_one > 0, np.minimum(np.abs(here), np.abs(next_one)), 0.0)
+    return [int(place) + 1 for place in np.flatnonzero(away > _SUSPECT * _spread(rises))]
+
+
+def _left_open(logs: Floats, places: list[int]) -> Floats:
+    left = logs.copy()
+    left[places] = np.nan
+    return left
+
+
+def _is_odd(away: float, error: float) -> bool:
+    return abs(away) > max(_STANDS_OUT * error, _LEAST_FACTOR)
+
+
+def _spread(rises: Floats) -> float:
+    """Standard deviation by the median of absolute values, which single large ones do not move."""
+    known = rises[np.isfinite(rises)]
+    return float(np.median(np.abs(known))) / _NORMAL_MAD if known.size else math.inf
+
+
+def _expected(fit: UnobservedComponentsResults, place: int) -> tuple[float, float]:
+    """What a fit that has not seen a period expects of it, and the standard error."""
+    space = fit.model.ssm
+    design = space["design"][0]
+    variance = design @ fit.smoothed_state_cov[:, :, place] @ design + space["obs_cov"][0, 0]
+    return float(design @ fit.smoothed_state[:, place]), math.sqrt(variance)
+
+
+def _structural(task: Task) -> Floats:
+    bounds = np.full(len(task.logs), np.nan) if task.bounds is None else task.bounds
+    shape, is_known = _shape(len(task.logs), task.year), np.isnan(bounds)
+    found = _Fitted.of(np.where(is_known, task.logs, np.nan), shape)
+    fit, odd = found.fit, list(found.odd)
+    away = task.logs[odd] - np.array(list(found.odd.values()))
+    is_usual = is_known.copy()
+    is_usual[odd] = False
+    residuals = _Residuals.of(fit.smoothed_measurement_disturbance[0, is_usual], fit.loglikelihood_burn, away)
+    today = fit.predicted_state[:, -1], fit.predicted_state_cov[:, :, -1]
+    if not is_known.all():
+        left_open = np.where(is_usual | ~is_known, bounds, -np.inf)
+        today = _bounded_today(UnobservedComponents(task.logs, **shape).filter(fit.params), left_open, task)
+    return _futures(fit.model.ssm, today, residuals, task)
+
+
+def _bounded_today(fit: UnobservedComponentsResults, bounds: Floats, task: Task) -> tuple[Floats, Floats]:
+    """States expected next, one a draw, and their variance; `fit` is as if every period were known."""
+    space, filtered = fit.model.ssm, fit.filter_results
+    run = KalmanFilter(
+        space["design"][0], space["transition"], fit.predicted_state[:, 0], filtered.kalman_gain[:, 0, :].T,
+        filtered.forecasts_error_cov[0, 0], int(fit.loglikelihood_burn),
+    )  # fmt: skip
+    return states_given_bounds(run, task.logs, bounds, task.draws, task.rng), fit.predicted_state_cov[:, :, -1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Residuals:
+    """What a fit leaves as noise, in standard deviations, and on how many independent ones it rests."""
+
+    sizes: Floats
+    number: int
+
+    @classmethod
+    def of(cls, noise: Floats, burn: float, odd: Floats) -> _Residuals:
+        """`odd`: of periods that the fit has not seen."""
+        spread = float(noise.std())
+        sizes = (np.append(noise, odd) - noise.mean()) / spread if spread > 0.0 else np.zeros(1)
+        return cls(sizes, noise.size - int(burn))
+
+    def further(self, noise: Floats) -> Floats:
+        """Standard normal noise, its upper twentieth moved out to the residual of that rank where that is larger."""
+        made, high = noise.copy(), noise > _TAIL_FROM
+        made[high] = np.maximum(noise[high], np.quantile(self.sizes, ndtr(noise[high])))
+        return made
+
+
+def _futures(space: Representation, today: tuple[Floats, Floats], residuals: _Residuals, task: Task) -> Floats:
+    """Drawn forward from the state that is expected next: all futures at once, where statsmodels goes one by one.
+
+    The scale of all variances is as uncertain as so many residuals leave it, less two for what was fitted: futures are
+    Student's t (Harvey, section 3.2.2).
+    """
+    centre, spread = today
+    number = residuals.number
+    transition, design = space["transition"], space["design"][0]
+    scale = np.sqrt(number / task.rng.chisquare(max(number - 2, _FEWEST_FREE), (task.draws, 1)))
+    zero = np.zeros(len(spread))
+    states = centre + scale * task.rng.multivariate_normal(zero, spread, size=task.draws, method="eigh")
+    shocks = scale * np.sqrt(np.diag(space["selection"] @ space["state_cov"] @ space["selection"].T))
+    noise = scale[:, 0] * np.sqrt(space["obs_cov"][0, 0])
+    made = np.empty((task.draws, task.steps))
+    for step in range(task.steps):
+        level, place = states @ design, task.rng.standard_normal(task.draws)
+        made[:, step] = _spliced(level + noise * place, level + noise * residuals.further(place))
+        states = states @ transition.T + shocks * task.rng.standard_normal(states.shape)
+    return made
+
+
+def _spliced(body: Floats, tail: Floats) -> Floats:
+    """The values of `body` up to its 95 % quantile and those of `tail` beyond it, in the order of `tail`."""
+    split = math.floor(_BODY * (body.size - 1)) + 2  # behind both values between which that quantile is interpolated
+    values = np.concatenate([np.sort(body)[:split], np.sort(tail)[split:]])
+    return np.asarray(values[rankdata(tail, method="ordinal") - 1], dtype=np.float64)

@@ -86,8 +86,9 @@ def _last_expected(known: Floats, odd: dict[int, float], year: float) -> float |
     rises = np.diff(known)
     if not abs(rises[-1]) > _SUSPECT * _spread(rises):  # nor where one of the two is not known
         return None
-    before = _left_open(known, [*odd, len(known) - 1])
-    expected, error = _expected(_fit(before, _shape(len(known), year)), len(known) - 1)
+    shape, last = _shape(len(known), year), len(known) - 1
+    before = _left_open(known, [*odd, last])
+    expected, error = _expected(_fit(before, shape), before, shape, [last])[last]
     return expected if _is_odd(known[-1] - expected, error) else None
 
 
@@ -115,8 +116,9 @@ class _Fitted:
     def of(cls, logs: Floats, shape: dict[str, Any]) -> _Fitted:
         """`logs` with NaN where nothing is known. All suspects are judged without each other: two would hide two."""
         suspects = _suspects(logs)
-        without = _fit(_left_open(logs, suspects), shape)
-        expected = {place: _expected(without, place) for place in suspects}
+        left = _left_open(logs, suspects)
+        without = _fit(left, shape)
+        expected = _expected(without, left, shape, suspects)
         odd = {place: mid for place, (mid, error) in expected.items() if _is_odd(logs[place] - mid, error)}
         if len(odd) > max(1, math.floor((1.0 - _BODY) * np.isfinite(logs).sum())):
             odd = {}
@@ -147,12 +149,23 @@ def _spread(rises: Floats) -> float:
     return float(np.median(np.abs(known))) / _NORMAL_MAD if known.size else math.inf
 
 
-def _expected(fit: UnobservedComponentsResults, place: int) -> tuple[float, float]:
-    """What a fit that has not seen a period expects of it, and the standard error."""
-    space = fit.model.ssm
-    design = space["design"][0]
-    variance = design @ fit.smoothed_state_cov[:, :, place] @ design + space["obs_cov"][0, 0]
-    return float(design @ fit.smoothed_state[:, place]), math.sqrt(variance)
+def _expected(
+    fit: UnobservedComponentsResults, left: Floats, shape: dict[str, Any], places: list[int]
+) -> dict[int, tuple[float, float]]:
+    """What a fit that has not seen some periods expects of them, and the standard errors.
+
+    The start is exactly diffuse here: with a large variance in its place, those of early gaps drown in rounding.
+    """
+    if not places:
+        return {}
+    exact = UnobservedComponents(left, use_exact_diffuse=True, **shape).smooth(fit.params)
+    space = exact.model.ssm
+    design, noise = space["design"][0], space["obs_cov"][0, 0]
+    spreads = np.einsum("i,ijt,j->t", design, exact.smoothed_state_cov, design)
+    return {
+        place: (float(design @ exact.smoothed_state[:, place]), math.sqrt(max(spreads[place], 0.0) + noise))
+        for place in places
+    }
 
 
 def _structural(task: Task) -> Floats:

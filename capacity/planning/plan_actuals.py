@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth_points import MonthlyPeak
-from capacity.demand.wording import amount, html_table, text_table
+from capacity.demand.wording import amount, html_table, month_list, text_table
 from capacity.planning.basis import instance_basis
 from capacity.planning.instance_formula import required_instances
 from capacity.planning.plan import CapacityPlan
@@ -63,16 +63,19 @@ class ActualsReport:
         Months outside the stated range of the growth.
     quantity : str
         What the peaks count.
+    beyond : tuple of int
+        Months with an actual after the plan's last one, which nothing can be compared with.
     """
 
     months: tuple[ActualMonth, ...]
     outside: tuple[int, ...]
     quantity: str = ""
+    beyond: tuple[int, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What a reader must know: peaks outside the forecast, more instances needed than planned, no range."""
-        return (*_outside(self), *_short(self), *_without_range(self))
+        """What a reader must know: peaks outside the forecast or after it, more instances needed, no range."""
+        return (*_outside(self), *_short(self), *_beyond(self), *_without_range(self))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -80,6 +83,7 @@ class ActualsReport:
             "quantity": self.quantity,
             "months": [{**vars(item), "ratio": item.ratio} for item in self.months],
             "outside": list(self.outside),
+            "beyond": list(self.beyond),
             "findings": [item.to_dict() for item in self.findings],
         }
 
@@ -137,21 +141,21 @@ def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> Ac
     Raises
     ------
     InputError
-        Without actuals, for months that the plan does not have and peaks that are not above 0.
+        Without actuals, where all are of months after the plan, and for peaks that are not above 0.
     """
     if not actuals:
         raise InputError("There are no actuals; give the measured peak of at least one month.")
     months = plan.growth.monthly(plan.policy.interpolation)
-    found = []
-    for month, peak in sorted(actuals.items()):
-        at = whole("month", month)
-        if at >= len(months):
-            raise InputError(
-                f"The plan ends with month {months[-1].month}; there is nothing to compare month {at} with."
-            )
-        found.append(_actual(plan, months[at], positive(f"peak of month {at}", peak)))
+    peaks = {whole("month", month): positive(f"peak of month {month}", peak) for month, peak in actuals.items()}
+    found = [_actual(plan, months[at], peak) for at, peak in sorted(peaks.items()) if at < len(months)]
+    beyond = tuple(at for at in sorted(peaks) if at >= len(months))
+    if not found:
+        raise InputError(
+            f"The plan ends with month {months[-1].month}; there is nothing to compare {month_list(beyond)} with. "
+            "Give the peak of a month that was planned, or make a plan that reaches further."
+        )
     outside = tuple(item.month for item in found if item.percentile is not None and not 0.05 <= item.percentile <= 0.95)
-    return ActualsReport(tuple(found), outside, plan.quantity.value)
+    return ActualsReport(tuple(found), outside, plan.quantity.value, beyond)
 
 
 def _outside(report: ActualsReport) -> Iterator[Finding]:
@@ -177,6 +181,15 @@ def _short(report: ActualsReport) -> Iterator[Finding]:
             "Make the plan anew from the measured peaks; orders may be due earlier.",
             {"months": [item.month for item in months], "needed": [item.instances_needed for item in months],
              "planned": [item.instances_planned for item in months]},
+        )  # fmt: skip
+
+
+def _beyond(report: ActualsReport) -> Iterator[Finding]:
+    if report.beyond:
+        yield Finding(
+            "actual-beyond-plan", "warning",
+            f"The plan ends before {month_list(report.beyond)}: what was measured there is not compared with anything.",
+            "Make a plan that starts from the newest month.", {"months": list(report.beyond)},
         )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def test_a_level_that_stays_is_no_single_period() -> None:
 def test_more_than_one_in_twenty_are_not_rare() -> None:
     logs = months()
     assert len(found_in(raised(logs, 9, 22)).expected) == 2
+    assert len(found_in(raised(logs, 2, 5)).expected) == 2  # while level and pattern are hardly known yet
     assert found_in(raised(logs, 9, 16, 22, 31)).expected == {}
 
 

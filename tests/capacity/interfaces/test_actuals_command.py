@@ -53,6 +53,16 @@ def test_what_lies_outside_and_what_needs_more_is_a_finding(plan: Path, capsys: 
     assert run(capsys, plan, "month,peak\n2,1200\n", "--strict")[0] == 0
 
 
+def test_months_after_the_plan_are_said_and_do_not_hide_the_others(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, plan, "month,peak_users\n2,1200\n5,1900\n6,2000\n", "--json")
+    document = json.loads(out)
+    assert (code, [item["month"] for item in document["months"]], document["beyond"]) == (0, [2], [5, 6])
+    (said,) = (item for item in document["findings"] if item["code"] == "actual-beyond-plan")
+    assert "months 5-6" in said["message"]
+
+
 def test_dates_fall_into_the_plans_months_and_their_largest_peak_counts(
     plan: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,7 +32,7 @@ def load_at(curve, place):
 
 
 def first_passages(paths, log_capacity, log_sizes, is_geometric, out, part):
-    """Months at which the load first exceeds fleets of ascending sizes; infinite where it never does.
+    """Months at which the load first exceeds what fleets of ascending sizes carry; infinite where it never does.
 
     Between two months the load moves geometrically or along a line, as between stated points of a growth.
     """
@@ -63,7 +63,7 @@ def first_passages(paths, log_capacity, log_sizes, is_geometric, out, part):
 def count_instances(paths, log_capacity, log_carried, guesses, histogram, rooms, part):
     """Count scenarios by month and instances needed; return how many are left as unsure.
 
-    `log_carried` at n: what n instances carry over the safety factor, over one instance's capacity; ascending.
+    `log_carried` at n: what n instances carry over the safety factor, over one instance's capacity; it never falls.
     `guesses`: the least load that may come, equal parts per unit above it, and how many instances each part needs, 0
     where loads of it need different numbers. `rooms`: for the parts of a block, for its scenarios of different
     numbers, and for what is unsure, as month times all scenarios plus scenario; what has no room left is only numbered.
@@ -93,8 +93,14 @@ def count_instances(paths, log_capacity, log_carried, guesses, histogram, rooms,
                 if load >= log_carried[top]:  # more than are counted one by one
                     counted[top] += 1
                     continue
-                count = min(max(math.ceil(math.exp(load - log_carried[1])), 1), top)
-                if log_carried[count - 1] + NEAR < load < log_carried[count] - NEAR:
+                low, count = 0, top  # the first carries less than the load, the second does not
+                while count - low > 1:
+                    middle = (low + count) // 2
+                    if load > log_carried[middle]:
+                        low = middle
+                    else:
+                        count = middle
+                if log_carried[low] + NEAR < load < log_carried[count] - NEAR:
                     counted[count] += 1
                     continue
                 if left < unsure.size:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.month_dependence import KEPT, positions
 from capacity.planning import scenario_loops
+from capacity.planning.constraints import required_fleet
+from capacity.planning.fleet_loads import ALONE, FleetLoads
 from capacity.planning.growth_paths import GrowthPaths
-from capacity.planning.instance_formula import required_instances
+from capacity.planning.instance_formula import checked_factor
 from capacity.planning.orders import DRAWS
 from capacity.planning.slices import in_slices
 from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
@@ -37,7 +40,7 @@ Tables = tuple[Floats, Guesses]
 
 _MOST_INSTANCES = 20_000
 _WORTH_COMPILING = 100
-_PARTS, _MOST_LOG = 65_536, 700.0
+_PARTS, _MOST_LOG, _MORE = 65_536, 700.0, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class Scenarios:
     stated_peaks : array, shape (scenarios, months) or (months,), optional
         The peaks themselves where somebody states them, of all scenarios or the same for all; NaN elsewhere. Counts of
         instances are exact for these numbers.
+    fleets : FleetLoads, optional
+        What fleets carry under constraints; default: n instances carry n times one.
 
     Raises
     ------
@@ -66,6 +71,7 @@ class Scenarios:
     capacity: Floats
     lead_time_months: Floats
     stated_peaks: Floats | None = None
+    fleets: FleetLoads = ALONE
 
     def __post_init__(self) -> None:
         _check("capacity", self.capacity, 1, least=math.ulp(0.0))
@@ -86,6 +92,10 @@ class Scenarios:
         one, lead = (np.asarray(item, dtype=np.float64) for item in (capacity, lead_time_months))
         return cls(GrowthPaths.stated(np.log(stated)), one, lead, stated)
 
+    def under(self, fleets: FleetLoads) -> Scenarios:
+        """The same scenarios of fleets that carry as much as this says."""
+        return replace(self, fleets=fleets)
+
     def __len__(self) -> int:
         return len(self.paths)
 
@@ -100,8 +110,9 @@ class Scenarios:
         return self.paths.log_peaks
 
     @cached_property
-    def _log_capacity(self) -> Floats:
-        return np.log(self.capacity)
+    def _log_each(self) -> Floats:
+        """Logarithm of what one instance carries."""
+        return np.log(self.fleets.each(self.capacity))
 
     def first_passages(self, sizes: Sequence[int], *, geometric: bool = True) -> Floats:
         """Months after which the load first exceeds what fleets of these sizes carry; infinite where it never does.
@@ -117,23 +128,29 @@ class Scenarios:
         -------
         array, shape (scenarios, sizes)
         """
-        loops, found = _loops(len(self)), np.empty((len(self), len(sizes)))
-        logs = np.log(np.asarray(sizes, dtype=np.float64))
+        return self.load_passages(self.fleets.carried(sizes), geometric=geometric)
+
+    def load_passages(self, loads: Floats, *, geometric: bool = True) -> Floats:
+        """The same for loads in single instances, ascending and at least 0."""
+        logs = _log(np.asarray(loads, dtype=np.float64))
+        loops, found = _loops(len(self)), np.empty((len(self), logs.size))
 
         def run(part: slice) -> None:
             ends = (part.start, part.stop)
-            loops.first_passages(self.paths.for_loops, self._log_capacity, logs, geometric, found, ends)
+            loops.first_passages(self.paths.for_loops, self._log_each, logs, geometric, found, ends)
 
         in_slices(run, len(self))
         return found
 
     def exceeding_today(self, fleet: int) -> float:
         """Share of scenarios in which a fleet carries less than today's peak."""
-        limit = self._log_capacity + math.log(fleet) + scenario_loops.SAME
+        limit = self._log_each + _log(self.fleets.carried([fleet])) + scenario_loops.SAME
         return float(np.mean(self.paths.at(0) > limit))
 
     def instance_counts(self, safety_factor: float = 1.0) -> Counts:
         """How many scenarios need how many instances: ceil(peak / capacity x factor), exact as `required_instances`.
+
+        Under constraints the fewest that meet all of them, exact as `required_by_constraints`.
 
         Returns
         -------
@@ -157,7 +174,7 @@ class Scenarios:
             counted, unsure = np.zeros((self.months, carried.size), dtype=np.int64), np.empty(room, dtype=np.int64)
             rooms = np.empty(block, dtype=np.uint16), np.empty(block, dtype=np.int64), unsure
             left = _loops(len(self)).count_instances(
-                self.paths.for_loops, self._log_capacity, carried, guesses, counted, rooms, (part.start, part.stop)
+                self.paths.for_loops, self._log_each, carried, guesses, counted, rooms, (part.start, part.stop)
             )
             if left <= room:
                 return counted, unsure[:left]
@@ -171,35 +188,43 @@ class Scenarios:
             peaks = np.where(np.isnan(stated), peaks, stated)
         pairs, times = np.unique(np.stack([peaks, self.capacity[rows]]), axis=1, return_counts=True)
         for (peak, one), count in zip(pairs.T.tolist(), times.tolist(), strict=True):
-            into[min(required_instances(peak, one, safety_factor), into.size - 1)] += count
+            needed = self.fleets.required(peak, one, checked_factor(safety_factor))
+            into[into.size - 1 if needed is None else min(needed, into.size - 1)] += count
 
     def exact_counts(self, safety_factor: float = 1.0) -> list[int]:
-        """Instances by month of the first scenario, exactly."""
+        """Instances by month of the first scenario, exactly; 20,001 where no number is enough."""
         one = float(self.capacity[0])
         peaks = np.exp(self.log_peaks[0]) if self.stated_peaks is None else np.atleast_2d(self.stated_peaks)[0]
-        return [required_instances(float(peak), one, safety_factor) for peak in peaks]
+        factor = checked_factor(safety_factor)
+        found = [self.fleets.required(float(peak), one, factor) for peak in peaks]
+        return [_MOST_INSTANCES + 1 if needed is None else needed for needed in found]
 
     def _tables(self, safety_factor: float) -> Tables:
         """Logarithm of what 0, 1, 2, ... instances carry over the factor, and the guesses of `count_instances`."""
-        smallest, largest = float(self._log_capacity.min()), float(self._log_capacity.max())
+        smallest, largest = float(self._log_each.min()), float(self._log_each.max())
         low, high = self.paths.ends
-        first, last = float(low.min()) - largest, self._most(high - smallest, math.log(_MOST_INSTANCES / safety_factor))
-        most = min(math.exp(min(last, _MOST_LOG)) * safety_factor, float(_MOST_INSTANCES))
-        with np.errstate(divide="ignore"):
-            carried = np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
+        told_apart = float(_log(self.fleets.carried([_MOST_INSTANCES], safety_factor))[0])
+        first, last = float(low.min()) - largest, self._most(high - smallest, told_apart)
+        carried = _log(self.fleets.carried(range(self._fewest(last, safety_factor) + 2), safety_factor))
         return carried, _guesses(carried, first, min(last, float(carried[-1])))
+
+    def _fewest(self, log_load: float, safety_factor: float) -> int:
+        """Instances that carry more than a load, at most as many as are told apart."""
+        load = Fraction(math.exp(min(log_load + _MORE, _MOST_LOG)))
+        needed = required_fleet(load, self.fleets.rules, checked_factor(safety_factor))
+        return _MOST_INSTANCES if needed is None else min(needed, _MOST_INSTANCES)
 
     def _most(self, bounds: Floats, told_apart: float) -> float:
         """Largest load; bounds by month are of what need not meet, so beyond what is told apart loads are looked at."""
         far = np.flatnonzero(bounds > told_apart).tolist()
-        met = [float(np.max(self.paths.at(month) - self._log_capacity)) for month in far]
+        met = [float(np.max(self.paths.at(month) - self._log_each)) for month in far]
         near = float(np.max(bounds, where=bounds <= told_apart, initial=-math.inf))
         return max([near, *met])
 
     def phase_counts(
         self, maximum_over_normal: float, high_factor: float, lead_months: int, *, maximum: float | None = None
     ) -> Counts:
-        """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`.
+        """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`, without constraints.
 
         Parameters
         ----------
@@ -216,13 +241,13 @@ class Scenarios:
             Vertical, horizontal, autoscaling.
         """
         rules = np.array([high_factor, lead_months], dtype=np.float64)
-        paths, most = self.paths.for_loops, self._log_capacity + math.log(maximum_over_normal)
-        most = most if maximum is None else np.maximum(self._log_capacity, math.log(maximum))
+        paths, one = self.paths.for_loops, np.log(self.capacity)
+        most = one + math.log(maximum_over_normal) if maximum is None else np.maximum(one, math.log(maximum))
 
         def run(part: slice) -> Counts:
             begun = np.zeros((self.months, 2), dtype=np.int64)
             ends = (part.start, part.stop)
-            _loops(len(self)).count_phases(paths, self._log_capacity, most, rules, begun, ends)
+            _loops(len(self)).count_phases(paths, one, most, rules, begun, ends)
             return begun
 
         horizontal, autoscaling = np.sum(in_slices(run, len(self)), axis=0).cumsum(axis=0).T
@@ -296,13 +321,19 @@ def _check_range(name: str, value: Interval, *, least: float) -> None:
         )
 
 
+def _log(loads: Floats) -> Floats:
+    """Logarithms; of a load of 0 minus infinity."""
+    with np.errstate(divide="ignore"):
+        return np.log(loads)
+
+
 def _guesses(carried: Floats, first: float, last: float) -> Guesses:
     """Least load, parts per unit above it, and instances by part; 0 where the part holds the end of a count.
 
     A part counts as wider by a thousandth and by what is left to exact arithmetic, so that rounding moves no load out.
     """
     scale = _PARTS / (last - first) if last > first else 0.0
-    ends, slack = (carried[1:] - first) * scale, 1e-3 + 2 * scenario_loops.NEAR * scale
+    ends, slack = (np.maximum(carried[1:], first) - first) * scale, 1e-3 + 2 * scenario_loops.NEAR * scale
     first_part, last_part = (
         np.bincount(np.clip(np.floor(edge), 0, _PARTS - 1).astype(np.int64), minlength=_PARTS)
         for edge in (ends - slack, ends + slack)

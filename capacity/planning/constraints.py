@@ -19,6 +19,7 @@ from loadtests.foundation.exact_numbers import Number, exact, plain
 
 NO_RULES = FleetRules()
 _DOWN = Context(prec=12, rounding=ROUND_FLOOR)
+Loss = tuple[str, int | None, str, str]
 
 
 def required_by_constraints(
@@ -92,18 +93,30 @@ def fleet_for_losses(serving: int, rules: FleetRules) -> int:
     return max([serving, *(count for _, count, _, _ in _losses(serving, rules))])
 
 
+def left_by_losses(fleet: int, rules: FleetRules) -> dict[str, int]:
+    """Instances that each loss that is to be survived leaves of a fleet, by its name."""
+    left = {
+        "spare_instances": (bool(rules.spare_instances), fleet - rules.spare_instances),
+        "zone_loss": (rules.survives_zone_loss, rules.after_zone_loss(fleet)),
+        "rolling_update": (rules.serves_less_during_update, fleet - rules.unavailable(fleet)),
+    }
+    return {name: count for name, (is_asked, count) in left.items() if is_asked}
+
+
 def largest_load(fleet: int, rules: FleetRules, factor: Fraction) -> Fraction:
     """Load that a fleet carries by factor and losses, in instances that it fills; the inverse of `required_fleet`."""
     kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
-    left = [rules.carried(count) / kept_factor for count in _left(fleet, rules).values()]
+    left = [rules.carried(count) / kept_factor for count in left_by_losses(fleet, rules).values()]
     return max(Fraction(0), min([rules.carried(fleet) / factor, *left]))
 
 
 def required_fleet(load: Fraction, rules: FleetRules, factor: Fraction) -> int | None:
     """Fewest instances for a load in instances that it fills, by the factor and left by every loss; None: no number."""
-    kept_factor = exact("loss_safety_factor", rules.loss_safety_factor)
-    fleet, serving = rules.instances_for(load * factor), rules.instances_for(load * kept_factor)
-    return None if fleet is None or serving is None else max(fleet, fleet_for_losses(serving, rules))
+    fleet = rules.instances_for(load * factor)
+    if fleet is None or not left_by_losses(fleet, rules):
+        return fleet
+    serving = rules.instances_for(load * exact("loss_safety_factor", rules.loss_safety_factor))
+    return None if serving is None else max(fleet, fleet_for_losses(serving, rules))
 
 
 def fleet_ceilings(limits: InstanceLimits, rules: FleetRules) -> tuple[Ceiling, ...]:
@@ -125,9 +138,9 @@ class _Case:
         """All needs, ceilings, and what would have to change."""
         rules = self.rules
         counts = [self._count(ask) for ask in self.asks]
-        serving = self._serving()
-        losses = [] if serving is None else list(_losses(serving, rules))
-        fleet = None if None in counts else max([*(c or 0 for c in counts), *(loss[1] for loss in losses)])
+        losses = list(self._losses())
+        asked = [*counts, *(loss[1] for loss in losses)]
+        fleet = None if None in asked else max(count or 0 for count in asked)
         needs = (*self._resource_needs(counts, fleet), *(self._loss_need(loss, fleet or 0) for loss in losses))
         ceilings = fleet_ceilings(self.limits, rules)
         share = self._largest_share(ceilings[0].most_instances) if ceilings else None
@@ -152,9 +165,17 @@ class _Case:
         filled = [ask.instances for ask in self.asks]
         return None if None in filled else max(item for item in filled if item is not None)
 
-    def _serving(self) -> int | None:
+    def _losses(self) -> Iterator[Loss]:
+        """Each loss with the instances that it asks for; None where none are left with enough."""
         fullest = self._fullest()
-        return None if fullest is None else self.rules.instances_for(fullest * self._loss_factor)
+        if fullest is None:
+            return
+        serving = self.rules.instances_for(fullest * self._loss_factor)
+        if serving is not None:
+            yield from _losses(serving, self.rules)
+            return
+        text = f"{amount(fullest * self._loss_factor)} of one{self._by_contention(None)}"
+        yield from ((name, None, text, "contention, a rule of the fleet") for name in left_by_losses(1, self.rules))
 
     @property
     def _loss_factor(self) -> Fraction:
@@ -176,9 +197,11 @@ class _Case:
         carry = "no number carries" if count is None else f"{count:,} carry {amount(self.rules.carried(count))}"
         return f"; at a contention of {self.rules.contention:g} {carry}"
 
-    def _loss_need(self, loss: tuple[str, int, str, str], fleet: int) -> ConstraintNeed:
+    def _loss_need(self, loss: Loss, fleet: int) -> ConstraintNeed:
         name, count, formula, source = loss
-        left, fullest = _left(fleet, self.rules)[name], self._fullest()
+        if count is None:
+            return ConstraintNeed(name, None, None, None, formula, source)
+        left, fullest = left_by_losses(fleet, self.rules)[name], self._fullest()
         used = float(fullest / self.rules.carried(left)) if left > 0 and fullest is not None else None
         return ConstraintNeed(name, count, float(count), used, formula, source)
 
@@ -241,16 +264,6 @@ def _losses(serving: int, rules: FleetRules) -> Iterator[tuple[str, int, str, st
         count = rules.for_update(serving)
         formula = f"{serving:,} serving of {count:,} (max_unavailable {rules.max_unavailable})"
         yield "rolling_update", count, formula, "maxUnavailable [4]"
-
-
-def _left(fleet: int, rules: FleetRules) -> dict[str, int]:
-    """Instances that each loss leaves of a fleet."""
-    left = {
-        "spare_instances": (bool(rules.spare_instances), fleet - rules.spare_instances),
-        "zone_loss": (rules.survives_zone_loss, rules.after_zone_loss(fleet)),
-        "rolling_update": (rules.serves_less_during_update, fleet - rules.unavailable(fleet)),
-    }
-    return {name: count for name, (is_asked, count) in left.items() if is_asked}
 
 
 def _ceilings(limits: InstanceLimits, rules: FleetRules) -> Iterator[Ceiling]:

@@ -191,14 +191,20 @@ class _Case:
         needed = self.scenarios.first_passages(self._fleets(size, rules), geometric=is_geometric)
         slack = np.sort(slack_months(self.scenarios, needed), axis=0)
         for one in rules:
-            due = int(np.count_nonzero(is_due(needed, one.risk)))
+            due = min(int(np.count_nonzero(is_due(needed, one.risk))), needed.shape[1] - 1)
             starts = slack[rank_at(one.risk, len(slack)), :due]
             yield self._policy(one, size, starts.tolist(), needed)
 
     def _fleets(self, size: int, rules: Sequence[OrderingRules]) -> list[int]:
-        """Fleets that may be exceeded, ascending; the last one is exceeded less often than by any of the risks."""
+        """Fleets that may be exceeded, ascending.
+
+        The last one is exceeded less often than by any of the risks, or is the largest that a ceiling lets through.
+        """
         most = most_instances(self.scenarios, min(one.risk for one in rules))
         orders = max(0, -(-(most - self.fleet) // size))
+        ceiling = self.scenarios.fleets.ceiling
+        if ceiling is not None:
+            orders = min(orders, max(0, (ceiling.most_instances - self.fleet) // size))
         if orders > _MOST_ORDERS:
             raise InputError(
                 f"order_size {size} makes {orders:,} orders from {self.fleet:,} to {most:,} instances; at most "
@@ -210,7 +216,7 @@ class _Case:
         self, rules: OrderingRules, size: int, starts: Sequence[float], needed: NDArray[np.float64]
     ) -> OrderPolicy:
         end, lead = self.scenarios.months - 1.0, self.scenarios.lead_time_months
-        runs_out = np.isfinite(needed[:, len(starts)]) if len(starts) < needed.shape[1] else np.zeros(len(lead), bool)
+        runs_out = np.isfinite(needed[:, len(starts)])
         months = np.full(len(lead), self.fleet * end)
         for place, start in enumerate(starts):
             arrival = max(start, 0.0) + lead

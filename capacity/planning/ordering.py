@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.planning.basis import instance_basis
+from capacity.planning.basis import common_quantity, instance_basis
+from capacity.planning.fleet_loads import ALONE, FleetLoads, fleets_under
 from capacity.planning.order_slack import is_due, rank_at, slack_months
-from capacity.planning.orders import MonthOutlook, OrderDate, OrderingRules, OrderTimeline
+from capacity.planning.orders import MonthOutlook, OrderCeiling, OrderDate, OrderingRules, OrderTimeline
 from capacity.planning.scenarios import Scenarios, draw_scenarios
 from loadtests.foundation.intervals import Interval
 
@@ -39,7 +40,8 @@ _QUANTILES = (0.05, 0.5, 0.95)
 def order_timeline(plan: CapacityPlan, rules: OrderingRules | None = None) -> OrderTimeline:
     """Order dates for a plan, jointly over what is uncertain in its growth, its capacity and the lead time.
 
-    An instance carries its normal capacity; no safety factor is applied, since the stated risk takes its place.
+    An instance carries its normal capacity, or what the plan's constraints leave of it, and a fleet what their rules
+    leave of that; no safety factor is applied, since the stated risk takes its place.
 
     Parameters
     ----------
@@ -56,12 +58,24 @@ def order_timeline(plan: CapacityPlan, rules: OrderingRules | None = None) -> Or
     return timeline_of(scenarios_of_plan(plan, chosen), plan, chosen, fleet)
 
 
+def fleets_of_plan(plan: CapacityPlan) -> FleetLoads | None:
+    """What one instance and fleets carry under a plan's constraints; None where these leave nothing."""
+    if plan.constraints is None:
+        return ALONE
+    return fleets_under(plan.constraints.inputs, common_quantity(plan.growth.quantity, plan.instance_capacity.quantity))
+
+
 def scenarios_of_plan(plan: CapacityPlan, rules: OrderingRules) -> Scenarios:
-    """Scenarios of a plan's growth and capacity, and of the rules' lead time."""
-    return draw_scenarios(
+    """Scenarios of a plan's growth and capacity, and of the rules' lead time, under the plan's constraints."""
+    drawn = draw_scenarios(
         plan.growth.monthly(plan.policy.interpolation), plan.instance_capacity.value, rules.lead_time,
         seed=rules.seed, count=rules.draws, range_level=rules.range_level,
     )  # fmt: skip
+    return _under_constraints(drawn, plan)
+
+
+def _under_constraints(scenarios: Scenarios, plan: CapacityPlan) -> Scenarios:
+    return scenarios if plan.constraints is None else scenarios.under(fleets_of_plan(plan) or ALONE)
 
 
 def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, fleet: int) -> OrderTimeline:
@@ -72,7 +86,7 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     scenarios : Scenarios
         In the plan's quantity.
     plan : CapacityPlan
-        Its policy and central values count.
+        Its policy, constraints and central values count.
     rules : OrderingRules
     fleet : int
         Instances today.
@@ -81,18 +95,40 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     -------
     OrderTimeline
     """
+    scenarios = _under_constraints(scenarios, plan)
     is_uncertain = len(scenarios) > 1
     is_geometric = plan.policy.interpolation == "geometric"
     counts = scenarios.instance_counts() if is_uncertain else None
-    most = most_instances(scenarios, rules.risk, counts)
-    sizes = _sizes(most, fleet)
+    sizes = _sizes(scenarios, most_instances(scenarios, rules.risk, counts), fleet)
     needed = scenarios.first_passages(sizes, geometric=is_geometric)
-    central = _central(plan, rules, scenarios.months).first_passages(sizes, geometric=is_geometric)[0]
-    orders = _orders(sizes, needed, central, scenarios, rules)
+    middle = _central(plan, rules, scenarios)
+    central = middle.first_passages(sizes, geometric=is_geometric)[0]
+    orders = _orders([size for size in sizes if size < _most_ordered(scenarios)], needed, central, scenarios, rules)
     mine = needed[:, 0]
     outlook = _certain(scenarios) if counts is None else _outlook(scenarios, plan, rules, counts, (mine, fleet))
     never = float(np.mean(np.isinf(mine))) if is_uncertain else None
-    return OrderTimeline(rules, fleet, is_uncertain, orders, outlook, _months(mine, float(central[0])), never)
+    ceiling = _ceiling(scenarios, middle, is_geometric=is_geometric)
+    return OrderTimeline(rules, fleet, is_uncertain, orders, outlook, _months(mine, float(central[0])), never, ceiling)
+
+
+def _most_ordered(scenarios: Scenarios) -> float:
+    """Instances beyond which nothing can be ordered."""
+    ceiling = scenarios.fleets.ceiling
+    return math.inf if ceiling is None else ceiling.most_instances
+
+
+def _ceiling(scenarios: Scenarios, central: Scenarios, *, is_geometric: bool) -> OrderCeiling | None:
+    fleets = scenarios.fleets
+    most = None if fleets.ceiling is None else fleets.ceiling.most_instances
+    load = fleets.limit if most is None else float(fleets.carried([most])[0])
+    if math.isinf(load):
+        return None
+    drawn, middle = (
+        item.load_passages(np.array([load]), geometric=is_geometric)[:, 0] for item in (scenarios, central)
+    )
+    chance = float(np.mean(np.isfinite(drawn))) if len(scenarios) > 1 else None
+    name = "contention" if fleets.ceiling is None else fleets.ceiling.name
+    return OrderCeiling(name, most, _months(drawn, float(middle[0])), chance)
 
 
 def most_instances(scenarios: Scenarios, risk: float, counts: Counts | None = None) -> int:
@@ -103,17 +139,21 @@ def most_instances(scenarios: Scenarios, risk: float, counts: Counts | None = No
     return max(_place(row, 1.0 - risk / max(len(found), 10)) for row in found)
 
 
-def _sizes(most: int, fleet: int) -> list[int]:
-    """Fleets that may be exceeded, from today's to one less than the largest that any month needs; at most 400."""
-    last = max(most, fleet + 1) - 1
+def _sizes(scenarios: Scenarios, most: int, fleet: int) -> list[int]:
+    """Fleets that may be exceeded, from today's to one less than the largest that any month needs; at most 400.
+
+    None is as large as a ceiling lets through, but today's.
+    """
+    last = int(max(min(most, _most_ordered(scenarios)), fleet + 1)) - 1
     every = np.linspace(fleet, last, min(last - fleet + 1, _MOST_ORDERS))
     return [int(size) for size in np.unique(np.round(every))]
 
 
-def _central(plan: CapacityPlan, rules: OrderingRules, months: int) -> Scenarios:
-    peaks = [float(item.peak) for item in plan.growth.monthly(plan.policy.interpolation)][:months]
+def _central(plan: CapacityPlan, rules: OrderingRules, scenarios: Scenarios) -> Scenarios:
+    peaks = [float(item.peak) for item in plan.growth.monthly(plan.policy.interpolation)][: scenarios.months]
     one, lead = plan.instance_capacity.value.mid, rules.lead_time.mid
-    return Scenarios.of(np.array([peaks]), np.array([float(one)]), np.array([float(lead)]))
+    found = Scenarios.of(np.array([peaks]), np.array([float(one)]), np.array([float(lead)]))
+    return found.under(scenarios.fleets)
 
 
 def _orders(

@@ -179,6 +179,37 @@ class MonthOutlook:
 
 
 @dataclass(frozen=True)
+class OrderCeiling:
+    """The most that orders can reach: where demand passes it, no order helps.
+
+    Parameters
+    ----------
+    name : str
+        What sets it: ``database_connections``, ``max_instances`` or ``contention``.
+    instances : int, optional
+        Most instances there can be; None: any number, which together carry no more.
+    passed_month : Interval
+        When demand passes what they carry; an end that lies beyond the projection is infinite.
+    probability : float, optional
+        That it does within the projection; None: nothing is uncertain.
+    """
+
+    name: str
+    instances: int | None
+    passed_month: Interval
+    probability: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {**vars(self), "passed_month": self.passed_month.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> OrderCeiling:
+        """Read what `to_dict` wrote."""
+        return cls(data["name"], data["instances"], _months_from_dict(data["passed_month"]), data["probability"])
+
+
+@dataclass(frozen=True)
 class OrderTimeline:
     """Order dates of a plan, and the outlook of every month. Made by `capacity.planning.ordering.order_timeline`.
 
@@ -196,6 +227,8 @@ class OrderTimeline:
         Months until today's fleet is exceeded; infinite where that lies beyond the projection.
     never_exceeded : float, optional
         Probability that today's fleet lasts for the whole projection.
+    ceiling : OrderCeiling, optional
+        The most that orders can reach under the plan's constraints; None: they set no such limit.
     """
 
     rules: OrderingRules
@@ -205,6 +238,7 @@ class OrderTimeline:
     months: tuple[MonthOutlook, ...]
     exhaustion: Interval
     never_exceeded: float | None
+    ceiling: OrderCeiling | None = None
 
     def order_for(self, instances: int) -> OrderDate | None:
         """The order of this many instances; None where it is there today, or not within the projection."""
@@ -223,16 +257,19 @@ class OrderTimeline:
             "orders": [item.to_dict(self.rules.start) for item in self.orders],
             "months": [item.to_dict() for item in self.months],
             "exhaustion_months": self.exhaustion.to_dict(), "never_exceeded": self.never_exceeded,
+            "ceiling": None if self.ceiling is None else self.ceiling.to_dict(),
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OrderTimeline:
         """Read what `to_dict` wrote."""
+        ceiling = data.get("ceiling")
         return cls(
             OrderingRules.from_dict(data["rules"]), data["fleet"], data["is_uncertain"],
             tuple(OrderDate.from_dict(item) for item in data["orders"]),
             tuple(MonthOutlook.from_dict(item) for item in data["months"]),
             _months_from_dict(data["exhaustion_months"]), data["never_exceeded"],
+            None if ceiling is None else OrderCeiling.from_dict(ceiling),
         )  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
@@ -266,7 +303,10 @@ class OrderTimeline:
     def _title(self) -> str:
         lead = self.rules.lead_time.format(".3g", "months")
         risk = f"risk {self.rules.risk:.1%}" if self.is_uncertain else "central values, no probabilities"
-        return f"From {self.fleet} instance(s) today: lead time {lead}, {risk}."
+        most = "" if self.ceiling is None or self.ceiling.instances is None else (
+            f"; at most {self.ceiling.instances:,} instances by {self.ceiling.name.replace('_', ' ')}"
+        )  # fmt: skip
+        return f"From {self.fleet} instance(s) today: lead time {lead}, {risk}{most}."
 
     def _rows(self) -> list[tuple[str, ...]]:
         start = self.rules.start

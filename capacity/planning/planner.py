@@ -95,10 +95,11 @@ def plan_capacity(
 
 
 def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> CapacityPlan:
-    """The same plan with the needs of further constraints, and what a reader must know about them."""
+    """The same plan with the needs of further constraints, and what a reader must know; order dates are made anew."""
     found = constraints_of_plan(plan, constraints)
     findings = _joined(_others(plan, CONSTRAINT_CODES), constraint_findings(plan, found))
-    return replace(plan, constraints=found, findings=findings)
+    made = replace(plan, constraints=found, findings=findings)
+    return made if plan.orders is None else with_orders(made, plan.orders.rules)
 
 
 def with_orders(plan: CapacityPlan, ordering: OrderingRules) -> CapacityPlan:

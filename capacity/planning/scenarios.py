@@ -9,20 +9,24 @@ widest sums. Where the growth says how its months depend on each other, as a for
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capacity.demand.growth_points import MonthlyPeak
-from capacity.demand.month_dependence import positions
+from capacity.demand.month_dependence import KEPT, positions
 from capacity.planning import scenario_loops
-from capacity.planning.instance_formula import required_instances
+from capacity.planning.constraints import required_fleet
+from capacity.planning.fleet_loads import ALONE, FleetLoads
+from capacity.planning.growth_paths import GrowthPaths
+from capacity.planning.instance_formula import checked_factor
 from capacity.planning.orders import DRAWS
+from capacity.planning.slices import in_slices
 from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
 from loadtests.foundation.checks import whole
 from loadtests.foundation.errors import InputError
@@ -31,13 +35,12 @@ from loadtests.foundation.seeds import generator
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-Found = TypeVar("Found")
+Guesses = tuple[float, float, NDArray[np.uint16]]
+Tables = tuple[Floats, Guesses]
 
-_SLICES = 4
 _MOST_INSTANCES = 20_000
-_PHASES = 3
 _WORTH_COMPILING = 100
-_PARTS, _MOST_LOG = 16_384, 700.0
+_PARTS, _MOST_LOG, _MORE = 65_536, 700.0, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +49,8 @@ class Scenarios:
 
     Parameters
     ----------
-    log_peaks : array, shape (scenarios, months)
-        Logarithm of the peak load of each month from today (0).
+    paths : GrowthPaths
+        Logarithms of the peak load of each month from today (0).
     capacity : array, shape (scenarios,)
         Load that one instance carries, above 0.
     lead_time_months : array, shape (scenarios,)
@@ -55,6 +58,8 @@ class Scenarios:
     stated_peaks : array, shape (scenarios, months) or (months,), optional
         The peaks themselves where somebody states them, of all scenarios or the same for all; NaN elsewhere. Counts of
         instances are exact for these numbers.
+    fleets : FleetLoads, optional
+        What fleets carry under constraints; default: n instances carry n times one.
 
     Raises
     ------
@@ -62,18 +67,20 @@ class Scenarios:
         For other shapes, and numbers outside these ranges.
     """
 
-    log_peaks: Floats
+    paths: GrowthPaths
     capacity: Floats
     lead_time_months: Floats
     stated_peaks: Floats | None = None
+    fleets: FleetLoads = ALONE
 
     def __post_init__(self) -> None:
-        _check("log_peaks", self.log_peaks, 2, least=-math.inf, extent=self._extent)
         _check("capacity", self.capacity, 1, least=math.ulp(0.0))
         _check("lead_time_months", self.lead_time_months, 1, least=0.0)
-        if not len(self.log_peaks) == len(self.capacity) == len(self.lead_time_months):
+        if not np.all(np.isfinite(self.paths.ends)):
+            raise InputError("The paths have positions or curves that are not finite; give finite numbers.")
+        if not len(self.paths) == len(self.capacity) == len(self.lead_time_months):
             raise InputError(
-                f"There are {len(self.log_peaks)} paths, {len(self.capacity)} capacities and "
+                f"There are {len(self.paths)} paths, {len(self.capacity)} capacities and "
                 f"{len(self.lead_time_months)} lead times; give one of each a scenario."
             )
 
@@ -83,32 +90,29 @@ class Scenarios:
         stated = np.asarray(peaks, dtype=np.float64)
         _check("peaks", stated, 2, least=math.ulp(0.0))
         one, lead = (np.asarray(item, dtype=np.float64) for item in (capacity, lead_time_months))
-        return cls(np.log(stated), one, lead, stated)
+        return cls(GrowthPaths.stated(np.log(stated)), one, lead, stated)
+
+    def under(self, fleets: FleetLoads) -> Scenarios:
+        """The same scenarios of fleets that carry as much as this says."""
+        return replace(self, fleets=fleets)
 
     def __len__(self) -> int:
-        return len(self.log_peaks)
+        return len(self.paths)
 
     @property
     def months(self) -> int:
         """Number of months, today's included."""
-        return int(self.log_peaks.shape[1])
+        return self.paths.months
+
+    @property
+    def log_peaks(self) -> Floats:
+        """Logarithms of all peaks, shape (scenarios, months); made when they are asked for."""
+        return self.paths.log_peaks
 
     @cached_property
-    def _log_capacity(self) -> Floats:
-        return np.log(self.capacity)
-
-    @cached_property
-    def _by_month(self) -> Floats:
-        """`log_peaks` with a row a month, one after another in memory; no copy where they were drawn here."""
-        return np.ascontiguousarray(self.log_peaks.T)
-
-    @cached_property
-    def _extent(self) -> tuple[float, float]:
-        """Least and most of all loads; NaN where one is."""
-        if self.log_peaks.ndim != 2 or self.log_peaks.size == 0:
-            return math.nan, math.nan
-        found = _in_threads(lambda part: _ends(self._by_month[:, part]), len(self.log_peaks))
-        return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
+    def _log_each(self) -> Floats:
+        """Logarithm of what one instance carries."""
+        return np.log(self.fleets.each(self.capacity))
 
     def first_passages(self, sizes: Sequence[int], *, geometric: bool = True) -> Floats:
         """Months after which the load first exceeds what fleets of these sizes carry; infinite where it never does.
@@ -124,23 +128,29 @@ class Scenarios:
         -------
         array, shape (scenarios, sizes)
         """
-        loops, found = _loops(len(self)), np.empty((len(self), len(sizes)))
-        logs = np.log(np.asarray(sizes, dtype=np.float64))
+        return self.load_passages(self.fleets.carried(sizes), geometric=geometric)
+
+    def load_passages(self, loads: Floats, *, geometric: bool = True) -> Floats:
+        """The same for loads in single instances, ascending and at least 0."""
+        logs = _log(np.asarray(loads, dtype=np.float64))
+        loops, found = _loops(len(self)), np.empty((len(self), logs.size))
 
         def run(part: slice) -> None:
             ends = (part.start, part.stop)
-            loops.first_passages(self._by_month, self._log_capacity, logs, geometric, found, ends)
+            loops.first_passages(self.paths.for_loops, self._log_each, logs, geometric, found, ends)
 
-        _in_threads(run, len(self))
+        in_slices(run, len(self))
         return found
 
     def exceeding_today(self, fleet: int) -> float:
         """Share of scenarios in which a fleet carries less than today's peak."""
-        limit = self._log_capacity + math.log(fleet) + scenario_loops.SAME
-        return float(np.mean(self.log_peaks[:, 0] > limit))
+        limit = self._log_each + _log(self.fleets.carried([fleet])) + scenario_loops.SAME
+        return float(np.mean(self.paths.at(0) > limit))
 
     def instance_counts(self, safety_factor: float = 1.0) -> Counts:
         """How many scenarios need how many instances: ceil(peak / capacity x factor), exact as `required_instances`.
+
+        Under constraints the fewest that meet all of them, exact as `required_by_constraints`.
 
         Returns
         -------
@@ -148,53 +158,73 @@ class Scenarios:
             At [m, n] the scenarios that need n instances in month m; the last place is that many or more (20,000 are
             told apart).
         """
-        carried, guesses = self._tables(float(safety_factor))
-        loops, shape = _loops(len(self)), (self.months, carried.size)
-        unsure = np.zeros((self.months, len(self)), dtype=np.bool_)
-
-        def run(part: slice) -> tuple[Counts, int]:
-            counted, room = np.zeros(shape, dtype=np.int64), np.empty(scenario_loops.BLOCK, dtype=np.int32)
-            ends, found = (part.start, part.stop), (room, unsure)
-            left = loops.count_instances(self._by_month, self._log_capacity, carried, guesses, counted, found, ends)
-            return counted, left
-
-        parts = _in_threads(run, len(self))
-        found = np.asarray(sum((counted for counted, _ in parts), np.zeros(shape, dtype=np.int64)))
-        if any(left for _, left in parts):
-            for month in np.flatnonzero(unsure.any(axis=1)).tolist():
-                self._count_exactly(month, np.flatnonzero(unsure[month]), safety_factor, found[month])
+        tables = self._tables(float(safety_factor))
+        parts = in_slices(lambda part: self._counted(tables, part), len(self))
+        found = np.asarray(sum(counted for counted, _ in parts))
+        month, rows = np.divmod(np.concatenate([unsure for _, unsure in parts]), len(self))
+        for each in np.unique(month).tolist():
+            self._count_exactly(each, rows[month == each], safety_factor, found[each])
         return found
+
+    def _counted(self, tables: Tables, part: slice) -> tuple[Counts, Counts]:
+        """Counts of some scenarios, and what is left to exact arithmetic."""
+        carried, guesses = tables
+        block, room = scenario_loops.BLOCK, part.stop - part.start
+        while True:
+            counted, unsure = np.zeros((self.months, carried.size), dtype=np.int64), np.empty(room, dtype=np.int64)
+            rooms = np.empty(block, dtype=np.uint16), np.empty(block, dtype=np.int64), unsure
+            left = _loops(len(self)).count_instances(
+                self.paths.for_loops, self._log_each, carried, guesses, counted, rooms, (part.start, part.stop)
+            )
+            if left <= room:
+                return counted, unsure[:left]
+            room = left
 
     def _count_exactly(self, month: int, rows: Counts, safety_factor: float, into: Counts) -> None:
         """Each pair of peak and capacity once."""
-        stated = None if self.stated_peaks is None else np.broadcast_to(self.stated_peaks, self.log_peaks.shape)
-        peaks = np.exp(self.log_peaks[rows, month]) if stated is None else stated[rows, month]
-        peaks = np.where(np.isnan(peaks), np.exp(self.log_peaks[rows, month]), peaks)
+        peaks = np.exp(self.paths.at(month, rows))
+        if self.stated_peaks is not None:
+            stated = np.broadcast_to(self.stated_peaks, (len(self), self.months))[rows, month]
+            peaks = np.where(np.isnan(stated), peaks, stated)
         pairs, times = np.unique(np.stack([peaks, self.capacity[rows]]), axis=1, return_counts=True)
         for (peak, one), count in zip(pairs.T.tolist(), times.tolist(), strict=True):
-            into[min(required_instances(peak, one, safety_factor), into.size - 1)] += count
+            needed = self.fleets.required(peak, one, checked_factor(safety_factor))
+            into[into.size - 1 if needed is None else min(needed, into.size - 1)] += count
 
     def exact_counts(self, safety_factor: float = 1.0) -> list[int]:
-        """Instances by month of the first scenario, exactly."""
+        """Instances by month of the first scenario, exactly; 20,001 where no number is enough."""
         one = float(self.capacity[0])
         peaks = np.exp(self.log_peaks[0]) if self.stated_peaks is None else np.atleast_2d(self.stated_peaks)[0]
-        return [required_instances(float(peak), one, safety_factor) for peak in peaks]
+        factor = checked_factor(safety_factor)
+        found = [self.fleets.required(float(peak), one, factor) for peak in peaks]
+        return [_MOST_INSTANCES + 1 if needed is None else needed for needed in found]
 
-    def _tables(self, safety_factor: float) -> tuple[Floats, tuple[float, float, Counts]]:
+    def _tables(self, safety_factor: float) -> Tables:
         """Logarithm of what 0, 1, 2, ... instances carry over the factor, and the guesses of `count_instances`."""
-        least, highest = self._extent
-        first, last = least - float(self._log_capacity.max()), highest - float(self._log_capacity.min())
-        if last + math.log(safety_factor) > math.log(_MOST_INSTANCES):  # a bound so far, of what never meets
-            last = float(np.max(self._by_month.max(axis=0) - self._log_capacity))
-        most = min(math.exp(min(last, _MOST_LOG)) * safety_factor, float(_MOST_INSTANCES))
-        with np.errstate(divide="ignore"):
-            carried = np.log(np.arange(math.ceil(most) + 2, dtype=np.float64)) - math.log(safety_factor)
+        smallest, largest = float(self._log_each.min()), float(self._log_each.max())
+        low, high = self.paths.ends
+        told_apart = float(_log(self.fleets.carried([_MOST_INSTANCES], safety_factor))[0])
+        first, last = float(low.min()) - largest, self._most(high - smallest, told_apart)
+        carried = _log(self.fleets.carried(range(self._fewest(last, safety_factor) + 2), safety_factor))
         return carried, _guesses(carried, first, min(last, float(carried[-1])))
+
+    def _fewest(self, log_load: float, safety_factor: float) -> int:
+        """Instances that carry more than a load, at most as many as are told apart."""
+        load = Fraction(math.exp(min(log_load + _MORE, _MOST_LOG)))
+        needed = required_fleet(load, self.fleets.rules, checked_factor(safety_factor))
+        return _MOST_INSTANCES if needed is None else min(needed, _MOST_INSTANCES)
+
+    def _most(self, bounds: Floats, told_apart: float) -> float:
+        """Largest load; bounds by month are of what need not meet, so beyond what is told apart loads are looked at."""
+        far = np.flatnonzero(bounds > told_apart).tolist()
+        met = [float(np.max(self.paths.at(month) - self._log_each)) for month in far]
+        near = float(np.max(bounds, where=bounds <= told_apart, initial=-math.inf))
+        return max([near, *met])
 
     def phase_counts(
         self, maximum_over_normal: float, high_factor: float, lead_months: int, *, maximum: float | None = None
     ) -> Counts:
-        """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`.
+        """How many scenarios are in which phase, by the rules of `capacity.planning.timeline`, without constraints.
 
         Parameters
         ----------
@@ -210,17 +240,18 @@ class Scenarios:
         array of int, shape (months, 3)
             Vertical, horizontal, autoscaling.
         """
-        loops, shape = _loops(len(self)), (self.months, _PHASES)
         rules = np.array([high_factor, lead_months], dtype=np.float64)
-        most = self._log_capacity + math.log(maximum_over_normal)
-        most = most if maximum is None else np.maximum(self._log_capacity, math.log(maximum))
+        paths, one = self.paths.for_loops, np.log(self.capacity)
+        most = one + math.log(maximum_over_normal) if maximum is None else np.maximum(one, math.log(maximum))
 
         def run(part: slice) -> Counts:
-            counted = np.zeros(shape, dtype=np.int64)
-            loops.count_phases(self._by_month, self._log_capacity, most, rules, counted, (part.start, part.stop))
-            return counted
+            begun = np.zeros((self.months, 2), dtype=np.int64)
+            ends = (part.start, part.stop)
+            _loops(len(self)).count_phases(paths, one, most, rules, begun, ends)
+            return begun
 
-        return np.asarray(sum(_in_threads(run, len(self)), np.zeros(shape, dtype=np.int64)))
+        horizontal, autoscaling = np.sum(in_slices(run, len(self)), axis=0).cumsum(axis=0).T
+        return np.stack([len(self) - horizontal, horizontal - autoscaling, autoscaling], axis=1)
 
 
 def draw_scenarios(
@@ -263,18 +294,22 @@ def draw_scenarios(
     one, lead = (SplitLognormal.of(value, range_level) for value in (capacity, lead_time_months))
     if not any(item.is_uncertain for item in (*ranges, one, lead)):
         count = 1
-    rng = generator(seed, 6)
-    position, carried, waited = rng.standard_normal((3, count))
-    place = _places(months, position, seed)
-    return _scenarios(ranges, place, one.at(carried), lead.at(waited))
+    position, carried, waited = generator(seed, 6).standard_normal((3, count))
+    paths = GrowthPaths.of(ranges, _places(months, position, seed))
+    values = in_slices(lambda part: (one.at(carried[part]), lead.at(waited[part])), count)
+    fixed = np.array([math.nan if item.is_uncertain else item.mid for item in ranges])
+    carries, waits = (np.concatenate(parts) for parts in zip(*values, strict=True))
+    return Scenarios(paths, carries, waits, fixed)
 
 
 def _places(months: Sequence[MonthlyPeak], position: Floats, seed: int) -> Floats:
-    """Positions by scenario, shape (scenarios,) where a path keeps its own, else by month too."""
+    """Positions by scenario, shape (scenarios,) where a path keeps its own, else (months, scenarios)."""
     links = [month.dependence for month in months]
     if not any(month.is_bent for month in months):
         return position
-    return positions(position, links, generator(seed, 6, 1))
+    if all(link == KEPT for link in links):
+        links = links[:1]
+    return positions(position, links, generator(seed, 6, 1)).T
 
 
 def _check_range(name: str, value: Interval, *, least: float) -> None:
@@ -286,39 +321,27 @@ def _check_range(name: str, value: Interval, *, least: float) -> None:
         )
 
 
-def _scenarios(ranges: Sequence[SplitLognormal], position: Floats, capacity: Floats, lead: Floats) -> Scenarios:
-    count = len(position)
-    if not any(item.is_uncertain for item in ranges):
-        mids = np.array([item.mid for item in ranges], dtype=np.float64)
-        return Scenarios.of(np.tile(mids, (count, 1)), capacity, lead)
-    logs, up, down, beyond, errors = np.array(
-        [(math.log(item.mid), item.up, item.down, item.beyond, item.errors) for item in ranges]
-    ).T.copy()
-    loops, found = _loops(count), np.empty((len(ranges), count))
-
-    def run(part: slice) -> None:
-        if position.ndim == 1:
-            loops.growth_paths(logs, up, down, position, found, (part.start, part.stop))
-        else:
-            loops.wandering_paths(logs, (up, down, beyond, errors), position.T, found, (part.start, part.stop))
-
-    _in_threads(run, count)
-    fixed = np.array([math.nan if item.is_uncertain else item.mid for item in ranges])
-    return Scenarios(found.T, capacity, lead, fixed)
+def _log(loads: Floats) -> Floats:
+    """Logarithms; of a load of 0 minus infinity."""
+    with np.errstate(divide="ignore"):
+        return np.log(loads)
 
 
-def _guesses(carried: Floats, first: float, last: float) -> tuple[float, float, Counts]:
-    """Least load, parts per unit above it, and instances by part; below 0 where the part holds the end of a count.
+def _guesses(carried: Floats, first: float, last: float) -> Guesses:
+    """Least load, parts per unit above it, and instances by part; 0 where the part holds the end of a count.
 
     A part counts as wider by a thousandth and by what is left to exact arithmetic, so that rounding moves no load out.
     """
-    edges, width = np.linspace(first, last, _PARTS + 1, retstep=True)
-    slack = 1e-3 * float(width) + 2 * scenario_loops.NEAR
-    least, most = (np.searchsorted(carried, ends) for ends in (edges[:-1] - slack, edges[1:] + slack))
-    counts = np.where(least == most, least, -np.clip(least, 1, carried.size - 1))
-    counts[[0, -1]] = -np.abs(counts[[0, -1]])  # loads beyond the ends are put there
     scale = _PARTS / (last - first) if last > first else 0.0
-    return first, scale, counts.astype(np.int32)
+    ends, slack = (np.maximum(carried[1:], first) - first) * scale, 1e-3 + 2 * scenario_loops.NEAR * scale
+    first_part, last_part = (
+        np.bincount(np.clip(np.floor(edge), 0, _PARTS - 1).astype(np.int64), minlength=_PARTS)
+        for edge in (ends - slack, ends + slack)
+    )
+    begun, over = first_part.cumsum(), last_part.cumsum() - last_part
+    counts = np.where(begun == over, over + 1, 0)
+    counts[[0, -1]] = 0  # loads beyond the ends are put there
+    return first, scale, counts.astype(np.uint16)
 
 
 def _loops(scenarios: int) -> Any:
@@ -330,25 +353,10 @@ def _loops(scenarios: int) -> Any:
     return scenario_kernels
 
 
-def _in_threads(run: Callable[[slice], Found], number: int) -> list[Found]:
-    """Run slices of so many scenarios, a thread each where there are many."""
-    if number < _SLICES * 1_000:
-        return [run(slice(0, number))]
-    edges = np.linspace(0, number, _SLICES + 1).astype(int).tolist()
-    with ThreadPoolExecutor(_SLICES) as threads:
-        return list(threads.map(run, map(slice, edges[:-1], edges[1:])))
-
-
-def _ends(values: Floats) -> tuple[float, float]:
-    return float(values.min()), float(values.max())  # NaN, too, shows in both
-
-
-def _check(
-    name: str, values: Floats, dimensions: int, *, least: float, extent: tuple[float, float] | None = None
-) -> None:
+def _check(name: str, values: Floats, dimensions: int, *, least: float) -> None:
     if values.ndim != dimensions or values.size == 0:
         raise InputError(f"{name} has shape {values.shape}; it must have {dimensions} dimension(s) and not be empty.")
-    low, high = _ends(values) if extent is None else extent
-    if not (low >= least and math.isfinite(low) and math.isfinite(high)):
-        bound = {0.0: " and at least 0", -math.inf: ""}.get(least, " and above 0")
-        raise InputError(f"{name} must be finite{bound} in every scenario; they go from {low:g} to {high:g}.")
+    low, high = float(values.min()), float(values.max())  # NaN, too, shows in both
+    if not (low >= least and math.isfinite(high)):
+        bound = "and at least 0" if least == 0 else "and above 0"
+        raise InputError(f"{name} must be finite {bound} in every scenario; they go from {low:g} to {high:g}.")

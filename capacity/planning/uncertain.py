@@ -103,12 +103,11 @@ class SplitLognormal:
         if self.mid == 0:
             return np.maximum(0.0, self.high / self.errors * position)
         past = np.maximum(position - self.errors, 0.0)
-        above = self.mid * np.exp(self.up * (position - past) + self.beyond * past)
+        above = self.up * (position - past) + self.beyond * past
         if self.low > 0:
-            below = self.mid * np.exp(self.down * position)
-        else:
-            below = np.maximum(0.0, self.mid + self.mid / self.errors * position)
-        return np.where(position >= 0, above, below)
+            return np.asarray(self.mid * np.exp(np.where(position >= 0, above, self.down * position)))
+        below = np.maximum(0.0, self.mid + self.mid / self.errors * position)
+        return np.where(position >= 0, self.mid * np.exp(above), below)
 
     def share_below(self, value: float) -> float | None:
         """Probability of less than a value above 0; None where no range says so."""

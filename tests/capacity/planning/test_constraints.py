@@ -364,6 +364,17 @@ def test_contention_makes_a_fleet_carry_less_than_the_sum_of_its_instances():
     assert spare.instances == 13
 
 
+def test_no_fleet_keeps_a_factor_through_a_loss_where_contention_leaves_less():
+    """At 0.05 no fleet carries 20 instances' load: 17 without a loss, but 17 x 1.25 with one missing by no number."""
+    demand, limits = ServiceDemand(ccu=1_700), InstanceLimits(normal_ccu=100)
+    rules = FleetRules(contention=0.05, spare_instances=1, loss_safety_factor=1.25)
+    report = required_by_constraints(demand, limits, rules)
+    assert (report.instances, report.binding.name, report.is_feasible) == (None, "spare_instances", False)
+    assert "21.25 of one; at a contention of 0.05 no number carries" in report.binding.formula
+    assert required_by_constraints(demand, limits, replace(rules, spare_instances=0)).instances == 108
+    assert required_fleet(Fraction(17), replace(rules, spare_instances=0), Fraction(1)) == 108
+
+
 def test_no_fleet_carries_more_than_contention_leaves():
     found = required_by_constraints(
         ServiceDemand(users=2_100), InstanceLimits(normal_users=100), FleetRules(contention=0.05)

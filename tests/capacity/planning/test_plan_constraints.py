@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -13,7 +12,6 @@ from capacity import (
     GrowthProjection,
     InstanceCapacity,
     InstanceLimits,
-    OrderingRules,
     PlanConstraints,
     PlanningPolicy,
     ServiceDemand,
@@ -119,22 +117,6 @@ def test_files_that_hold_no_constraints_are_refused(tmp_path, text, said):
         file.write_text(text)
     with pytest.raises(InputError, match=said):
         PlanConstraints.read(file)
-
-
-def test_orders_say_where_constraints_ask_for_more_than_the_load_does():
-    tight = PlanConstraints(BUSY.per_unit, InstanceLimits(cpu_cores=1, cpu_target_percent=50))
-    growth = GrowthProjection.from_points({0: 1_000, 4: 1_600}, "users")
-    plan = plan_capacity(
-        growth, InstanceCapacity.assumed(500, "users"), constraints=tight, ordering=OrderingRules(fleet=3)
-    )
-    (found,) = (item for item in plan.findings if item.code == "orders-without-constraints")
-    month = found.numbers["month"]
-    assert found.numbers["needed"] == plan.constraints.months[month].low.instances > plan.steps[month].instances[0]
-    easy = replace(tight, limits=InstanceLimits(cpu_cores=1_000))
-    calm = plan_capacity(
-        growth, InstanceCapacity.assumed(500, "users"), constraints=easy, ordering=OrderingRules(fleet=3)
-    )
-    assert "orders-without-constraints" not in {item.code for item in calm.findings}
 
 
 MEASURED = {

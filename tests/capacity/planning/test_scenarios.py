@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from capacity import GrowthProjection, InstanceCapacity, PlanningPolicy, plan_capacity
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.month_dependence import MonthDependence
 from capacity.planning import scenario_kernels, scenario_loops
+from capacity.planning.growth_paths import GrowthPaths
 from capacity.planning.scenarios import Scenarios, draw_scenarios
 from capacity.planning.uncertain import SplitLognormal
 from loadtests.foundation.errors import InputError
@@ -63,16 +65,16 @@ def test_compiled_loops_do_what_the_plain_ones_do(paths, capacity):
     logs = np.log(np.arange(1, 6, dtype=float))
     sides = []
     for loops in (scenario_loops, scenario_kernels):
-        loads, one, part = drawn._by_month, np.log(drawn.capacity), (0, len(drawn))
+        loads, one, part = drawn.paths.for_loops, np.log(drawn.capacity), (0, len(drawn))
         passed = np.empty((len(drawn), 5))
         loops.first_passages(loads, one, logs, False, passed, part)
         carried, guesses = drawn._tables(1.25)
-        counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.zeros(loads.shape, dtype=bool)
-        room = np.empty(scenario_loops.BLOCK, dtype=np.int32)
-        loops.count_instances(loads, one, carried, guesses, counted, (room, unsure), part)
-        phases = np.zeros((6, 3), dtype=np.int64)
-        loops.count_phases(loads, one, np.log(1.5 * drawn.capacity), np.array([1.5, 1.0]), phases, part)
-        sides.append((passed, counted, unsure, phases))
+        counted, unsure = np.zeros((6, carried.size), dtype=np.int64), np.full(30, -1)
+        rooms = np.empty(scenario_loops.BLOCK, dtype=np.uint16), np.empty(scenario_loops.BLOCK, dtype=np.int64), unsure
+        left = loops.count_instances(loads, one, carried, guesses, counted, rooms, part)
+        begun = np.zeros((6, 2), dtype=np.int64)
+        loops.count_phases(loads, one, np.log(1.5 * drawn.capacity), np.array([1.5, 1.0]), begun, part)
+        sides.append((passed, counted, unsure, left, begun))
     for plain, compiled in zip(*sides, strict=True):
         assert np.allclose(plain, compiled, rtol=1e-12, atol=0)
 
@@ -111,6 +113,37 @@ def test_a_month_that_is_certain_is_counted_exactly_beside_uncertain_ones():
     assert np.flatnonzero(drawn.instance_counts()[0]).tolist() == [10]
 
 
+def test_every_month_may_be_left_to_exact_arithmetic():
+    """More pairs of scenario and month than there is room for at first."""
+    peaks = np.tile([100.0, 300.0, 700.0], (5_000, 1))
+    counted = Scenarios.of(peaks, np.full(5_000, 10.0), np.ones(5_000)).instance_counts()
+    assert [np.flatnonzero(row).tolist() for row in counted] == [[10], [30], [70]]
+
+
+def test_paths_are_the_same_whether_they_keep_their_place_or_are_stated():
+    """Kept positions, positions by month and the logarithms themselves, with a bent tail, on more than one block."""
+    months = [MonthlyPeak(month, 200.0 + month, 150.0, 300.0, p99=450.0) for month in range(1, 7)]
+    kept = draw_scenarios(months, Interval(9.0, 10.0, 12.0), CERTAIN, count=9_000)
+    by_month = GrowthPaths(kept.paths.curves, np.tile(kept.paths.position, (6, 1)))
+    others = [Scenarios(paths, kept.capacity, kept.lead_time_months) for paths in (by_month, stated_of(kept))]
+    assert kept.paths.position.shape == (1, 9_000)
+    for other in others:
+        assert np.array_equal(kept.instance_counts(1.2), other.instance_counts(1.2))
+        assert np.allclose(kept.first_passages([20, 25]), other.first_passages([20, 25]), rtol=1e-9)
+        assert np.array_equal(kept.phase_counts(1.5, 1.5, 1), other.phase_counts(1.5, 1.5, 1))
+        assert kept.exceeding_today(20) == other.exceeding_today(20)
+
+
+def stated_of(drawn):
+    return GrowthPaths.stated(drawn.log_peaks)
+
+
+def test_a_month_that_depends_on_nothing_but_is_bent_keeps_the_place_of_a_path():
+    """Positions of a growth with a 99 % point are spread evenly, as where months depend on each other."""
+    drawn = draw_scenarios([MonthlyPeak(1, 200.0, 150.0, 300.0, p99=500.0)] * 3, Interval.assumed(10.0), CERTAIN)
+    assert np.sort(drawn.paths.position) == pytest.approx(ndtri((np.arange(100_000) + 0.5) / 100_000)[None, :])
+
+
 def test_more_instances_than_are_told_apart_stand_in_the_last_place():
     counted = scenarios((1e9, 50.0), (1e8, 60.0)).instance_counts()
     assert (counted[0, -1], counted.shape[1]) == (2, 20_002)
@@ -136,7 +169,7 @@ def test_a_lead_time_may_begin_at_nothing():
 
 def test_one_scenario_is_enough_where_nothing_is_uncertain():
     certain = draw_scenarios([MonthlyPeak(0, 5.0), MonthlyPeak(1, 6.0)], Interval.assumed(2.0), CERTAIN)
-    assert (len(certain), certain.stated_peaks.tolist(), certain.capacity.tolist()) == (1, [[5.0, 6.0]], [2.0])
+    assert (len(certain), certain.stated_peaks.tolist(), certain.capacity.tolist()) == (1, [5.0, 6.0], [2.0])
 
 
 @pytest.mark.parametrize(
@@ -148,6 +181,8 @@ def test_one_scenario_is_enough_where_nothing_is_uncertain():
         (lambda: scenarios((1.0,), lead=-1.0), "lead_time_months must be finite and at least 0"),
         (lambda: Scenarios.of(np.ones((2, 1)), np.ones(1), np.ones(2)), "2 paths, 1 capacities and 2 lead times"),
         (lambda: Scenarios.of(np.ones(3), np.ones(3), np.ones(3)), "2 dimension"),
+        (lambda: GrowthPaths(np.ones((3, 5)), np.ones((2, 4))), r"shape \(3, 5\) and positions \(2, 4\)"),
+        (lambda: Scenarios(GrowthPaths.stated(np.full((1, 2), np.nan)), np.ones(1), np.ones(1)), "not finite"),
         (
             lambda: draw_scenarios([MonthlyPeak(0, 5.0)], Interval(0.0, 2.0, 3.0), CERTAIN),
             "instance capacity goes from 0",

@@ -1,13 +1,12 @@
 """Uncertain numbers become draws whose quantiles are what their intervals claim."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.planning import scenario_loops
+from capacity.planning.growth_paths import GrowthPaths
 from capacity.planning.regret import Scenario, largest_regrets, least_regret, scenarios_of
 from capacity.planning.uncertain import SplitLognormal, checked_uncertain, drawn, summarised, uniforms
 from loadtests import Interval
@@ -59,18 +58,18 @@ def test_the_share_below_a_value_is_the_share_of_the_draws() -> None:
     assert SplitLognormal.of(Interval.assumed(100.0)).share_below(90.0) is None
 
 
-@given(st.tuples(st.floats(1e-3, 1e6), st.floats(1, 50), st.floats(1, 50)), st.floats(0.05, 0.99))
+@given(st.tuples(st.floats(1e-3, 1e6), st.floats(1.01, 50), st.floats(1, 50)), st.floats(0.05, 0.99))
 def test_scenarios_and_shapes_draw_the_same_number_from_the_same_place(
     numbers: tuple[float, float, float], level: float
 ) -> None:
-    """A month's peak by the loops of the scenarios is what a shape's draws are at the same place."""
+    """A month's peak by the loops, and by the paths that they take, is what a shape's draws are at the same place."""
     mid, below, above = numbers
-    law = SplitLognormal.of(Interval(mid / below, mid, mid * above, level, "prediction"))
+    law = SplitLognormal.of(Interval(mid / below, mid, mid * above, level, "prediction"), far=mid * above * 1.5)
     position = np.linspace(-3, 3, 13)
-    paths = np.empty((1, 13))
-    laws = [np.array([item]) for item in (math.log(mid), law.up, law.down)]
-    scenario_loops.growth_paths(*laws, position, paths, (0, 13))
-    assert np.exp(paths[0]) == pytest.approx(law.at(position), rel=1e-9)
+    paths = GrowthPaths.of([law], position)
+    curve = scenario_loops.curve_of(paths.curves, 0)
+    assert np.exp([scenario_loops.load_at(curve, place) for place in position]) == pytest.approx(law.at(position))
+    assert np.exp(paths.log_peaks[:, 0]) == pytest.approx(law.at(position), rel=1e-9)
 
 
 def test_a_number_is_always_itself_and_every_row_comes_equally_often() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
+
+from loadtests.foundation.memory import keep_freed_memory
+from loadtests.foundation.threads import usable_cores
 
 Found = TypeVar("Found")
 
@@ -19,6 +21,7 @@ def in_slices(run: Callable[[slice], Found], number: int) -> list[Found]:
     """Run slices of so many scenarios, in threads where there are many; the slices are the same on any machine."""
     if number < _WORTH_THREADS:
         return [run(slice(0, number))]
+    keep_freed_memory()
     edges = np.linspace(0, number, _SLICES + 1).astype(int).tolist()
-    with ThreadPoolExecutor(min(_SLICES, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(_SLICES, usable_cores())) as threads:
         return list(threads.map(run, map(slice, edges[:-1], edges[1:])))

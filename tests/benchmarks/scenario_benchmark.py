@@ -28,6 +28,7 @@ from loadtests.foundation.intervals import Interval
 _ROUNDS = 7
 _FLEET = 25
 _SHARE = 100
+_COUNTED = "growth, formula and counting, draws given"
 ONE, LEAD = Interval(180, 200, 215, 0.9, "parameter"), Interval(0.5, 1.0, 2.5, 0.9, "prediction")
 WANDERING = MonthDependence(own_share=0.3, persistence=0.9)
 
@@ -39,10 +40,10 @@ def months_of(number: int, dependence: MonthDependence | None = None) -> list[Mo
     return [MonthlyPeak(month, *peaks, dependence=link) for month, peaks in enumerate(ends)]
 
 
-def counted(drawn: Scenarios) -> None:
-    """What an order date and an outlook need."""
-    drawn.first_passages([_FLEET])
+def dated(drawn: Scenarios) -> None:
+    """What an outlook needs, and an order date beside it."""
     drawn.instance_counts()
+    drawn.first_passages([_FLEET])
 
 
 def grown(months: list[MonthlyPeak], position: np.ndarray, capacity: np.ndarray, lead: np.ndarray) -> Scenarios:
@@ -73,18 +74,22 @@ def main() -> None:
     draws = drawn.paths.position[0], drawn.capacity, drawn.lead_time_months
     linked = months_of(given.months, WANDERING)
     parts = {
-        "growth, formula and counting, draws given": lambda: counted(grown(months, *draws)),
-        "the same with draws": lambda: counted(draw_scenarios(months, ONE, LEAD, count=number)),
-        "the same with months that wander": lambda: counted(draw_scenarios(linked, ONE, LEAD, count=number)),
+        _COUNTED: lambda: grown(months, *draws).instance_counts(),
+        "the same with draws": lambda: draw_scenarios(months, ONE, LEAD, count=number).instance_counts(),
+        "and when a fleet is passed, draws given": lambda: dated(grown(months, *draws)),
+        "the same with draws, and when a fleet is passed": lambda: dated(
+            draw_scenarios(months, ONE, LEAD, count=number)
+        ),
+        "the same with months that wander": lambda: dated(draw_scenarios(linked, ONE, LEAD, count=number)),
         "phases, draws given": lambda: grown(months, *draws).phase_counts(1.5, 1.5, 1),
     }
     took = {name: milliseconds(work) for name, work in parts.items()}
     with patch.object(module, "_loops", lambda _number: scenario_loops):
-        plain, _ = milliseconds(lambda: counted(few), 2)
+        plain, _ = milliseconds(few.instance_counts, 2)
     for name, (wall, processor) in took.items():
         figures = {"ms": round(wall, 1), "processor_ms": round(processor, 1)}
         print(json.dumps({"part": name, "scenarios": number, "months": given.months, **figures}))  # noqa: T201 - its output
-    ratio = plain * _SHARE / took["growth, formula and counting, draws given"][0]
+    ratio = plain * _SHARE / took[_COUNTED][0]
     print(json.dumps({"part": "plain loops over compiled", "ratio": round(ratio)}))  # noqa: T201 - its output
 
 

@@ -55,13 +55,16 @@ class StandingOut:
     Parameters
     ----------
     expected : dict of int to float
-        By place, of those that a forecast leaves to the tail.
+        By place.
     last_expected : float, optional
         Of the last period, where it stands out: whether it is one of a kind only the next ones can tell.
+    pull : float, default 0
+        By how much all of them together move the middle of the structural model's futures.
     """
 
     expected: dict[int, float] = field(default_factory=dict)
     last_expected: float | None = None
+    pull: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def _standing_out(peaks: PeriodPeaks, design: Design) -> StandingOut:
     from capacity.demand.structural_model import standing_out
 
     past = past_peaks(peaks.logs, peaks.censored)
-    return standing_out(past.logs, past.bounds, design.year)
+    return standing_out(past.logs, past.bounds, design.year, design.steps)
 
 
 def _ways(models: Sequence[str], design: Design) -> tuple[Candidate, ...]:

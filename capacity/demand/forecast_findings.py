@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
     """All findings, in the order in which a reader needs them."""
     checks = (
-        _censored, _idle_or_missing, _constant, _standing_out, _last_stands_out, _no_season, _origins, _coverage,
+        _censored, _idle_or_missing, _constant, _standing_out, _no_season, _origins, _coverage,
         _lowest, _failed,
     )  # fmt: skip
     return tuple(item for check in checks for item in check(forecast))
@@ -74,41 +74,36 @@ def _constant(forecast: DemandForecast) -> Iterator[Finding]:
 
 
 def _standing_out(forecast: DemandForecast) -> Iterator[Finding]:
-    found = forecast.standing_out.expected
-    if found:
-        sizes = [_size(forecast, place, expected) for place, expected in sorted(found.items())]
-        what = (
-            "They move neither its level nor its trend; high ones come back in the last twentieth of its futures (p99)"
-            if forecast.model.name == STRUCTURAL
-            else f"{forecast.model.name} takes them as it takes all others"
-        )
-        yield Finding(
-            "period-stands-out", "info",
-            f"Unlike all others: {'; '.join(text for text, _ in sizes)}. {what}.",
-            "Where you know what it was, state its days in the events, with a factor if it comes again; remove it "
-            "where it was a fault of measurement.",
-            {"periods": [numbers for _, numbers in sizes]},
-        )  # fmt: skip
+    found, peaks = forecast.standing_out, forecast.peaks
+    last = {} if found.last_expected is None else {len(peaks.peaks) - 1: found.last_expected}
+    if not found.expected and not last:
+        return
+    sizes = [_size(forecast, place, expected) for place, expected in sorted({**found.expected, **last}.items())]
+    which = "; ".join(
+        f"{amount(item['peak'])} on {item['day']} (expected {amount(item['expected'])})" for item in sizes
+    )
+    moves = ""
+    if forecast.model.name == STRUCTURAL:
+        moves = f" They count like all others, and move the middle of what is ahead by {np.expm1(found.pull):+.0%}."
+    unsure = f" The last {peaks.period} may be the first of a new level: the next ones can tell." if last else ""
+    lines = ", ".join(f"what,{item['day']},{item['day']}" for item in sizes)
+    yield Finding(
+        "period-stands-out", "warning",
+        f"The peak is unlike all others in {counted(len(sizes), peaks.period)}: {which}.{moves}{unsure}",
+        f"Where it was one of a kind or a fault of measurement, take the day out: --events FILE, with the columns "
+        f"name,first,last and {lines}; give the factor too where it comes again.",
+        {"periods": sizes, "pull": float(np.expm1(found.pull))},
+    )  # fmt: skip
 
 
-def _last_stands_out(forecast: DemandForecast) -> Iterator[Finding]:
-    expected = forecast.standing_out.last_expected
-    if expected is not None:
-        text, numbers = _size(forecast, len(forecast.peaks.peaks) - 1, expected)
-        yield Finding(
-            "last-period-stands-out", "warning",
-            f"The history ends with {text}. Whether that is a new level or one of a kind only the next "
-            f"{forecast.peaks.period}s can tell; the forecast takes it as measured.",
-            "Where you know that it will not last, state its days as a past event, and forecast again.", numbers,
-        )  # fmt: skip
-
-
-def _size(forecast: DemandForecast, place: int, log_expected: float) -> tuple[str, dict[str, object]]:
-    """A period that stands out, in words and in numbers."""
-    peaks, usual = forecast.peaks, float(np.exp(log_expected))
-    peak, end = float(peaks.peaks[place]), datetime.fromtimestamp(float(peaks.ends_s[place]), UTC).date().isoformat()
-    text = f"the {peaks.period} to {end}, {amount(peak)} where the others lead to expect {amount(usual)}"
-    return text, {"end": end, "peak": peak, "expected": usual}
+def _size(forecast: DemandForecast, place: int, log_expected: float) -> dict[str, Any]:
+    """A period that stands out: its end, its peak and the day of it (UTC), and what was to be expected."""
+    peaks, history = forecast.peaks, forecast.history
+    end_s = float(peaks.ends_s[place])
+    inside = (history.starts_s >= end_s - peaks.length_s) & (history.starts_s < end_s)
+    at_s = float(history.starts_s[inside][np.nanargmax(history.values[inside])])
+    day, end = (datetime.fromtimestamp(item, UTC).date().isoformat() for item in (at_s, end_s))
+    return {"end": end, "day": day, "peak": float(peaks.peaks[place]), "expected": float(np.exp(log_expected))}
 
 
 def _no_season(forecast: DemandForecast) -> Iterator[Finding]:

@@ -30,8 +30,11 @@ _BODY = 0.95
 _TAIL_FROM = normal_quantile(_BODY)
 _STANDS_OUT = 6.0
 """Standard errors by which a period differs from what all others lead to expect, if it counts as one of a kind."""
-_LEAST_FACTOR = math.log(1.2)
+_LEAST_FACTOR = math.log(1.5)
 """And by so much at least: of a history that hardly moves, nothing else need be said."""
+_TWICE = 2.0
+"""And by so much more than any period that does not stand out: of bursts of all sizes the largest is no other kind."""
+_RARE = 0.05
 _SUSPECT = 4.0
 """As much, roughly, of a first look that needs no fit."""
 _NORMAL_MAD = normal_quantile(0.75)
@@ -44,8 +47,7 @@ def structural_paths(task: Task) -> Floats:
     quarter. Trend and pattern are states with a diffuse start, so what a short history leaves open about them is in
     the futures; the two variances are fitted by maximum likelihood (A. C. Harvey, *Forecasting, Structural Time Series
     Models and the Kalman Filter*, 1989, sections 2.3 and 4.1). Noise is normal up to a step's 95 % quantile; beyond it,
-    the highest residuals stand in where they lie further out, so that rare bursts stay in the tail. Periods that stand
-    out (`standing_out`) move neither level nor trend nor noise: they are in the tail alone.
+    the highest residuals stand in where they lie further out, so that rare bursts stay in the tail.
 
     Raises
     ------
@@ -55,12 +57,13 @@ def structural_paths(task: Task) -> Floats:
     return finite_paths(_structural, task)
 
 
-def standing_out(logs: Floats, bounds: Floats, year: float) -> StandingOut:
-    """Periods that the structural model leaves to the tail of its futures, and the last one where it stands out.
+def standing_out(logs: Floats, bounds: Floats, year: float, steps: int) -> StandingOut:
+    """Single periods unlike all others, and what they do to the forecast of the structural model.
 
-    A period stands out that lies six standard errors, and a fifth of the load, from what the model expects of it when
-    it has seen all others (deletion residuals: P. de Jong, J. Penzer, "Diagnosing shocks in time series", Journal of
-    the American Statistical Association 93, 1998). More than one in twenty are not rare: then none is set aside.
+    A period stands out that lies six standard errors, half the load, and twice as far as any that does not, from
+    what the model expects of it when it has seen all others (deletion residuals: P. de Jong, J. Penzer, "Diagnosing
+    shocks in time series", Journal of the American Statistical Association 93, 1998). More than one in twenty are not
+    rare: then none does. A forecast is made with them all the same: whether they come again nobody can tell from one.
 
     Parameters
     ----------
@@ -70,26 +73,38 @@ def standing_out(logs: Floats, bounds: Floats, year: float) -> StandingOut:
         NaN where `logs` was observed.
     year : float
         Periods of a year; 0 where that is not known.
+    steps : int
+        Periods ahead.
     """
-    known = np.where(np.isnan(bounds), logs, np.nan)
+    known, shape = np.where(np.isnan(bounds), logs, np.nan), _shape(len(logs), year)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            odd = _Fitted.of(known, _shape(len(logs), year)).odd
-            return StandingOut(odd, _last_expected(known, odd, year))
+            odd = _odd(known, shape)
+            last = _last_expected(known, odd, shape)
+            found = [*odd] if last is None else [*odd, len(known) - 1]
+            return StandingOut(odd, last, _pull(known, found, shape, steps) if found else 0.0)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # what cannot be fitted says nothing
             return StandingOut()
 
 
-def _last_expected(known: Floats, odd: dict[int, float], year: float) -> float | None:
+def _last_expected(known: Floats, odd: dict[int, float], shape: dict[str, Any]) -> float | None:
     """What the others lead to expect of the last period, where it stands out."""
     rises = np.diff(known)
     if not abs(rises[-1]) > _SUSPECT * _spread(rises):  # nor where one of the two is not known
         return None
-    shape, last = _shape(len(known), year), len(known) - 1
+    last = len(known) - 1
     before = _left_open(known, [*odd, last])
     expected, error = _expected(_fit(before, shape), before, shape, [last])[last]
     return expected if _is_odd(known[-1] - expected, error) else None
+
+
+def _pull(known: Floats, places: list[int], shape: dict[str, Any], steps: int) -> float:
+    """How much further the middle of the steps ahead lies because of some periods, the mean over the steps."""
+    with_them, without = (
+        _fit(logs, shape).get_forecast(steps).predicted_mean for logs in (known, _left_open(known, places))
+    )
+    return float(np.mean(with_them - without))
 
 
 def _shape(periods: int, year: float) -> dict[str, Any]:
@@ -105,24 +120,27 @@ def _fit(logs: Floats, shape: dict[str, Any]) -> UnobservedComponentsResults:
     return UnobservedComponents(logs, **shape).fit(disp=False, maxiter=_MOST_ITERATIONS, cov_type="none")
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """A fit without the periods that stand out, and what it expects of these."""
+def _odd(known: Floats, shape: dict[str, Any]) -> dict[int, float]:
+    """What is expected of the periods that stand out. Suspects are judged without each other: two would hide two."""
+    suspects = _suspects(known)
+    if not suspects:
+        return {}
+    left = _left_open(known, suspects)
+    without = _fit(left, shape)
+    usual = float(np.abs(without.smoothed_measurement_disturbance[0]).max())
+    odd = _apart(known, _expected(without, left, shape, suspects), usual)
+    return odd if len(odd) <= max(1, math.floor(_RARE * np.isfinite(known).sum())) else {}
 
-    fit: UnobservedComponentsResults
-    odd: dict[int, float]
 
-    @classmethod
-    def of(cls, logs: Floats, shape: dict[str, Any]) -> _Fitted:
-        """`logs` with NaN where nothing is known. All suspects are judged without each other: two would hide two."""
-        suspects = _suspects(logs)
-        left = _left_open(logs, suspects)
-        without = _fit(left, shape)
-        expected = _expected(without, left, shape, suspects)
-        odd = {place: mid for place, (mid, error) in expected.items() if _is_odd(logs[place] - mid, error)}
-        if len(odd) > max(1, math.floor((1.0 - _BODY) * np.isfinite(logs).sum())):
-            odd = {}
-        return cls(without if len(odd) == len(suspects) else _fit(_left_open(logs, list(odd)), shape), odd)
+def _apart(logs: Floats, expected: dict[int, tuple[float, float]], usual: float) -> dict[int, float]:
+    """Of the suspects those that are odd, and twice as far from what was expected as any that is not among them."""
+    order = sorted(expected, key=lambda place: -abs(logs[place] - expected[place][0]))
+    sizes = [abs(logs[place] - expected[place][0]) for place in order]
+    are_odd = [_is_odd(size, expected[place][1]) for place, size in zip(order, sizes, strict=True)]
+    number = len(order)
+    while number and not (all(are_odd[:number]) and sizes[number - 1] > _TWICE * max([usual, *sizes[number:]])):
+        number -= 1
+    return {place: expected[place][0] for place in order[:number]}
 
 
 def _suspects(logs: Floats) -> list[int]:
@@ -171,16 +189,11 @@ def _expected(
 def _structural(task: Task) -> Floats:
     bounds = np.full(len(task.logs), np.nan) if task.bounds is None else task.bounds
     shape, is_known = _shape(len(task.logs), task.year), np.isnan(bounds)
-    found = _Fitted.of(np.where(is_known, task.logs, np.nan), shape)
-    fit, odd = found.fit, list(found.odd)
-    away = task.logs[odd] - np.array(list(found.odd.values()))
-    is_usual = is_known.copy()
-    is_usual[odd] = False
-    residuals = _Residuals.of(fit.smoothed_measurement_disturbance[0, is_usual], fit.loglikelihood_burn, away)
+    fit = _fit(np.where(is_known, task.logs, np.nan), shape)
+    residuals = _Residuals.of(fit.smoothed_measurement_disturbance[0, is_known], fit.loglikelihood_burn)
     today = fit.predicted_state[:, -1], fit.predicted_state_cov[:, :, -1]
     if not is_known.all():
-        left_open = np.where(is_usual | ~is_known, bounds, -np.inf)
-        today = _bounded_today(UnobservedComponents(task.logs, **shape).filter(fit.params), left_open, task)
+        today = _bounded_today(UnobservedComponents(task.logs, **shape).filter(fit.params), bounds, task)
     return _futures(fit.model.ssm, today, residuals, task)
 
 
@@ -202,10 +215,9 @@ class _Residuals:
     number: int
 
     @classmethod
-    def of(cls, noise: Floats, burn: float, odd: Floats) -> _Residuals:
-        """`odd`: of periods that the fit has not seen."""
+    def of(cls, noise: Floats, burn: float) -> _Residuals:
         spread = float(noise.std())
-        sizes = (np.append(noise, odd) - noise.mean()) / spread if spread > 0.0 else np.zeros(1)
+        sizes = (noise - noise.mean()) / spread if spread > 0.0 else np.zeros(1)
         return cls(sizes, noise.size - int(burn))
 
     def further(self, noise: Floats) -> Floats:

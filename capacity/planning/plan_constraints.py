@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 BINDS, UNCHECKED = "constraint-binds", "constraint-not-checked"
 MEASURED = "constraint-from-calibration"
-CONSTRAINT_CODES = (BINDS, UNCHECKED, MEASURED, "constraint-ceiling-passed", "constraint-cannot-be-met")
+REPLACED, TOO_MANY = "constraint-capacity-replaced", "autoscaler-beyond-ceiling"
+CONSTRAINT_CODES = (
+    BINDS, UNCHECKED, MEASURED, "constraint-ceiling-passed", "constraint-cannot-be-met", TOO_MANY, REPLACED,
+)  # fmt: skip
 _HEADER = ("month", "instances", "bound by", "next", "most that ceilings allow")
 _PARTS = ("per_unit", "limits", "rules", "measured")
 _MIB, _BASE = 2.0**20, "memory_base_bytes"
@@ -229,7 +232,7 @@ def constraints_of_plan(plan: CapacityPlan, inputs: PlanConstraints) -> Constrai
 
 
 def constraint_findings(plan: CapacityPlan, found: ConstraintTimeline) -> Iterator[Finding]:
-    """Months in which something asks for more than the formula, or for more than a ceiling lets through.
+    """Months in which something asks for more than the formula, or for more than a ceiling lets through; the rest.
 
     Parameters
     ----------
@@ -247,8 +250,39 @@ def constraint_findings(plan: CapacityPlan, found: ConstraintTimeline) -> Iterat
     passed = [item for item in found.months if not item.high.is_feasible]
     if passed:
         yield from _passed(passed)
+    yield from _too_many(plan, found)
     yield from (item for item in found.months[-1].high.findings if item.code == UNCHECKED)
+    yield from _replaced(plan, found.inputs)
     yield from _from_calibration(found.inputs)
+
+
+def _too_many(plan: CapacityPlan, found: ConstraintTimeline) -> Iterator[Finding]:
+    """An autoscaler that may start more instances than there can be."""
+    ceilings = found.months[-1].high.ceilings
+    most = max((phase.max_instances for phase in plan.phases if phase.phase == "autoscaling"), default=0)
+    if not ceilings or most <= (lowest := min(ceilings, key=lambda item: item.most_instances)).most_instances:
+        return
+    yield Finding(
+        TOO_MANY, "warning",
+        f"The autoscaler may run {counted(most, 'instance')}; {_words(lowest.name)} allows {lowest.most_instances} "
+        f"({lowest.formula}). What starts beyond that cannot work, and may take from those that do.",
+        f"Lower the autoscaler's maximum to {lowest.most_instances}, or raise the ceiling.",
+        {"autoscaler_max": most, "ceiling": lowest.name, "most_instances": lowest.most_instances},
+    )  # fmt: skip
+
+
+def _replaced(plan: CapacityPlan, inputs: PlanConstraints) -> Iterator[Finding]:
+    """A normal capacity in the file that is not the plan's: an instance has one."""
+    basis = instance_basis(plan.growth, plan.instance_capacity, plan.policy)
+    name = f"normal_{basis.quantity}"
+    stated = getattr(inputs.limits, name)
+    if stated is not None and exact(name, stated) != basis.normal:
+        yield Finding(
+            REPLACED, "warning",
+            f"The constraints state {name} = {plain(stated)}; the plan's capacity of {plain(basis.normal)} counts.",
+            f"Leave {name} out of the constraints, or plan with that capacity.",
+            {name: plain(stated), "capacity": plain(basis.normal)},
+        )  # fmt: skip
 
 
 def _from_calibration(inputs: PlanConstraints) -> Iterator[Finding]:

@@ -1,20 +1,26 @@
-"""Single periods unlike all others: found, said, and kept out of the level of the structural model."""
+"""Single periods unlike all others: found, and said with what they do to a forecast and how to take them out."""
 
 from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from capacity import DemandForecast, forecast_growth
+from capacity import DemandForecast, EventCalendar, forecast_growth, read_events
 from capacity.demand.candidates import StandingOut
 from capacity.demand.structural_model import standing_out
+from loadtests.foundation.findings import Finding
 from support.traffic import daily, seasonal_days
 
 _SPIKE = 10.0
+FIRST_DAY = date(2020, 1, 1)  # of `support.traffic.daily`
 
 
 def found_in(logs: np.ndarray) -> StandingOut:
-    return standing_out(logs, np.full(len(logs), np.nan), 12.0)
+    return standing_out(logs, np.full(len(logs), np.nan), 12.0, 6)
 
 
 def months(number: int = 40, seed: int = 1) -> np.ndarray:
@@ -44,7 +50,7 @@ def test_a_single_period_is_found_with_what_was_to_be_expected(place: int, by: f
     assert found.last_expected is None
 
 
-def test_the_last_period_is_said_and_left_as_it_is() -> None:
+def test_the_last_period_is_said() -> None:
     logs = months()
     found = found_in(raised(logs, 39))
     assert found.expected == {}
@@ -62,6 +68,13 @@ def test_more_than_one_in_twenty_are_not_rare() -> None:
     assert found_in(raised(logs, 9, 16, 22, 31)).expected == {}
 
 
+def test_the_largest_of_bursts_of_all_sizes_is_no_other_kind() -> None:
+    logs = months()
+    for place, size in zip((4, 13, 21, 30), (0.35, 0.5, 0.65, 0.8), strict=True):
+        logs = raised(logs, place, by=size)
+    assert found_in(logs).expected == {}
+
+
 def test_what_hardly_moves_has_nothing_to_say() -> None:
     """A history without noise, and one period 5 % higher: many standard errors, and nobody's concern."""
     logs = np.full(40, 7.0)
@@ -73,7 +86,7 @@ def test_what_was_shed_or_is_missing_does_not_stand_out() -> None:
     logs = raised(months(), 20)
     bounds = np.full(40, np.nan)
     bounds[20] = logs[20]
-    assert standing_out(logs, bounds, 12.0) == StandingOut()
+    assert standing_out(logs, bounds, 12.0, 6) == StandingOut()
 
 
 @pytest.fixture(scope="module")
@@ -83,30 +96,41 @@ def forecasts() -> tuple[DemandForecast, DemandForecast, DemandForecast]:
     inner, last = days.copy(), days.copy()
     inner[680] *= _SPIKE
     last[-1] *= _SPIKE
-    return tuple(
-        forecast_growth(daily(item), 6, within_interval_peak=1.0, period="month") for item in (days, inner, last)
-    )
+    return tuple(forecast_of(item) for item in (days, inner, last))
 
 
-def test_one_wild_day_moves_the_tail_of_a_forecast_alone(forecasts: tuple[DemandForecast, ...]) -> None:
-    """When that day counted like any other, the 95 % quantile was 1.6 times as high, the median a fifth lower."""
-    plain, inner, _ = forecasts
-    assert inner.model.name == plain.model.name == "structural"
-    assert inner.quantiles[:, 2] == pytest.approx(plain.quantiles[:, 2], rel=0.05)
-    assert inner.quantiles[:, 4] == pytest.approx(plain.quantiles[:, 4], rel=0.15)
-    assert np.all(inner.quantiles[:, 5] > 1.5 * plain.quantiles[:, 5])
+def forecast_of(days: np.ndarray, events: EventCalendar | None = None) -> DemandForecast:
+    return forecast_growth(daily(days), 6, within_interval_peak=1.0, period="month", events=events)
 
 
-def test_a_forecast_says_what_stands_out_and_what_the_others_lead_to_expect(
+def said_of(forecast: DemandForecast) -> Finding:
+    (found,) = (item for item in forecast.findings if item.code == "period-stands-out")
+    return found
+
+
+def test_a_forecast_says_what_stands_out_what_was_expected_and_what_it_does(
     forecasts: tuple[DemandForecast, ...],
 ) -> None:
     plain, inner, last = forecasts
-    assert not {"period-stands-out", "last-period-stands-out"} & {item.code for item in plain.findings}
-    (said,) = (item for item in inner.findings if item.code == "period-stands-out")
-    (numbers,) = said.numbers["periods"]
+    assert "period-stands-out" not in {item.code for item in plain.findings}
+    (numbers,) = said_of(inner).numbers["periods"]
     assert numbers["peak"] / numbers["expected"] == pytest.approx(_SPIKE, rel=0.35)
-    assert "events" in said.remedy
-    assert "lead to expect" in said.message
-    (ends,) = (item for item in last.findings if item.code == "last-period-stands-out")
-    assert ends.severity == "warning"
-    assert ends.numbers["peak"] == pytest.approx(last.peaks.peaks[-1])
+    assert numbers["day"] == (FIRST_DAY + timedelta(680)).isoformat()
+    assert "new level" not in said_of(inner).message
+    assert "new level" in said_of(last).message
+    assert said_of(last).numbers["pull"] > 1.0
+
+
+def test_the_remedy_gives_the_forecast_of_a_history_without_that_day(
+    forecasts: tuple[DemandForecast, ...], tmp_path: Path
+) -> None:
+    """With the wild day the 95 % quantile is 1.6 times as high, the median a fifth lower."""
+    plain, inner, _ = forecasts
+    (line,) = re.findall(r"what,[0-9-]+,[0-9-]+", said_of(inner).remedy)
+    (tmp_path / "events.csv").write_text(f"name,first,last\n{line}\n")
+    days = seasonal_days(3)
+    days[680] *= _SPIKE
+    mended = forecast_of(days, read_events(tmp_path / "events.csv"))
+    assert np.all(inner.quantiles[:, 4] > 1.4 * plain.quantiles[:, 4])
+    assert mended.quantiles == pytest.approx(plain.quantiles, rel=0.02)
+    assert "period-stands-out" not in {item.code for item in mended.findings}

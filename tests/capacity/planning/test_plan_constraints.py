@@ -119,6 +119,25 @@ def test_files_that_hold_no_constraints_are_refused(tmp_path, text, said):
         PlanConstraints.read(file)
 
 
+def test_an_autoscaler_that_may_run_more_than_there_can_be_is_told_its_maximum():
+    """The autoscaler runs up to ten; of 90 connections eight have 10 each, as an update adds one."""
+    few, more = (
+        PlanConstraints(limits=InstanceLimits(db_pool=pool), rules=FleetRules(database_max_connections=90))
+        for pool in (6, 10)
+    )
+    assert "autoscaler-beyond-ceiling" not in {item.code for item in plan_of(few).findings}
+    (said,) = (item for item in plan_of(more).findings if item.code == "autoscaler-beyond-ceiling")
+    assert said.numbers == {"autoscaler_max": 10, "ceiling": "database_connections", "most_instances": 8}
+
+
+def test_a_capacity_in_the_constraints_that_is_not_the_plan_s_is_said():
+    same, other = (plan_of(PlanConstraints(limits=InstanceLimits(normal_users=size))) for size in (500, 400))
+    assert "constraint-capacity-replaced" not in {item.code for item in same.findings}
+    (said,) = (item for item in other.findings if item.code == "constraint-capacity-replaced")
+    assert said.numbers == {"normal_users": 400, "capacity": 500}
+    assert [item.low.instances for item in other.constraints.months] == [step.instances[0] for step in other.steps]
+
+
 MEASURED = {
     "cpu_s_per_request": Interval(0.8e-3, 1e-3, 1.2e-3, 0.9, "parameter"),
     "memory_per_request_bytes": Interval(2.0**20, 2.0**21, 2.0**22, 0.9, "parameter"),

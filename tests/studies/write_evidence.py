@@ -32,7 +32,7 @@ import step_interval_coverage as step_intervals
 import trust_checks as trust
 
 from simulations.calibration.model_checks import FALSE_ALARMS
-from simulations.calibration.validation import CPU_BOUND_P95, LIMITS, SINGLE_STEP_FACTOR
+from simulations.calibration.validation import CPU_BOUND_P95, KNEE, LIMITS, NOISE_FACTOR, SINGLE_STEP_FACTOR
 from studies.results_table import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,7 +222,12 @@ def _accuracy() -> list[str]:
     bound = [row for row in rows if _is_cpu_bound(row) and row["source"] == "log"]
     lines += ["**Bound by their processor, from request logs**", ""]
     lines += [*_accuracy_table(bound, {**LIMITS, "p95_s": CPU_BOUND_P95}), ""]
-    return [*lines, *_accuracy_by_recording([row for row in rows if row["source"] == "log"])]
+    logs = [row for row in rows if row["source"] == "log"]
+    return [
+        *lines,
+        *_accuracy_by_region([row for row in logs if not _is_cpu_bound(row)]),
+        *_accuracy_by_recording(logs),
+    ]
 
 
 _ACCURACY_TABLES = (
@@ -233,6 +238,7 @@ _ACCURACY_TABLES = (
     ("transfer", "log", "After a change: other limits, think times, mix, arrivals, sessions, or three instances"),
 )
 _CPU_BOUND = ("cpu", "gunicorn_cpu")
+AFTER_A_CHANGE = 1.5
 _METRICS = {"goodput_rps": "goodput", "mean_s": "mean", "p95_s": "P95", "p99_s": "P99", "shed_rate": "shed rate"}
 
 
@@ -265,6 +271,40 @@ def _accuracy_table(rows: list[dict[str, str]], limits: dict[str, float]) -> lis
             f"{held:.0%} of {len(mine)} | {' | '.join(others)} |"
         )
     return lines
+
+
+def _accuracy_by_region(rows: list[dict[str, str]]) -> list[str]:
+    lines = [
+        "**By place on the way to saturation** (from request logs, not bound by their processor; median errors, bold",
+        f"above the limit; after a change that is {AFTER_A_CHANGE:g} times as large). The knee is {KNEE[0]:g} to",
+        f"{KNEE[1]:g} of saturation: there small changes of load move everything, and the limit is not below",
+        f"{NOISE_FACTOR:g} times the half-width of a measured interval. Within 2.5 limits: of all numbers of the row.",
+        "",
+        f"| servers | region | steps | {' | '.join(_METRICS.values())} | within 2.5 limits |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, title in (("third_party", "third-party"), ("staging", "staging"), ("transfer", "after a change")):
+        for region in ("below", "knee", "beyond"):
+            here = [row for row in rows if (row["kind"], row["region"]) == (kind, region)]
+            if here:
+                steps = len({(row["recording"], row["users"]) for row in here})
+                medians = [_median_against_limit([row for row in here if row["metric"] == name]) for name in _METRICS]
+                within = np.mean([float(row["error"]) <= SINGLE_STEP_FACTOR * _limit_of(row) for row in here])
+                lines.append(f"| {title} | {region} | {steps} | {' | '.join(medians)} | {within:.0%} |")
+    return [*lines, ""]
+
+
+def _limit_of(row: dict[str, str]) -> float:
+    """Of a median error; larger after a change, and at the knee not below what noise alone gives."""
+    limit = float(LIMITS[row["metric"]]) * (AFTER_A_CHANGE if row["kind"] == "transfer" else 1.0)
+    return max(limit, NOISE_FACTOR * float(row["noise"])) if row["region"] == "knee" else limit
+
+
+def _median_against_limit(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return ""
+    error = float(np.median([float(row["error"]) for row in rows]))
+    return f"**{error:.1%}**" if error > np.median([_limit_of(row) for row in rows]) else f"{error:.1%}"
 
 
 def _median_of(rows: list[dict[str, str]], column: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -17,7 +18,7 @@ from capacity.demand.forecast_result import DemandForecast
 from capacity.demand.history import TrafficHistory
 from capacity.demand.history_table import WEEK_S
 from capacity.demand.peak_factor import PeakFactor, estimate_peak_factor
-from capacity.demand.period_peaks import Period, PeriodPeaks, past_peaks, period_peaks
+from capacity.demand.period_peaks import Period, PeriodPeaks, past_peaks, peak_middle_s, period_peaks
 from capacity.demand.recalibration import Recalibration, enough_origins, recalibrate
 from capacity.demand.wording import counted
 from loadtests.foundation.checks import one_of, whole
@@ -92,15 +93,17 @@ def forecast_growth(
     return DemandForecast(
         history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
         recalibration.applied(quantiles_of(paths)), fitted_dependence(paths), effects,
-        _standing_out(peaks, design),
+        _standing_out(usual, peaks, design),
     )  # fmt: skip
 
 
-def _standing_out(peaks: PeriodPeaks, design: Design) -> StandingOut:
+def _standing_out(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -> StandingOut:
     from capacity.demand.structural_model import standing_out
 
     past = past_peaks(peaks.logs, peaks.censored)
-    return standing_out(past.logs, past.bounds, design.year, design.steps)
+    found, last = standing_out(past.logs, past.bounds, design.year, design.steps), len(peaks.peaks) - 1
+    middles_s = {place: peak_middle_s(history, peaks, place if place >= 0 else last) for place in found.all_expected}
+    return replace(found, middles_s=middles_s)
 
 
 def _ways(models: Sequence[str], design: Design) -> tuple[Candidate, ...]:

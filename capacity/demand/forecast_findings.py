@@ -74,36 +74,41 @@ def _constant(forecast: DemandForecast) -> Iterator[Finding]:
 
 
 def _standing_out(forecast: DemandForecast) -> Iterator[Finding]:
-    found, peaks = forecast.standing_out, forecast.peaks
-    last = {} if found.last_expected is None else {len(peaks.peaks) - 1: found.last_expected}
-    if not found.expected and not last:
+    found, period = forecast.standing_out, forecast.peaks.period
+    if not found.all_expected:
         return
-    sizes = [_size(forecast, place, expected) for place, expected in sorted({**found.expected, **last}.items())]
-    which = "; ".join(
-        f"{amount(item['peak'])} on {item['day']} (expected {amount(item['expected'])})" for item in sizes
-    )
+    sizes = [_size(forecast, place, expected) for place, expected in found.all_expected.items()]
+    told = [f"{amount(item['peak'])} on {item['day']} (expected {amount(item['expected'])})" for item in sizes]
     moves = ""
     if forecast.model.name == STRUCTURAL:
         moves = f" They count like all others, and move the middle of what is ahead by {np.expm1(found.pull):+.0%}."
-    unsure = f" The last {peaks.period} may be the first of a new level: the next ones can tell." if last else ""
-    lines = ", ".join(f"what,{item['day']},{item['day']}" for item in sizes)
+    is_new = found.last_expected is not None
+    unsure = f" The last {period} may be the first of a new level: the next ones can tell." if is_new else ""
+    lines = "; ".join(f"what,{item['first']},{item['last']}" for item in sizes)
     yield Finding(
         "period-stands-out", "warning",
-        f"The peak is unlike all others in {counted(len(sizes), peaks.period)}: {which}.{moves}{unsure}",
-        f"Where it was one of a kind or a fault of measurement, take the day out: --events FILE, with the columns "
-        f"name,first,last and {lines}; give the factor too where it comes again.",
+        f"The peak is unlike all others in {counted(len(sizes), period)}: {'; '.join(told)}.{moves}{unsure}",
+        "Where it was one of a kind or a fault of measurement, take it out by an event file (--events) with the "
+        f"columns name,first,last and a line for each: {lines} (days of UTC).",
         {"periods": sizes, "pull": float(np.expm1(found.pull))},
     )  # fmt: skip
 
 
 def _size(forecast: DemandForecast, place: int, log_expected: float) -> dict[str, Any]:
-    """A period that stands out: its end, its peak and the day of it (UTC), and what was to be expected."""
-    peaks, history = forecast.peaks, forecast.history
-    end_s = float(peaks.ends_s[place])
-    inside = (history.starts_s >= end_s - peaks.length_s) & (history.starts_s < end_s)
-    at_s = float(history.starts_s[inside][np.nanargmax(history.values[inside])])
-    day, end = (datetime.fromtimestamp(item, UTC).date().isoformat() for item in (at_s, end_s))
-    return {"end": end, "day": day, "peak": float(peaks.peaks[place]), "expected": float(np.exp(log_expected))}
+    """A period that stands out: its peak, the day of it, what was to be expected, and the days that would take it out.
+
+    A low one is low on all its days.
+    """
+    peaks, expected = forecast.peaks, float(np.exp(log_expected))
+    peak, end_s = float(peaks.peaks[place]), float(peaks.ends_s[place])
+    day = _day(forecast.standing_out.middles_s[place])
+    is_low = peak < expected
+    first, last = (_day(end_s - peaks.length_s), _day(end_s)) if is_low else (day, day)
+    return {"day": day, "peak": peak, "expected": expected, "first": first, "last": last}
+
+
+def _day(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).date().isoformat()
 
 
 def _no_season(forecast: DemandForecast) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def period_peaks(history: TrafficHistory, period: Period) -> PeriodPeaks:
         raise InputError(f"{history.name} has rows farther apart than a {period}; use months.")
     slack = max(0.01 * length, 0.1 * history.interval_s)  # calendar months are not all of one length
     number = int((history.span_s + slack) // length)
-    back = np.floor((history.end_s - history.starts_s - history.interval_s / 2) / length).astype(np.int64)
+    back = _periods_back(history, length)
     inside = (back < number) & np.isfinite(history.values)  # NaN: not known, as if it were not there
     place = (number - 1 - back)[inside]
     values = history.values[inside]
@@ -84,6 +84,18 @@ def period_peaks(history: TrafficHistory, period: Period) -> PeriodPeaks:
     share = np.asarray(np.bincount(place, minlength=number) * history.interval_s / length, dtype=np.float64)
     censored = np.bincount(place, weights=history.censored[inside], minlength=number) > 0
     return _without_idle(history.name, PeriodPeaks(period, history.end_s, *_judged(peaks, share, censored)))
+
+
+def _periods_back(history: TrafficHistory, length_s: float) -> NDArray[np.int64]:
+    """How many periods before the last one each row's middle lies."""
+    return np.floor((history.end_s - history.starts_s - history.interval_s / 2) / length_s).astype(np.int64)
+
+
+def peak_middle_s(history: TrafficHistory, made: PeriodPeaks, place: int) -> float:
+    """Middle of the highest interval of a period whose peak is known, seconds since 1970."""
+    inside = _periods_back(history, made.length_s) == len(made.peaks) - 1 - place
+    values = np.where(inside & np.isfinite(history.values), history.values, -np.inf)
+    return float(history.starts_s[int(np.argmax(values))]) + history.interval_s / 2
 
 
 def _judged(peaks: Floats, share: Floats, censored: Flags) -> tuple[Floats, Flags, Flags]:

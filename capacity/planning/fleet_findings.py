@@ -12,6 +12,8 @@ from loadtests.foundation.exact_numbers import exact, plain
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import Quantity
 
+LINEAR_SCALING = "linear-scaling-assumed"
+
 
 def check_gate(facts: PlanFacts) -> Iterator[Finding]:
     """Report months whose peak exceeds what the gates, or the normal capacity, of the whole fleet admit."""
@@ -144,7 +146,7 @@ def check_linear_scaling(facts: PlanFacts) -> Iterator[Finding]:
     if most > 1:
         total = most * facts.basis.normal
         yield Finding(
-            "linear-scaling-assumed", "info",
+            LINEAR_SCALING, "info",
             f"{most} instances are taken to carry {most} x {amount(facts.basis.normal)} = {amount(total)}; what they "
             "share (database, load balancer, locks) makes it less.",
             "Measure two instances behind the balancer before relying on many, and state what they share as the "

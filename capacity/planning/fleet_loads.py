@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from capacity.planning.plan_constraints import PlanConstraints
 
 Floats = NDArray[np.float64]
+_NEARLY = 0.99
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class FleetLoads:
         """Load in single instances that no number of them carries: by contention, else infinite."""
         factor = float(self.rules.loss_safety_factor) if self._has_losses else 1.0
         return 1.0 / (float(self.rules.contention) * factor) if self.rules.contention else math.inf
+
+    @property
+    def most_useful(self) -> float:
+        """Instances beyond which more add less than a hundredth of `limit`; infinite without contention."""
+        shared = float(self.rules.contention)
+        return math.inf if shared == 0.0 else math.ceil(_NEARLY / (1.0 - _NEARLY) * (1.0 - shared) / shared) + 1
 
     def each(self, capacity: Floats) -> Floats:
         """Load that one instance carries, by its capacity."""

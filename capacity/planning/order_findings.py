@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 LATE, CERTAIN, BEYOND = "order-is-late", "order-without-probability", "projection-too-short"
 WITHOUT_CONSTRAINTS, BY_CONSTRAINTS, CEILING = "orders-without-constraints", "orders-by-constraints", "no-order-helps"
-ORDER_CODES = (LATE, CERTAIN, BEYOND, WITHOUT_CONSTRAINTS, BY_CONSTRAINTS, CEILING, BARE_RANGE)
+TOO_MANY = "fleet-beyond-ceiling"
+ORDER_CODES = (LATE, CERTAIN, BEYOND, WITHOUT_CONSTRAINTS, BY_CONSTRAINTS, CEILING, TOO_MANY, BARE_RANGE)
 _HIGHER = {
     "database_connections": "Fewer connections an instance (db_pool), a pooler, or a database that takes more of them.",
     "max_instances": "A higher quota (max_instances), or larger instances.",
@@ -91,8 +92,11 @@ def _by_constraints(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Findi
             "Give an instance more of what binds, or relax a rule of the fleet, where later orders are wanted.",
             {**numbers, "fleet_carries": float(fleets.carried([orders.fleet])[0])},
         )  # fmt: skip
-    if orders.ceiling is not None and _is_passed(orders, orders.ceiling):
-        yield _no_help(orders.ceiling)
+    ceiling = orders.ceiling
+    if ceiling is not None and ceiling.instances is not None and ceiling.instances < orders.fleet:
+        yield _too_many(orders.fleet, ceiling)
+    elif ceiling is not None and _is_passed(orders, ceiling):
+        yield _no_help(ceiling)
 
 
 def _each(plan: CapacityPlan, fleets: FleetLoads) -> Iterator[str]:
@@ -105,7 +109,8 @@ def _each(plan: CapacityPlan, fleets: FleetLoads) -> Iterator[str]:
 def _together(fleet: int, fleets: FleetLoads) -> Iterator[str]:
     carried = float(fleets.carried([fleet])[0])
     if carried < fleet:
-        yield f"{counted(fleet, 'instance')} carry as much as {amount(carried)} by losses, updates or contention"
+        verb = "carries" if fleet == 1 else "carry"
+        yield f"{counted(fleet, 'instance')} {verb} as much as {amount(carried)} by losses, updates or contention"
 
 
 def _words(name: str | None) -> str:
@@ -132,6 +137,15 @@ def _no_help(ceiling: OrderCeiling) -> Finding:
         f"No order helps against a demand that {what}: it comes {when}.",
         _HIGHER[ceiling.name],
         {"name": ceiling.name, "instances": ceiling.instances, "probability": ceiling.probability},
+    )  # fmt: skip
+
+
+def _too_many(fleet: int, ceiling: OrderCeiling) -> Finding:
+    return Finding(
+        TOO_MANY, "warning",
+        f"Today's {counted(fleet, 'instance')} are more than {_words(ceiling.name)} allows, {ceiling.instances} with "
+        "room for a rolling update: nothing can be ordered, and the next update or restart may fail.",
+        _HIGHER[ceiling.name], {"fleet": fleet, "name": ceiling.name, "instances": ceiling.instances},
     )  # fmt: skip
 
 

@@ -200,7 +200,8 @@ class _Case:
 
         The last one is exceeded less often than by any of the risks, or is the largest that a ceiling lets through.
         """
-        most = most_instances(self.scenarios, min(one.risk for one in rules))
+        needed = most_instances(self.scenarios, min(one.risk for one in rules))
+        most = int(min(needed, max(self.scenarios.fleets.most_useful, self.fleet)))
         orders = max(0, -(-(most - self.fleet) // size))
         ceiling = self.scenarios.fleets.ceiling
         if ceiling is not None:

@@ -142,11 +142,14 @@ def most_instances(scenarios: Scenarios, risk: float, counts: Counts | None = No
 def _sizes(scenarios: Scenarios, most: int, fleet: int) -> list[int]:
     """Fleets that may be exceeded, from today's to one less than the largest that any month needs; at most 400.
 
-    None is as large as a ceiling lets through, but today's.
+    None is as large as a ceiling lets through, but today's, nor so large that more hardly help. Of more than 400 the
+    near ones stand close together: what comes next is what has to be ordered.
     """
-    last = int(max(min(most, _most_ordered(scenarios)), fleet + 1)) - 1
-    every = np.linspace(fleet, last, min(last - fleet + 1, _MOST_ORDERS))
-    return [int(size) for size in np.unique(np.round(every))]
+    last = int(max(min(most, _most_ordered(scenarios), scenarios.fleets.most_useful), fleet + 1)) - 1
+    if last - fleet < _MOST_ORDERS:
+        return list(range(fleet, last + 1))
+    further = np.geomspace(1.0, last - fleet, _MOST_ORDERS - 1)
+    return [fleet, *(int(size) for size in np.unique(np.round(fleet + further)))]
 
 
 def _central(plan: CapacityPlan, rules: OrderingRules, scenarios: Scenarios) -> Scenarios:

@@ -12,6 +12,7 @@ from capacity.demand.wording import amount, percent
 from capacity.planning.basis import InstanceBasis, instance_basis
 from capacity.planning.facts import PlanFacts
 from capacity.planning.findings import most_severe_first, plan_findings
+from capacity.planning.fleet_findings import LINEAR_SCALING
 from capacity.planning.instance_formula import required_instances, utilization
 from capacity.planning.order_findings import ORDER_CODES, order_findings
 from capacity.planning.ordering import order_timeline
@@ -97,7 +98,8 @@ def plan_capacity(
 def with_constraints(plan: CapacityPlan, constraints: PlanConstraints) -> CapacityPlan:
     """The same plan with the needs of further constraints, and what a reader must know; order dates are made anew."""
     found = constraints_of_plan(plan, constraints)
-    findings = _joined(_others(plan, CONSTRAINT_CODES), constraint_findings(plan, found))
+    said = (*CONSTRAINT_CODES, *((LINEAR_SCALING,) if constraints.rules.contention else ()))
+    findings = _joined(_others(plan, said), constraint_findings(plan, found))
     made = replace(plan, constraints=found, findings=findings)
     return made if plan.orders is None else with_orders(made, plan.orders.rules)
 

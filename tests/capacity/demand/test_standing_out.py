@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capacity import DemandForecast, EventCalendar, forecast_growth, read_events
+from capacity import DemandForecast, EventCalendar, forecast_growth, read_events, read_history
 from capacity.demand.candidates import StandingOut
 from capacity.demand.structural_model import standing_out
 from loadtests.foundation.findings import Finding
@@ -103,6 +104,13 @@ def forecast_of(days: np.ndarray, events: EventCalendar | None = None) -> Demand
     return forecast_growth(daily(days), 6, within_interval_peak=1.0, period="month", events=events)
 
 
+def events_of(forecast: DemandForecast, folder: Path) -> EventCalendar:
+    """The event file that the remedy asks for."""
+    lines = re.findall(r"what,[0-9-]+,[0-9-]+", said_of(forecast).remedy)
+    (folder / "events.csv").write_text("\n".join(["name,first,last", *lines, ""]))
+    return read_events(folder / "events.csv")
+
+
 def said_of(forecast: DemandForecast) -> Finding:
     (found,) = (item for item in forecast.findings if item.code == "period-stands-out")
     return found
@@ -126,11 +134,54 @@ def test_the_remedy_gives_the_forecast_of_a_history_without_that_day(
 ) -> None:
     """With the wild day the 95 % quantile is 1.6 times as high, the median a fifth lower."""
     plain, inner, _ = forecasts
-    (line,) = re.findall(r"what,[0-9-]+,[0-9-]+", said_of(inner).remedy)
-    (tmp_path / "events.csv").write_text(f"name,first,last\n{line}\n")
     days = seasonal_days(3)
     days[680] *= _SPIKE
-    mended = forecast_of(days, read_events(tmp_path / "events.csv"))
+    mended = forecast_of(days, events_of(inner, tmp_path))
     assert np.all(inner.quantiles[:, 4] > 1.4 * plain.quantiles[:, 4])
     assert mended.quantiles == pytest.approx(plain.quantiles, rel=0.02)
     assert "period-stands-out" not in {item.code for item in mended.findings}
+
+
+def test_a_low_month_is_taken_out_whole(tmp_path: Path) -> None:
+    """A day alone would leave the others of the month as low."""
+    days = seasonal_days(3)
+    end = len(days) - round(12 * 30.4375)  # of the thirteenth month before today
+    days[end - 32 : end + 2] /= 4
+    low = forecast_of(days)
+    (numbers,) = said_of(low).numbers["periods"]
+    assert numbers["peak"] < numbers["expected"] / 2
+    again = forecast_of(days, events_of(low, tmp_path))
+    assert "period-stands-out" not in {item.code for item in again.findings}
+
+
+def test_beside_an_event_that_is_taken_out_the_day_that_is_left_is_named(tmp_path: Path) -> None:
+    days = seasonal_days(3)
+    days[681] *= _SPIKE
+    first = said_of(forecast_of(days))
+    days[675] *= _SPIKE / 2
+    events = events_of(forecast_of(days), tmp_path)
+    (numbers,) = said_of(forecast_of(days, events)).numbers["periods"]
+    assert first.numbers["periods"][0]["day"] == (FIRST_DAY + timedelta(681)).isoformat()
+    assert numbers["day"] == (FIRST_DAY + timedelta(675)).isoformat()
+
+
+@pytest.mark.parametrize("row", [10, 18, 20, 31])
+def test_rows_of_calendar_months_are_named_by_the_month_they_are(row: int) -> None:
+    """Mean months drift against them; the finding has to find the row that made the peak."""
+    rng, firsts = np.random.default_rng(2), [f"{2019 + number // 12}-{number % 12 + 1:02d}-01" for number in range(48)]
+    values = 1_000 * np.exp(0.01 * np.arange(48) + rng.normal(0, 0.03, 48))
+    values[row] *= 6
+    text = "\n".join(["timestamp,value", *(f"{at},{value:.0f}" for at, value in zip(firsts, values, strict=True)), ""])
+    made = forecast_growth(read_history(io.StringIO(text)), 6, within_interval_peak=1.0)
+    (numbers,) = said_of(made).numbers["periods"]
+    assert numbers["day"][:7] == firsts[row][:7]
+
+
+def test_days_east_of_greenwich_are_named_as_they_are() -> None:
+    days = seasonal_days(3)
+    days[680] *= _SPIKE
+    lines = (f"{FIRST_DAY + timedelta(number)},{value:.0f}" for number, value in enumerate(days))
+    text = "\n".join(["timestamp,value", *lines, ""])
+    made = forecast_growth(read_history(io.StringIO(text), timezone="Asia/Tokyo"), 6, within_interval_peak=1.0)
+    (numbers,) = said_of(made).numbers["periods"]
+    assert numbers["day"] == (FIRST_DAY + timedelta(680)).isoformat()

@@ -205,8 +205,11 @@ def test_a_fleet_that_lasts_in_most_scenarios_is_said_with_the_probability():
 def test_thousands_of_instances_are_ordered_in_steps_up_to_the_largest_need():
     growth = GrowthProjection.from_points({0: 1_000, 3: 2_000, 6: 3_000})
     orders = plan_capacity(growth, InstanceCapacity.assumed(1), ordering=OrderingRules(fleet=1)).orders
-    assert len(orders.orders) == 400
-    assert orders.orders[-1].instances == 3_000
+    listed = [item.instances for item in orders.orders]
+    assert listed[:30] == list(range(2, 32))  # what comes next, one by one
+    assert 200 < len(listed) <= 400
+    assert listed[-1] == 3_000
+    assert max(np.diff(listed)[30:] / listed[31:]) < 0.04
 
 
 def test_today_s_peak_that_the_fleet_just_carries_does_not_exceed_it():

@@ -48,6 +48,33 @@ HUGE = PlanConstraints(
 BUSY = PlanConstraints(ServiceDemand(arrival_rate_rps=2, cpu_s_per_request=0.001), InstanceLimits(cpu_cores=0.5))
 """An instance carries 250 users by its half core."""
 
+
+def test_the_next_orders_are_listed_where_contention_lets_no_number_carry_the_last_months():
+    growth = GrowthProjection.from_points({0: 6_700, 1: 8_000, 3: 10_000, 6: 14_000})
+    plan = plan_capacity(
+        growth, InstanceCapacity.assumed(3_350), PlanningPolicy.guide(),
+        constraints=PlanConstraints(rules=FleetRules(contention=0.3)), ordering=OrderingRules(fleet=2),
+    )  # fmt: skip
+    listed = [item.instances for item in plan.orders.orders]
+    needed = [item.instances.mid for item in plan.orders.months[:3]]
+    assert listed[:8] == list(range(3, 11))
+    assert needed == [4, 6, 10]
+    by_code = {item.code: item for item in plan.findings}
+    assert by_code["no-order-helps"].numbers["name"] == "contention"
+    assert "linear-scaling-assumed" not in by_code
+    assert len(order_grid(plan).policies) > 0
+
+
+def test_a_fleet_above_its_ceiling_is_said_and_asks_for_no_order():
+    plan = plan_capacity(
+        GrowthProjection.from_points({0: 6_000, 6: 9_000}), InstanceCapacity.assumed(3_350), PlanningPolicy.guide(),
+        constraints=PlanConstraints(rules=FleetRules(max_instances=3)), ordering=OrderingRules(fleet=6),
+    )  # fmt: skip
+    codes = {item.code for item in plan.findings}
+    assert "fleet-beyond-ceiling" in codes
+    assert "no-order-helps" not in codes
+
+
 unavailable = st.sampled_from([0, 1, "10%", "25%"])
 rules = st.builds(
     FleetRules,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 
 from loadtests.foundation.memory import keep_freed_memory
-from loadtests.foundation.threads import usable_cores
+from loadtests.foundation.threads import mapped
 
 Found = TypeVar("Found")
 
@@ -23,5 +23,4 @@ def in_slices(run: Callable[[slice], Found], number: int) -> list[Found]:
         return [run(slice(0, number))]
     keep_freed_memory()
     edges = np.linspace(0, number, _SLICES + 1).astype(int).tolist()
-    with ThreadPoolExecutor(min(_SLICES, usable_cores())) as threads:
-        return list(threads.map(run, map(slice, edges[:-1], edges[1:])))
+    return mapped(run, [slice(*ends) for ends in pairwise(edges)])

@@ -24,7 +24,7 @@ CAPACITY = [sys.executable, "-m", "capacity.interfaces.cli"]
 
 
 def capacity(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CAPACITY, *arguments], cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run([*CAPACITY, *arguments], cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from loadtests.foundation import threads
+from loadtests.foundation.errors import InputError
 from loadtests.foundation.threads import mapped, usable_cores
 
 _TOUCHED = """
@@ -50,8 +51,15 @@ def test_an_error_reaches_who_asked() -> None:
         mapped(lambda number: 1 // number, [1, 0])
 
 
-def test_there_is_a_core() -> None:
+def test_the_environment_says_how_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(threads.THREADS, raising=False)
     assert usable_cores() >= 1
+    monkeypatch.setenv(threads.THREADS, "1")
+    assert usable_cores() == 1
+    for wrong in ("0", "-1", "two", ""):
+        monkeypatch.setenv(threads.THREADS, wrong)
+        with pytest.raises(InputError, match="whole number from 1 on"):
+            usable_cores()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only this C library gives freed blocks back at once")

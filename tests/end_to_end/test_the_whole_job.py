@@ -18,13 +18,17 @@ from capacity.planning.plan import CapacityPlan
 from loadtests.store import read_recording
 from simulations.calibration.result import CalibrationResult
 
-pytestmark = [pytest.mark.realtime, pytest.mark.xdist_group("realtime")]
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.xdist_group("realtime"),
+    pytest.mark.timeout(600),
+]  # kernels are compiled first in a fresh clone
 
 CAPACITY = [sys.executable, "-m", "capacity.interfaces.cli"]
 
 
 def capacity(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CAPACITY, *arguments], cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run([*CAPACITY, *arguments], cwd=folder, capture_output=True, text=True, timeout=500, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -56,8 +56,8 @@ class StandingOut:
     ----------
     expected : dict of int to float
         By place.
-    last_expected : float, optional
-        Of the last period, where it stands out: whether it is one of a kind only the next ones can tell.
+    has_last : bool, default False
+        Whether the last period is among them: whether it is one of a kind only the next ones can tell.
     pull : float, default 0
         By how much all of them together move the middle of the structural model's futures.
     middles_s : dict of int to float
@@ -65,14 +65,9 @@ class StandingOut:
     """
 
     expected: dict[int, float] = field(default_factory=dict)
-    last_expected: float | None = None
+    has_last: bool = False
     pull: float = 0.0
     middles_s: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def all_expected(self) -> dict[int, float]:
-        """The same of the last one too, which comes as -1."""
-        return self.expected if self.last_expected is None else {**self.expected, -1: self.last_expected}
 
 
 @dataclass(frozen=True)

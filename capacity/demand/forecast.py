@@ -101,9 +101,8 @@ def _standing_out(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -
     from capacity.demand.structural_model import standing_out
 
     past = past_peaks(peaks.logs, peaks.censored)
-    found, last = standing_out(past.logs, past.bounds, design.year, design.steps), len(peaks.peaks) - 1
-    middles_s = {place: peak_middle_s(history, peaks, place if place >= 0 else last) for place in found.all_expected}
-    return replace(found, middles_s=middles_s)
+    found = standing_out(past.logs, past.bounds, design.year, design.steps)
+    return replace(found, middles_s={place: peak_middle_s(history, peaks, place) for place in found.expected})
 
 
 def _ways(models: Sequence[str], design: Design) -> tuple[Candidate, ...]:

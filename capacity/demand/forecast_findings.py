@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
     """All findings, in the order in which a reader needs them."""
     checks = (
-        _censored, _idle_or_missing, _constant, _standing_out, _no_season, _origins, _coverage,
-        _lowest, _failed,
+        _censored, _idle_or_missing, _constant, _standing_out, _no_season, _origins, _coverage, _lowest, _failed,
     )  # fmt: skip
     return tuple(item for check in checks for item in check(forecast))
 
@@ -75,15 +74,14 @@ def _constant(forecast: DemandForecast) -> Iterator[Finding]:
 
 def _standing_out(forecast: DemandForecast) -> Iterator[Finding]:
     found, period = forecast.standing_out, forecast.peaks.period
-    if not found.all_expected:
+    if not found.expected:
         return
-    sizes = [_size(forecast, place, expected) for place, expected in found.all_expected.items()]
+    sizes = [_size(forecast, place, expected) for place, expected in found.expected.items()]
     told = [f"{amount(item['peak'])} on {item['day']} (expected {amount(item['expected'])})" for item in sizes]
     moves = ""
     if forecast.model.name == STRUCTURAL:
         moves = f" They count like all others, and move the middle of what is ahead by {np.expm1(found.pull):+.0%}."
-    is_new = found.last_expected is not None
-    unsure = f" The last {period} may be the first of a new level: the next ones can tell." if is_new else ""
+    unsure = f" The last {period} may be the first of a new level: the next ones can tell." if found.has_last else ""
     lines = "; ".join(f"what,{item['first']},{item['last']}" for item in sizes)
     yield Finding(
         "period-stands-out", "warning",

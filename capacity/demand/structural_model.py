@@ -1,4 +1,4 @@
-"""A structural model of logarithms, which single periods that stand out do not move. It loads statsmodels."""
+"""A structural model of logarithms, and the single periods unlike all others that it sees. It loads statsmodels."""
 
 from __future__ import annotations
 
@@ -80,23 +80,22 @@ def standing_out(logs: Floats, bounds: Floats, year: float, steps: int) -> Stand
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            odd = _odd(known, shape)
-            last = _last_expected(known, odd, shape)
-            found = [*odd] if last is None else [*odd, len(known) - 1]
-            return StandingOut(odd, last, _pull(known, found, shape, steps) if found else 0.0)
+            inner = _odd(known, shape)
+            found = {**inner, **_odd_last(known, inner, shape)}
+            return StandingOut(found, len(found) > len(inner), _pull(known, [*found], shape, steps) if found else 0.0)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # what cannot be fitted says nothing
             return StandingOut()
 
 
-def _last_expected(known: Floats, odd: dict[int, float], shape: dict[str, Any]) -> float | None:
+def _odd_last(known: Floats, odd: dict[int, float], shape: dict[str, Any]) -> dict[int, float]:
     """What the others lead to expect of the last period, where it stands out."""
     rises = np.diff(known)
     if not abs(rises[-1]) > _SUSPECT * _spread(rises):  # nor where one of the two is not known
-        return None
+        return {}
     last = len(known) - 1
     before = _left_open(known, [*odd, last])
     expected, error = _expected(_fit(before, shape), before, shape, [last])[last]
-    return expected if _is_odd(known[-1] - expected, error) else None
+    return {last: expected} if _is_odd(known[-1] - expected, error) else {}
 
 
 def _pull(known: Floats, places: list[int], shape: dict[str, Any], steps: int) -> float:

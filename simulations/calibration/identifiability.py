@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
-from loadtests.foundation.threads import mapped
 from simulations.analysis.load_levels import at_load
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.observations import StepObservation
@@ -107,10 +106,9 @@ def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep 
     information = jacobian.T @ jacobian
     before = np.sqrt(np.diag(np.linalg.pinv(information)))
     gains = []
-    asked = sorted({_rounded(factor * heaviest.load) for factor in _FACTORS} | {lightest.load / 2})
-    loads = [load for load in asked if load >= 1]
-    told_more = mapped(lambda load: _information(problem, best, heaviest, load), loads)
-    for load, more in zip(loads, told_more, strict=True):
+    loads = sorted({_rounded(factor * heaviest.load) for factor in _FACTORS} | {lightest.load / 2})
+    for load in (item for item in loads if item >= 1):
+        more = _information(problem, best, heaviest, load)
         if more is None:
             continue
         after = np.sqrt(np.diag(np.linalg.pinv(information + more)))

@@ -48,14 +48,14 @@ def test_a_single_period_is_found_with_what_was_to_be_expected(place: int, by: f
     found = found_in(raised(logs, place, by=by))
     assert list(found.expected) == [place]
     assert found.expected[place] == pytest.approx(logs[place], abs=0.15)
-    assert found.last_expected is None
+    assert not found.has_last
 
 
 def test_the_last_period_is_said() -> None:
     logs = months()
     found = found_in(raised(logs, 39))
-    assert found.expected == {}
-    assert found.last_expected == pytest.approx(logs[39], abs=0.15)
+    assert (list(found.expected), found.has_last) == ([39], True)
+    assert found.expected[39] == pytest.approx(logs[39], abs=0.15)
 
 
 def test_a_level_that_stays_is_no_single_period() -> None:

@@ -53,7 +53,7 @@ class TwiceAsSlow(Server):
 def test_replications_depend_on_the_seed_alone_not_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for threads in (1, 2, 5):
-        monkeypatch.setattr(running, "_cores", lambda count=threads: count)
+        monkeypatch.setattr(running, "usable_cores", lambda count=threads: count)
         found.append(simulate(SMALL, BUSY, requests=3_000, seed=5, replications=6))
     assert found[0].metrics == found[1].metrics == found[2].metrics
     assert found[0].outcomes == found[2].outcomes
@@ -131,7 +131,7 @@ def test_replications_up_to_a_precision_do_not_depend_on_the_number_of_threads(
 ) -> None:
     found, wanted = [], Precision(0.03, ("mean_s", "p95_s"))
     for threads in (1, 2, 5):
-        monkeypatch.setattr(running, "_cores", lambda count=threads: count)
+        monkeypatch.setattr(running, "usable_cores", lambda count=threads: count)
         found.append(simulate(SMALL, BUSY, requests=500, seed=5, precision=wanted))
     assert len(found[0].runs) > 40  # more than one batch after the first stage
     assert found[0].metrics == found[1].metrics == found[2].metrics

@@ -309,7 +309,7 @@ def _rows(log: RequestLog, observation: StepObservation, span_s: tuple[float, fl
     """The statistics of so many windows, one after the other; `span_s`: where they begin, and their length together."""
     begin_s, length_s = span_s
     answered = log.answered_s
-    inside = (answered >= begin_s) & (answered < begin_s + length_s)
+    inside = np.flatnonzero((answered >= begin_s) & (answered < begin_s + length_s))
     place = np.minimum((answered[inside] - begin_s) * (count / length_s), count - 1).astype(np.int64)
     residence_s = answered[inside] - log.arrival_s[inside]
     answers = Answers(residence_s, log.served[inside], log.request_class[inside])

@@ -131,26 +131,45 @@ class StepView:
         array, shape (count, len(names))
         """
         every = np.bincount(place, minlength=count).astype(float)
-        good = np.bincount(place[answers.served], minlength=count).astype(float)
-        served, known = np.where(good > 0, good, np.nan), np.where(every > 0, every, np.nan)
-        found = [np.log(served / window_s), 1.0 - good / known]
+        looked_at = _Placed(np.maximum(answers.residence_s, 1e-6), place, answers.group)
+        served = looked_at if answers.served.all() else looked_at.where(answers.served)
+        good = np.bincount(served.place, minlength=count).astype(float)
+        some, known = np.where(good > 0, good, np.nan), np.where(every > 0, every, np.nan)
+        found = [np.log(some / window_s), 1.0 - good / known]
         for group in self.groups:
-            found += self._of_group(answers, group, place, count)
+            found += _of_group(group, served, looked_at if self.is_blended else served, count)
         return np.column_stack(found)
 
-    def _of_group(self, answers: Answers, group: GroupView, place: NDArray[np.int64], count: int) -> list[Floats]:
-        mine = slice(None) if group.number == ALL else answers.group == group.number
-        times, served, where = np.maximum(answers.residence_s[mine], 1e-6), answers.served[mine], place[mine]
-        good = np.bincount(where[served], minlength=count).astype(float)
-        enough = np.where(good >= FEWEST_SERVED / 4, good, np.nan)
-        found = []
-        if group.has_mean:
-            found.append(np.log(np.bincount(where[served], times[served], minlength=count) / enough))
-        if group.levels:
-            looked_at = slice(None) if self.is_blended else served
-            rows = quantiles(times[looked_at], where[looked_at], count, group.levels)
-            found += list(np.where(np.isnan(enough), np.nan, np.log(rows)))
-        return found
+
+@dataclass(frozen=True)
+class _Placed:
+    """Times of requests, which window each is in, and its class."""
+
+    times_s: Floats
+    place: NDArray[np.int64]
+    group: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Placed:
+        rows = np.flatnonzero(chosen)  # looked up once; each array is then taken without a branch
+        return _Placed(self.times_s[rows], self.place[rows], self.group[rows])
+
+    def of(self, group: GroupView) -> _Placed:
+        return self if group.number == ALL else self.where(self.group == group.number)
+
+
+def _of_group(group: GroupView, served: _Placed, ranked: _Placed, count: int) -> list[Floats]:
+    """Its mean, of served requests, and the quantiles of those that are ranked."""
+    mine = served.of(group)
+    good = np.bincount(mine.place, minlength=count).astype(float)
+    enough = np.where(good >= FEWEST_SERVED / 4, good, np.nan)
+    found = []
+    if group.has_mean:
+        found.append(np.log(np.bincount(mine.place, mine.times_s, minlength=count) / enough))
+    if group.levels:
+        every = mine if ranked is served else ranked.of(group)
+        rows = quantiles(every.times_s, every.place, count, group.levels)
+        found += list(np.where(np.isnan(enough), np.nan, np.log(rows)))
+    return found
 
 
 def quantiles(values: Floats, place: NDArray[np.int64], count: int, levels: tuple[float, ...]) -> Floats:

@@ -22,7 +22,8 @@ from simulations.calibration.result import ParameterDraws
 Floats = NDArray[np.float64]
 
 DRAWS = 400
-_ROUNDS, _SEEDS = 2, 3
+_SEEDS = (2, 3)
+"""Independent simulations of each round: the first only finds the axes of the last."""
 _LEAST_CURVATURE = 0.1
 _PROPOSALS, _FEWEST_POSSIBLE = 40_000, 400
 _MEAN_ROUND_TRIP = 0.1
@@ -81,9 +82,9 @@ def posterior(problem: Problem, best: Fit, limits: tuple[str, ...] = ()) -> Post
     here = coordinates.of(best.theta)
     axes = first_axes(coordinates, here)
     information, _ = _information((derivatives(problem, coordinates, here, axes),), axes)
-    for _ in range(_ROUNDS):
+    for seeds in _SEEDS:
         axes = told_axes(coordinates, here, information)
-        seen = tuple(derivatives(with_seed(problem, seed), coordinates, here, axes) for seed in range(_SEEDS))
+        seen = tuple(derivatives(with_seed(problem, seed), coordinates, here, axes) for seed in range(seeds))
         information, gradient = _information(seen, axes)
     birge = birge_factor(problem, best)
     return Posterior(problem, best, coordinates, information / birge, gradient / birge)

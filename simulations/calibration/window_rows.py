@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.recording import LoadStep, Recording
-from simulations.engines.request_log import RequestLog
+from simulations.engines.request_log import TIMED_OUT, RequestLog
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -31,7 +31,8 @@ class WindowRows:
     start_s, finish_s : arrays, shape (requests,)
         Sending and answer as the client sees them, seconds; in the order of sending.
     served, turned_away, rate_limited : arrays of bool
-        Answered as asked; rejected by the gate or the queue; answered 429. None of them: other failures.
+        Answered as asked; rejected by the gate or the queue, at once or after its longest wait; answered 429. None of
+        them: other failures.
     user : array of int64
         Who sent it; `UNKNOWN_USER` where the source does not say.
     """
@@ -121,7 +122,8 @@ def rows_of_log(log: RequestLog, users: int, start_s: float, window_s: float) ->
     """
     sent_s, answered_s = log.arrival_s - start_s, log.answered_s - start_s
     kept = (sent_s < window_s) & (answered_s >= 0)
+    rejected = log.shed | (log.outcome == TIMED_OUT)  # a client sees a 503 of both
     return WindowRows(
-        users, window_s, sent_s[kept], answered_s[kept], log.served[kept], log.shed[kept],
+        users, window_s, sent_s[kept], answered_s[kept], log.served[kept], rejected[kept],
         np.zeros(int(kept.sum()), dtype=bool), log.user[kept],
     )  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_line_without_end_is_left_in_peace() -> None:
     assert not noticed(check_model(calibrate(recording), recording))
 
 
-@pytest.mark.parametrize("case", ["haproxy_gate", "gunicorn_sync"])
+@pytest.mark.parametrize("case", ["haproxy_gate", "haproxy_queue_timeout", "gunicorn_sync"])
 def test_real_servers_of_the_family_are_left_in_peace(case: str, tmp_path: Path) -> None:
     """Calibrated on every other level, checked on all."""
     recording = import_locust(REAL / case / "steps.csv", tmp_path / "out")

@@ -95,10 +95,13 @@ class EventEffects:
     past : tuple of PastEvent
     coming : tuple of ComingEvent
         Up to the end of the forecast.
+    unused : tuple of str
+        Names and first days of events that lie outside both.
     """
 
     past: tuple[PastEvent, ...] = ()
     coming: tuple[ComingEvent, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -197,7 +200,9 @@ def event_effects(history: TrafficHistory, calendar: EventCalendar, months: int)
             f"{', '.join(unknown)}: ahead, with no factor stated and no past occurrence in {history.name} to estimate "
             "it from. State factor (and low and high), or give the days on which it was."
         )
-    return EventEffects(past, tuple(_coming(span, end, estimates) for span in ahead))
+    used = {span.event for span in (*before, *ahead)}
+    unused = tuple(f"{event.name} ({event.first})" for event in calendar.events if event not in used)
+    return EventEffects(past, tuple(_coming(span, end, estimates) for span in ahead), unused)
 
 
 def without_events(history: TrafficHistory, calendar: EventCalendar) -> TrafficHistory:
@@ -296,7 +301,17 @@ def _product(factors: Iterable[_Three]) -> _Three:
 
 def event_findings(effects: EventEffects) -> tuple[Finding, ...]:
     """What a person should know about the events."""
-    return (*_taken_out(effects), *_unmeasured(effects), *_bounds(effects), *_single(effects), *_restated(effects))
+    checks = (_taken_out, _unused, _unmeasured, _bounds, _single, _restated)
+    return tuple(item for check in checks for item in check(effects))
+
+
+def _unused(effects: EventEffects) -> Iterable[Finding]:
+    if effects.unused:
+        yield Finding(
+            "event-not-used", "info",
+            f"Neither the history nor the forecast reaches the days of {', '.join(effects.unused)}.",
+            "Look at the years of the event file, or forecast further.", {"occurrences": list(effects.unused)},
+        )  # fmt: skip
 
 
 def _taken_out(effects: EventEffects) -> Iterable[Finding]:

@@ -69,9 +69,12 @@ def forecast_growth(
     InputError
         When the history is too short (it says how much is needed), mostly
         missing, all zeros, or idle at its end; when an event ahead has no factor;
-        when a further way is unknown or not installed.
+        when a further way is unknown or not installed; when counts are to be another
+        quantity than rps.
     """
     horizon = whole("horizon_months", horizon_months, least=1, most=MAX_HORIZON_MONTHS)
+    unit = Quantity.parse(quantity)
+    _refuse_counts(history, unit)
     factor = _factor(within_interval_peak, history)
     effects = NO_EVENTS if events is None else event_effects(history, events, horizon)
     usual = history if events is None else without_events(history, events)
@@ -91,10 +94,18 @@ def forecast_growth(
     recalibration = recalibrate(tested.forecasts[chosen], tested.observed) if can else Recalibration()
     paths = final_paths(ways[chosen], peaks.logs, peaks.censored, design, chosen)
     return DemandForecast(
-        history, Quantity.parse(quantity), peaks, design, factor, ways, tested, chosen, lowest, recalibration,
+        history, unit, peaks, design, factor, ways, tested, chosen, lowest, recalibration,
         recalibration.applied(quantiles_of(paths)), fitted_dependence(paths), effects,
         _standing_out(usual, peaks, design),
     )  # fmt: skip
+
+
+def _refuse_counts(history: TrafficHistory, quantity: Quantity) -> None:
+    if history.values_are == "counts" and quantity is not Quantity.RPS:
+        raise InputError(
+            f"The values of {history.name} are counts of an interval, which are requests per second (rps), not "
+            f"{quantity}. Forecast rps, then convert it with `convert_growth`; or give a history of {quantity}."
+        )
 
 
 def _standing_out(history: TrafficHistory, peaks: PeriodPeaks, design: Design) -> StandingOut:

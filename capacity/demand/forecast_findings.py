@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from capacity.demand.candidates import STRUCTURAL, YEARS_FOR_A_WAVE
+from capacity.demand.history import span_text
 from capacity.demand.quantile_scores import LEVEL, QUANTILES, coverage
 from capacity.demand.recalibration import LEAST_ORIGINS
 from capacity.demand.wording import amount, counted
 from loadtests.foundation.findings import Finding
+from loadtests.foundation.units import Quantity
 
 if TYPE_CHECKING:
     from capacity.demand.forecast_result import DemandForecast
@@ -21,9 +23,26 @@ if TYPE_CHECKING:
 def forecast_findings(forecast: DemandForecast) -> tuple[Finding, ...]:
     """All findings, in the order in which a reader needs them."""
     checks = (
-        _censored, _idle_or_missing, _constant, _standing_out, _no_season, _origins, _coverage, _lowest, _failed,
+        _counts_or_rates, _censored, _idle_or_missing, _constant, _standing_out, _no_season, _origins, _coverage,
+        _lowest, _failed,
     )  # fmt: skip
     return tuple(item for check in checks for item in check(forecast))
+
+
+def _counts_or_rates(forecast: DemandForecast) -> Iterator[Finding]:
+    """A day's count taken for a rate is 86,400 times too high, and nothing else shows it."""
+    history = forecast.history
+    if forecast.quantity is not Quantity.RPS or history.values_are is not None or history.interval_s <= 1.0:
+        return
+    typical = float(np.nanmedian(history.values))
+    yield Finding(
+        "counts-or-rates", "warning",
+        f"The values are taken as requests per second: {amount(typical)} in the middle, "
+        f"{amount(typical * history.interval_s)} requests in each interval of {span_text(history.interval_s)}. If they "
+        f"count the requests of an interval, the rate is {typical / history.interval_s:.3g}.",
+        "Say what they are: --values counts or --values loads (`read_history(..., values_are=...)`).",
+        {"value": typical, "interval_s": history.interval_s, "rate_of_counts_rps": typical / history.interval_s},
+    )  # fmt: skip
 
 
 def _censored(forecast: DemandForecast) -> Iterator[Finding]:

@@ -6,11 +6,11 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, overload
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from capacity.demand.history_table import (
 )
 from capacity.demand.retries import logical_requests, retry_findings
 from capacity.demand.wording import counted
+from loadtests.foundation.checks import one_of
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.units import format_duration
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+ValuesAre = Literal["loads", "counts"]
 _LINES_AT_ONCE = 1_000
 
 
@@ -50,7 +52,7 @@ class TrafficHistory:
     starts_s : array of float, shape (n,)
         Start of each interval, seconds since 1970 (UTC). Whole intervals may be missing.
     values : array of float, shape (n,)
-        Mean load or count of each interval, at least 0; NaN where it is not known. Logical requests: without retries.
+        Mean load of each interval, at least 0; NaN where it is not known. Logical requests: without retries.
     censored : array of bool, shape (n,)
         Where requests were shed: the value is a lower bound of the demand.
     interval_s : float
@@ -59,6 +61,8 @@ class TrafficHistory:
         What a person should know about it.
     retry_share : float, default 0
         Share of all attempts that were retries, and so no demand; 0 where nobody said.
+    values_are : {"loads", "counts"}, optional
+        What was read: loads, or counts of an interval, which are events per second here; absent where nobody said.
     """
 
     name: str
@@ -68,10 +72,16 @@ class TrafficHistory:
     interval_s: float
     findings: tuple[Finding, ...] = ()
     retry_share: float = 0.0
+    values_are: ValuesAre | None = None
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, timezone: str | None = None, retry_share: float = 0.0
+        cls,
+        frame: pd.DataFrame,
+        *,
+        timezone: str | None = None,
+        retry_share: float = 0.0,
+        values_are: ValuesAre | None = None,
     ) -> TrafficHistory:
         """A history from a table with the columns of a history CSV (see `read_history`).
 
@@ -88,7 +98,14 @@ class TrafficHistory:
         if made is None:
             records = (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None))
             made = columns_of_history("The frame", names, zip(labels, records, strict=True), timezone)
-        return _history("The frame", *made, retry_share)
+        return _history("The frame", *made, retry_share)._as(values_are)
+
+    def _as(self, values_are: ValuesAre | None) -> TrafficHistory:
+        """The same where it is said what its values are: counts become events per second."""
+        if values_are is None:
+            return self
+        said = cast(ValuesAre, one_of("values_are", values_are, ("loads", "counts")))
+        return replace(self, values=self.values / (self.interval_s if said == "counts" else 1.0), values_are=said)
 
     @property
     def end_s(self) -> float:
@@ -118,6 +135,7 @@ class TrafficHistory:
             "interval_s": self.interval_s,
             "censored": int(self.censored.sum()),
             "retry_share": self.retry_share,
+            "values_are": self.values_are,
             "sha256": hashlib.sha256(content.tobytes()).hexdigest(),
         }
 
@@ -134,7 +152,11 @@ class TrafficHistory:
 
 
 def read_history(
-    source: str | Path | TextIO, *, timezone: str | None = None, retry_share: float = 0.0
+    source: str | Path | TextIO,
+    *,
+    timezone: str | None = None,
+    retry_share: float = 0.0,
+    values_are: ValuesAre | None = None,
 ) -> TrafficHistory:
     r"""Read a traffic history CSV.
 
@@ -155,6 +177,9 @@ def read_history(
         must be there twice, in order.
     retry_share : float, default 0
         Share of every value that was retries, where no column says it; 0 to below 1.
+    values_are : {"loads", "counts"}, optional
+        Whether each value is a mean load (users, requests per second) or counts the requests of its interval; counts
+        are divided by its length. Absent: taken for loads, which a forecast of requests per second says.
 
     Raises
     ------
@@ -172,7 +197,7 @@ def read_history(
     made = _clean_text(name, text, timezone)
     if made is None:
         made = columns_of_history(name, *rows_of_text(name, text), timezone)
-    return _history(name, *made, retry_share)
+    return _history(name, *made, retry_share)._as(values_are)
 
 
 def _clean_text(name: str, text: str, timezone: str | None) -> tuple[HistoryColumns, bool] | None:

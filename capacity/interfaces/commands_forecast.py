@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,7 +14,7 @@ from loadtests.foundation.errors import InputError
 
 if TYPE_CHECKING:
     from capacity.demand.forecast_result import DemandForecast
-    from capacity.demand.history import TrafficHistory
+    from capacity.demand.history import TrafficHistory, ValuesAre
 
 _HORIZON = re.compile(r"^\s*([0-9]{1,4})\s*(mo|month|months|y|year|years)\s*$")
 
@@ -24,6 +24,10 @@ def forecast(
     horizon: Annotated[str, typer.Option(help="How far ahead, for example 6mo or 1y.")] = "6mo",
     out_file: Annotated[Path | None, typer.Option("--out", help="Growth CSV for `plan --growth`.")] = None,
     quantity: Annotated[str, typer.Option(help="What is counted: users, connections, in_flight, rps or ccu.")] = "ccu",
+    values: Annotated[
+        str,
+        typer.Option(help="What a row's value is: loads (means of the interval) or counts (requests of it, for rps)."),
+    ] = "",
     within_interval_peak: Annotated[
         float | None, typer.Option(help="Peak inside a sampling interval over its mean; 1: values are peaks already.")
     ] = None,
@@ -59,7 +63,7 @@ def forecast(
     inside: float | TrafficHistory | None = within_interval_peak
     if finer is not None:
         inside = read_history(finer, timezone=zone)
-    seen = read_history(history, timezone=zone, retry_share=share)
+    seen = read_history(history, timezone=zone, retry_share=share, values_are=_values_are(values))
     calendar = None if events is None else read_events(events, timezone=zone)
     made = forecast_growth(
         seen, months, quantity=quantity, within_interval_peak=inside, events=calendar, models=parse_names(models),
@@ -75,11 +79,17 @@ def forecast(
         inputs = {
             "history": history, "horizon_months": months, "quantity": quantity,
             "within_interval_peak": within_interval_peak, "finer": finer, "events": events,
-            "models": list(parse_names(models)), "timezone": zone, "retry_share": share,
+            "models": list(parse_names(models)), "timezone": zone, "retry_share": share, "values": values or None,
         }  # fmt: skip
         print_json({**envelope(inputs, seed=seed, packages=("numpy", "scipy", "statsmodels")), **made.to_dict()})
     else:
         print_forecast(made)
+
+
+def _values_are(text: str) -> ValuesAre | None:
+    from loadtests.foundation.checks import one_of
+
+    return cast("ValuesAre", one_of("--values", text, ("loads", "counts"))) if text else None
 
 
 def parse_months(text: str) -> int:

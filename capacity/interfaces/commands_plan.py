@@ -168,22 +168,18 @@ def print_plan(made: CapacityPlan) -> None:
     """A plan for people: the months, the phases with their rules, the findings."""
     console = out()
     quantity = made.quantity.value
-    rows = [
-        (
-            f"{step['month']}{' *' if step['interpolated'] else ''}", f"{step[f'peak_{quantity}']:,.0f}",
-            _range(step["instances"]["low"], step["instances"]["high"]), step["phase"],
-            _range(step["deployed"]["min"], step["deployed"]["max"]), step["bound_by"].replace("_", " "),
-        )
-        for step in made.to_dict()["steps"]
-    ]  # fmt: skip
     title = f"Plan: one instance carries {made.instance_capacity.value.format('.4g', quantity)}"
-    console.print(table(title, ("month", f"peak {quantity}", "formula", "phase", "deployed", "bound by"), rows))
+    console.print(table(title, *made.months_as_table()))
     if any(step.interpolated for step in made.steps):
         console.print("* interpolated between the stated months", style="dim")
+    if any(step.extrapolated for step in made.steps):
+        console.print("** beyond the last stated month", style="dim")
     for phase in made.phases:
         months = f"month {phase.from_month}" + ("+" if phase.to_month is None else f" to {phase.to_month}")
         counts = _range(phase.min_instances, phase.max_instances)
-        console.print(f"{months}: {phase.phase}, {counts} instance(s)", style="bold")
+        console.print(
+            f"{months}: {phase.phase}, {counts} {'instance' if phase.max_instances == 1 else 'instances'}", style="bold"
+        )
         console.print(f"    {phase.reason}", soft_wrap=True)
     if made.constraints is not None:
         console.print(table("Largest need over all constraints", *made.constraints.as_table()))

@@ -19,12 +19,14 @@ from capacity.output.charts import (
     plot_parameter_posteriors,
     plot_quantile_quantile,
     plot_residuals_over_time,
+    plot_sensitivity,
     plot_timeline,
 )
 from capacity.output.charts.cost_risk import cost_risk_size
-from capacity.output.charts.orders import order_dates_size
+from capacity.output.charts.orders import order_dates_size, sensitivity_size
 from capacity.output.charts.style import Figure, new_figure
 from capacity.planning.plan import CapacityPlan
+from capacity.planning.what_if import sensitivity
 from loadtests.foundation.files import replacing
 from loadtests.recording import Recording
 from simulations.analysis.capacity_curve import CapacityCurve, InstanceCapacity
@@ -40,7 +42,7 @@ _FIT_METRICS = ("goodput_rps", "shed_rate", "mean_s", "p50_s", "p95_s", "p99_s")
 
 
 def plan_figures(plan: CapacityPlan) -> Figures:
-    """Growth against capacity and the timeline; order dates and outlook, cost against risk where there are."""
+    """Growth against capacity, timeline, what moves the last month; order dates, outlook, cost and risk where known."""
     growth, (growth_axes,) = new_figure()
     plot_growth_capacity(plan, ax=growth_axes)
     timeline, (timeline_axes,) = new_figure(size=(8.0, 3.4))
@@ -54,6 +56,9 @@ def plan_figures(plan: CapacityPlan) -> Figures:
     if plan.shapes is not None and plan.shapes.frontier:
         figures["cost_risk"], (risk_axes,) = new_figure(size=cost_risk_size(plan.shapes))
         plot_cost_risk(plan.shapes, ax=risk_axes)
+    moved = sensitivity(plan)
+    figures["sensitivity"], (moved_axes,) = new_figure(size=sensitivity_size(moved))
+    plot_sensitivity(moved, ax=moved_axes)
     return figures
 
 

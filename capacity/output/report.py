@@ -49,6 +49,7 @@ _CHART_TITLES = {
     "timeline": "The scaling timeline.",
     "order_dates": "When to order each further instance, and when it is needed.",
     "cost_risk": "Cost of shapes and fleets against the probability that they are too small in some month.",
+    "sensitivity": "What moves the instances of the last month.",
     "instances_outlook": "Instances that the peak of each month needs, without a safety factor.",
 }
 

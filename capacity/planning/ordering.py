@@ -4,6 +4,9 @@ Demand passes what n instances carry at a time T; an order arrives a lead time L
 too late where T < t + L, so with a risk r the latest order is the r-quantile of T - L, taken jointly over the
 uncertainty of growth, capacity and lead time. It is the reorder point of inventory theory [1]_ on the time axis.
 
+Between stated points of a growth the demand moves along the curve that the plan's policy says. A month of a forecast is
+no point in time: its number is the highest demand within the month, and any moment of it is alike for that.
+
 References
 ----------
 .. [1] E. A. Silver, D. F. Pyke, D. J. Thomas, "Inventory and Production Management in Supply Chains", 4th ed., 2016,
@@ -71,11 +74,16 @@ def scenarios_of_plan(plan: CapacityPlan, rules: OrderingRules) -> Scenarios:
         plan.growth.monthly(plan.policy.interpolation), plan.instance_capacity.value, rules.lead_time,
         seed=rules.seed, count=rules.draws, range_level=rules.range_level,
     )  # fmt: skip
-    return _under_constraints(drawn, plan)
+    return _as_planned(drawn, plan, rules)
 
 
-def _under_constraints(scenarios: Scenarios, plan: CapacityPlan) -> Scenarios:
-    return scenarios if plan.constraints is None else scenarios.under(fleets_of_plan(plan) or ALONE)
+def _as_planned(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules) -> Scenarios:
+    """Under the plan's constraints, and with peaks within months where its growth is of such."""
+    if plan.constraints is not None:
+        scenarios = scenarios.under(fleets_of_plan(plan) or ALONE)
+    if plan.growth.months_end and scenarios.moments is None:
+        scenarios = scenarios.within_months(rules.seed)
+    return scenarios
 
 
 def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, fleet: int) -> OrderTimeline:
@@ -95,7 +103,7 @@ def timeline_of(scenarios: Scenarios, plan: CapacityPlan, rules: OrderingRules, 
     -------
     OrderTimeline
     """
-    scenarios = _under_constraints(scenarios, plan)
+    scenarios = _as_planned(scenarios, plan, rules)
     is_uncertain = len(scenarios) > 1
     is_geometric = plan.policy.interpolation == "geometric"
     counts = scenarios.instance_counts() if is_uncertain else None
@@ -156,7 +164,8 @@ def _central(plan: CapacityPlan, rules: OrderingRules, scenarios: Scenarios) -> 
     peaks = [float(item.peak) for item in plan.growth.monthly(plan.policy.interpolation)][: scenarios.months]
     one, lead = plan.instance_capacity.value.mid, rules.lead_time.mid
     found = Scenarios.of(np.array([peaks]), np.array([float(one)]), np.array([float(lead)]))
-    return found.under(scenarios.fleets)
+    found = found.under(scenarios.fleets)
+    return found if scenarios.moments is None else found.within_months()
 
 
 def _orders(

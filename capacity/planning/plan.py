@@ -311,6 +311,14 @@ class CapacityPlan:
             parts += [f"  {f.severity}: {f.message} [{f.code}]\n      {f.remedy}" for f in self.findings]
         return "\n".join(parts)
 
+    def months_as_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Header and rows for people: instances, utilization by both bases, and what is shed at the peak.
+
+        An asterisk marks interpolated months, two extrapolated ones.
+        """
+        marks = {"": "", "interpolated": " *", "extrapolated": " **"}
+        return _TABLE[:-1], [(f"{row[0]}{marks[row[-1]]}", *row[1:-1]) for row in self._rows()]
+
     def _title(self) -> str:
         low, high = self.policy.safety_factor
         each = self.instance_capacity.value.format(",.6g", str(self.instance_capacity.quantity))
@@ -376,4 +384,5 @@ def _table_row(step: PlanStep) -> tuple[str, ...]:
 
 def _ends(pair: tuple[float, float]) -> str:
     least, most = sorted(pair)
-    return percent(most) if percent(least) == percent(most) else f"{percent(least)} to {percent(most)}"
+    same = percent(least) == percent(most)
+    return percent(most) if same else f"{percent(least).removesuffix(' %')} to {percent(most)}"

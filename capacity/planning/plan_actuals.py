@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from capacity.demand.growth_points import MonthlyPeak
 from capacity.demand.wording import amount, html_table, month_list, text_table
 from capacity.planning.basis import instance_basis
-from capacity.planning.instance_formula import required_instances
+from capacity.planning.instance_formula import checked_factor
+from capacity.planning.ordering import fleets_of_plan
 from capacity.planning.plan import CapacityPlan
 from capacity.planning.uncertain import RANGE_LEVEL, SplitLognormal
 from loadtests.foundation.checks import positive, whole
@@ -33,9 +34,9 @@ class ActualMonth:
     percentile : float, optional
         Share of the plan's scenarios that lie below the actual (0.8: "on the 80th percentile"); None where the growth
         states no range.
-    instances_needed : int
-        For the actual peak, by the plan's capacity and low factor.
-    instances_planned : int
+    instances_needed : int, optional
+        For the actual peak, by the plan's capacity, low factor and constraints; None: no number is enough.
+    instances_planned : int, optional
         Likewise for the planned one.
     """
 
@@ -43,8 +44,8 @@ class ActualMonth:
     planned: float
     actual: float
     percentile: float | None
-    instances_needed: int
-    instances_planned: int
+    instances_needed: int | None
+    instances_planned: int | None
 
     @property
     def ratio(self) -> float:
@@ -114,13 +115,23 @@ class ActualsReport:
             (
                 str(item.month), amount(item.planned), amount(item.actual), f"{item.ratio:.1%}",
                 "-" if item.percentile is None else f"{item.percentile:.0%}",
-                f"{item.instances_needed} (planned {item.instances_planned})",
+                f"{_count(item.instances_needed)} (planned {_count(item.instances_planned)})",
             )
             for item in self.months
         ]  # fmt: skip
 
     def _repr_html_(self) -> str:
         return html_table(_ACTUALS, self._rows(), "Actuals against the plan")
+
+
+def _count(instances: int | None) -> str:
+    return "no number is enough" if instances is None else f"{instances:,}"
+
+
+def _needs_more(item: ActualMonth) -> bool:
+    if item.instances_planned is None:
+        return False
+    return item.instances_needed is None or item.instances_needed > item.instances_planned
 
 
 def actuals_against_plan(plan: CapacityPlan, actuals: Mapping[int, float]) -> ActualsReport:
@@ -171,10 +182,11 @@ def _outside(report: ActualsReport) -> Iterator[Finding]:
 
 
 def _short(report: ActualsReport) -> Iterator[Finding]:
-    months = [item for item in report.months if item.instances_needed > item.instances_planned]
+    months = [item for item in report.months if _needs_more(item)]
     if months:
         told = ", ".join(
-            f"month {item.month}: {item.instances_needed}, not {item.instances_planned}" for item in months
+            f"month {item.month}: {_count(item.instances_needed)}, not {_count(item.instances_planned)}"
+            for item in months
         )
         yield Finding(
             "actual-needs-more", "warning", f"The measured peaks ask for more instances than the plan did ({told}).",
@@ -205,10 +217,13 @@ def _without_range(report: ActualsReport) -> Iterator[Finding]:
 
 def _actual(plan: CapacityPlan, month: MonthlyPeak, peak: float) -> ActualMonth:
     basis, factor = instance_basis(plan.growth, plan.instance_capacity, plan.policy), plan.policy.safety_factor[0]
-    return ActualMonth(
-        month.month, month.peak, peak, SplitLognormal.of(month.range, _level(plan), month.p99).share_below(peak),
-        required_instances(peak, basis.normal, factor), required_instances(month.peak, basis.normal, factor),
-    )  # fmt: skip
+    fleets = fleets_of_plan(plan)
+    needed, planned = (
+        None if fleets is None else fleets.required(load, basis.normal, checked_factor(factor))
+        for load in (peak, month.peak)
+    )
+    below = SplitLognormal.of(month.range, _level(plan), month.p99).share_below(peak)
+    return ActualMonth(month.month, month.peak, peak, below, needed, planned)
 
 
 def _level(plan: CapacityPlan) -> float:

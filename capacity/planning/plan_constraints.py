@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -313,11 +314,11 @@ def _binds(more: Sequence[MonthConstraints], formula: Mapping[int, int]) -> Find
 
 
 def _passed(passed: Sequence[MonthConstraints]) -> Iterator[Finding]:
-    first = passed[0]
-    for finding in first.high.findings:
+    """As the month says that asks for most: what is changed by its numbers is enough for all."""
+    worst = max(passed, key=lambda item: math.inf if item.high.instances is None else item.high.instances)
+    when = month_list(item.month for item in passed)
+    where = f"In {when}, most in month {worst.month}" if len(passed) > 1 else f"In {when}"
+    for finding in worst.high.findings:
         if finding.severity == "critical":
-            when = month_list(item.month for item in passed)
             numbers = {**finding.numbers, "months": [item.month for item in passed]}
-            yield replace(
-                finding, message=f"In {when}, first in month {first.month}: {finding.message}", numbers=numbers
-            )
+            yield replace(finding, message=f"{where}: {finding.message}", numbers=numbers)

@@ -60,6 +60,9 @@ class Scenarios:
         instances are exact for these numbers.
     fleets : FleetLoads, optional
         What fleets carry under constraints; default: n instances carry n times one.
+    moments : array, shape (scenarios,), optional
+        Where a peak is the highest of the month that ends there: ranks, between 0 and 1, of when within its month a
+        scenario passes a fleet. Default: peaks are points in time, and the load moves from each to the next.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Scenarios:
     lead_time_months: Floats
     stated_peaks: Floats | None = None
     fleets: FleetLoads = ALONE
+    moments: Floats | None = None
 
     def __post_init__(self) -> None:
         _check("capacity", self.capacity, 1, least=math.ulp(0.0))
@@ -95,6 +99,20 @@ class Scenarios:
     def under(self, fleets: FleetLoads) -> Scenarios:
         """The same scenarios of fleets that carry as much as this says."""
         return replace(self, fleets=fleets)
+
+    def within_months(self, seed: int = 1) -> Scenarios:
+        """The same where each peak is the highest of the month that ends there, as of a forecast.
+
+        Within a month all moments are alike: those who have not passed a fleet before pass it at a constant rate [1]_,
+        the one by which as many have passed at its end as do. A single scenario passes in the middle.
+
+        References
+        ----------
+        .. [1] D. R. Cox, D. Oakes, Analysis of Survival Data, Chapman and Hall, 1984, section 2.3: the piecewise
+           constant hazard.
+        """
+        count = len(self)
+        return replace(self, moments=np.array([0.5]) if count == 1 else generator(seed, 6, 2).random(count))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -122,7 +140,7 @@ class Scenarios:
         sizes : sequence of int
             Ascending, at least 1.
         geometric : bool, default True
-            How the load moves between two months; else along a line.
+            How the load moves between two months that are points in time; else along a line.
 
         Returns
         -------
@@ -140,7 +158,7 @@ class Scenarios:
             loops.first_passages(self.paths.for_loops, self._log_each, logs, geometric, found, ends)
 
         in_slices(run, len(self))
-        return found
+        return found if self.moments is None else _within_months(found, self.moments)
 
     def exceeding_today(self, fleet: int) -> float:
         """Share of scenarios in which a fleet carries less than today's peak."""
@@ -319,6 +337,26 @@ def _check_range(name: str, value: Interval, *, least: float) -> None:
             f"The {name} goes from {value.low:g} to {value.high:g}; to draw from it, its ends must be {bound} and "
             "finite."
         )
+
+
+def _within_months(passed: Floats, ranks: Floats) -> Floats:
+    """Passages by month, shape (scenarios, fleets), moved to moments of constant hazard within it.
+
+    Where a share h of the scenarios that are left passes within a month, 1 - (1 - h)^t have after a part t of it.
+    """
+    if len(passed) == 1:
+        return np.where(passed > 0.0, np.floor(passed) + ranks, passed)
+    found = np.empty_like(passed)
+    for fleet, months in enumerate(passed.T):
+        is_later = np.isfinite(months) & (months > 0.0)
+        month = months[is_later].astype(np.int64)
+        passing = np.bincount(month)
+        left = np.count_nonzero(months > 0.0) - (passing.cumsum() - passing)
+        with np.errstate(divide="ignore"):
+            rate, share = -np.log1p(-passing / left), (passing / left)[month]
+            found[:, fleet] = months
+            found[is_later, fleet] = month - np.log1p(-share * ranks[is_later]) / rate[month]
+    return np.maximum.accumulate(found, axis=1)
 
 
 def _log(loads: Floats) -> Floats:

@@ -52,4 +52,7 @@ def plain(value: Fraction | float) -> int | float:
     """Return an int where `value` is whole, else a float of 12 significant digits (for JSON and tables)."""
     if value == int(value):
         return int(value)
-    return float(f"{float(value):.{_SIGNIFICANT_DIGITS}g}")
+    try:
+        return float(f"{float(value):.{_SIGNIFICANT_DIGITS}g}")
+    except OverflowError:
+        raise InputError("A result is beyond 1e308; check the units of the numbers that were given.") from None

@@ -45,12 +45,14 @@ from simulations.calibration.fitting import calibrate
 from simulations.calibration.model_form import STAGE_NAMES, ModelForm, Stage
 from simulations.calibration.prediction import predict_window
 from simulations.calibration.service_shapes import ServiceShape
+from simulations.calibration.step_view import FEWEST_SERVED
 from simulations.model.workload import ClosedWorkload
 from studies.results_table import append_rows, read_rows
 from support.synthetic_recordings import record_model
 
 REGIMES = {"fifo": 0.3, "fifo-open": 0.15, "loss": 0.15, "cores": 0.15, "database": 0.15, "light": 0.1}
 LEVELS, LIGHT_LEVELS = (0.4, 0.7, 1.0, 1.3, 1.8), (0.15, 0.3, 0.45)
+WINDOW_S = 20.0
 SEED = 20_271_126
 MADE_WITH = "numpy 2.4.6, numba 0.68.1, scipy 1.17.1, Python 3.11.7"
 RESULTS = Path(__file__).parent / "results" / "calibration_coverage.csv"
@@ -83,7 +85,9 @@ class Case:
         speeds = np.exp(RUN_TO_RUN_CV * rng.standard_normal(len(levels)))
         models = [self.form.model_of(self.numbers, float(speed)) for speed in speeds]
         users = [max(2, round(level * self.saturation_users)) for level in levels]
-        found = record_model(models, users, self.think, seed=seed)
+        found = record_model(models, users, self.think, seed=seed, window_s=WINDOW_S)
+        if min(step.outcomes.get("served", 0) for step in found.steps) < FEWEST_SERVED:  # it asks for longer windows
+            found = record_model(models, users, self.think, seed=seed, window_s=3 * WINDOW_S)
         return Recording(self.stated, found.steps, found.requests)
 
     def truth(self) -> dict[str, float]:

@@ -153,9 +153,9 @@ def _risk_axis(ax: Axes, risks: Sequence[float], none: str) -> None:
     bottom = floor if has_none else min(risks)
     if max(risks) < _LOG_RISKS_FROM * bottom:
         room = 0.08 * (max(risks) - bottom) or 0.1 * bottom
-        ax.set_ylim(bottom - room, max(risks) + room)
+        ax.set_ylim(max(bottom - room, -0.02), max(risks) + room)
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value) if 0 <= value <= 1 else ""))
         return
     ax.set_yscale("log")
     ax.set_ylim(bottom / 1.5, max(*risks, 0.1) * 1.5)

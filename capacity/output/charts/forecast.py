@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from capacity.demand.forecast_result import DemandForecast, share_text
 from capacity.demand.forecast_scores import model_rows
 from capacity.demand.history import iso
 from capacity.demand.history_table import MONTH_S
-from capacity.demand.quantile_scores import MEDIAN, QUANTILES
+from capacity.demand.quantile_scores import LEVEL, MEDIAN, QUANTILES
 from capacity.output.charts.style import (
     BLACK,
     BLUE,
@@ -26,7 +28,7 @@ from capacity.output.charts.style import (
     unit_of,
 )
 
-_BANDS = ((0.05, 0.95, 0.22), (0.25, 0.75, 0.40))
+_INNER = (0.25, 0.75)
 _LEAST_PAST, _MOST_PAST = 24, 60  # months
 
 
@@ -119,20 +121,23 @@ def _draw_fan(ax: Axes, forecast: DemandForecast) -> list[Artist]:
     months = np.arange(1, len(quantiles) + 1) - 0.5
     edges = np.arange(len(quantiles) + 1)
     handles: list[Artist] = []
-    for low, high, strength in _BANDS:
-        ends = (quantiles[:, QUANTILES.index(end)] for end in (low, high))
+    points = forecast.to_growth().points[1:]  # their ends hold the uncertainty of the factor inside an interval, too
+    outer = [np.array([float(getattr(point, end) or point.peak) for point in points]) for end in ("low", "high")]
+    inner = [quantiles[:, QUANTILES.index(end)] for end in _INNER]
+    for ends, share, strength in ((outer, LEVEL, 0.22), (inner, _INNER[1] - _INNER[0], 0.40)):
         bottom, upper = (np.append(end, end[-1]) for end in ends)
         handles.append(
             ax.fill_between(
                 edges, bottom, upper, step="post", color=BLUE, alpha=strength, linewidth=0,
-                label=f"{100 * (high - low):.0f} % interval",
+                label=f"{100 * share:.0f} % interval",
             )
         )  # fmt: skip
     (median,) = ax.plot(
         months, quantiles[:, MEDIAN], color=BLUE, linewidth=2, marker="o", markersize=4, label="median", zorder=3
     )
+    far = [math.nan if point.p99 is None else point.p99 for point in points]
     (top,) = ax.plot(
-        months, quantiles[:, -1], color=VERMILION, linestyle="none", marker="_", markersize=8, markeredgewidth=2,
+        months, far, color=VERMILION, linestyle="none", marker="_", markersize=8, markeredgewidth=2,
         label="99 % quantile", zorder=3,
     )  # fmt: skip
     with_event = [month for month in range(1, len(quantiles) + 1) if forecast.month_events(month)]

@@ -63,7 +63,7 @@ def plot_order_dates(orders: OrderTimeline | CapacityPlan, *, ax: Axes | None = 
     tidy(ax)
     ax.set_title(f"Order dates from {counted(orders.fleet, 'instance')} today", loc="left")
     if not chosen:
-        ax.text(0.5, 0.5, "no order within the projection", transform=ax.transAxes, ha="center", color=BLACK)
+        ax.text(0.5, 0.5, _why_none(orders), transform=ax.transAxes, ha="center", color=BLACK)
     by = f"latest order at a risk of {percent(orders.rules.risk)}"
     risk = by if orders.is_uncertain else "order by the central values"
     legend_below(
@@ -74,6 +74,15 @@ def plot_order_dates(orders: OrderTimeline | CapacityPlan, *, ax: Axes | None = 
         ],
     )
     return ax
+
+
+def _why_none(orders: OrderTimeline) -> str:
+    ceiling = orders.ceiling
+    if ceiling is None or (not ceiling.probability and not math.isfinite(ceiling.passed_month.mid)):
+        return "no order within the projection"
+    name = ceiling.name.replace("_", " ")
+    most = "" if ceiling.instances is None else f" of {counted(ceiling.instances, 'instance')}"
+    return f"no order helps: demand passes the ceiling{most} by {name}"
 
 
 def _orders_of(given: OrderTimeline | CapacityPlan) -> OrderTimeline:
@@ -158,6 +167,11 @@ def plot_instances_outlook(orders: OrderTimeline | CapacityPlan, *, ax: Axes | N
     return ax
 
 
+def sensitivity_size(found: Sensitivity) -> tuple[float, float]:
+    """Width and height, in inches, that `plot_sensitivity` wants."""
+    return 8.0, 1.8 + 0.55 * len(found.swings)
+
+
 def plot_sensitivity(found: Sensitivity, *, ax: Axes | None = None) -> Axes:
     """Draw a tornado: how far each input moves a month's instances, the widest on top.
 
@@ -171,25 +185,31 @@ def plot_sensitivity(found: Sensitivity, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib Axes
     """
-    ax = new_axes(ax, (8.0, 1.8 + 0.55 * len(found.swings)))
+    ax = new_axes(ax, sensitivity_size(found))
+    ends = [end for item in found.swings for end in (item.at_low, item.at_high) if end is not None]
+    middle = max(ends, default=1) if found.instances is None else found.instances
+    least, most = min(ends, default=middle), max(ends, default=middle)
+    room = 0.16 * max(most - least, 2)
     for row, item in enumerate(found.swings):
-        for end, value, colour, hatch in (
+        for count, value, colour, hatch in (
             (item.at_low, item.low, SKY_BLUE, ""),
             (item.at_high, item.high, ORANGE, "//"),
         ):
+            end = most + room if count is None else count
             ax.barh(
-                row, end - found.instances, left=found.instances, height=0.5, color=colour, hatch=hatch,
-                edgecolor="white", linewidth=0,
-            )  # fmt: skip
-            side = 1 if end > found.instances or (end == found.instances and value == item.high) else -1
+                row, end - middle, left=middle, height=0.5, color=colour, hatch=hatch, edgecolor="white", linewidth=0
+            )
+            side = 1 if end > middle or (end == middle and value == item.high) else -1
+            text = f"{amount(value)}: none is enough" if count is None else amount(value)
+            if item.at_low is None and item.at_high is None:  # both texts would stand at the same place
+                text = f"{amount(item.low)} to {amount(item.high)}: none is enough" if value == item.low else ""
             ax.annotate(
-                amount(value), (end, row), (5 * side, 0), textcoords="offset points", va="center", fontsize=9,
-                ha="left" if side > 0 else "right", color=BLACK,
+                text, (end, row), (5 * side, 0),
+                textcoords="offset points", va="center", fontsize=9, ha="left" if side > 0 else "right", color=BLACK,
             )  # fmt: skip
-    ax.axvline(found.instances, color=BLACK, linewidth=1)
-    ends = [end for item in found.swings for end in (item.at_low, item.at_high)]
-    room = 0.16 * max(max(ends) - min(ends), 2)
-    ax.set_xlim(min(ends) - room, max(ends) + room)
+    ax.axvline(middle, color=BLACK, linewidth=1)
+    is_open = any(end is None for item in found.swings for end in (item.at_low, item.at_high))
+    ax.set_xlim(least - room, most + (4 if is_open else 1) * room)
     ax.set_yticks(range(len(found.swings)), [f"{item.name}{' *' if item.is_assumed else ''}" for item in found.swings])
     ax.set_ylim(len(found.swings) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -197,7 +217,7 @@ def plot_sensitivity(found: Sensitivity, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"instances in month {found.month}{star}")
     tidy(ax)
     ax.grid(visible=False, axis="y")
-    ax.set_title(f"What moves the {found.instances} instances of month {found.month}", loc="left")
+    ax.set_title(found.title, loc="left")
     legend_below(
         ax,
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,6 +27,7 @@ from capacity.output.charts.style import (
     unit_of,
 )
 from capacity.planning.basis import instance_basis
+from capacity.planning.constraint_report import Ceiling
 from capacity.planning.plan import CapacityPlan, PlanStep
 from capacity.planning.timeline import ScalingPhase, ScalingTimeline, scaling_timeline
 
@@ -89,11 +91,17 @@ def _instances_text(phase: ScalingPhase) -> str:
 
 def _draw_capacity(ax: Axes, plan: CapacityPlan) -> list[Line2D]:
     basis = instance_basis(plan.growth, plan.instance_capacity, plan.policy)
-    counts = [step.deployed.at_peak[1] for step in plan.steps]
+    ceiling = _lowest_ceiling(plan)
+    most = math.inf if ceiling is None else ceiling.most_instances
+    counts = [min(step.deployed.at_peak[1], most) for step in plan.steps]
+    is_cut = any(step.deployed.at_peak[1] > most for step in plan.steps)
     styles: list[tuple[str, float, Literal["-", "--"], str]] = []
     styles.append(("normal capacity of the fleet", float(basis.normal), "-", BLUE))
     if basis.maximum != basis.normal:
         styles.append(("maximum of the fleet", float(basis.maximum), "--", GREY))
+    if ceiling is not None and is_cut:
+        name = f"{counted(ceiling.most_instances, 'instance')} (ceiling)"
+        styles = [(each[0].replace("the fleet", name), *each[1:]) for each in styles]
     edges = [step.month - 0.5 for step in plan.steps] + [plan.steps[-1].month + 0.5]
     handles = []
     for label, each, line, colour in styles:
@@ -101,6 +109,11 @@ def _draw_capacity(ax: Axes, plan: CapacityPlan) -> list[Line2D]:
         ax.stairs(heights, edges, baseline=None, color=colour, linestyle=line, linewidth=2)
         handles.append(Line2D([], [], color=colour, linestyle=line, linewidth=2, label=label))
     return handles
+
+
+def _lowest_ceiling(plan: CapacityPlan) -> Ceiling | None:
+    ceilings = () if plan.constraints is None else plan.constraints.months[-1].high.ceilings
+    return min(ceilings, key=lambda item: item.most_instances, default=None)
 
 
 def _draw_peaks(ax: Axes, steps: Sequence[PlanStep]) -> list[Artist]:

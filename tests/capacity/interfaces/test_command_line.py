@@ -74,14 +74,15 @@ def test_plan_writes_its_file_and_its_charts(tmp_path: Path, capsys: pytest.Capt
         run(["plan", "--growth", "guide", "--policy", "guide", "--instance-capacity", "3350", "--out", str(out)]) == 0
     )
     assert sorted(path.name for path in out.iterdir()) == [
-        "growth_capacity.png", "instances_outlook.png", "order_dates.png", "plan.json", "timeline.png"
+        "growth_capacity.png", "instances_outlook.png", "order_dates.png", "plan.json",
+        "sensitivity.png", "timeline.png",
     ]  # fmt: skip
     assert run(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
     assert "assumed capacity" in page
     assert "littles-law" in page
     assert "Order dates" in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     for address in ("http://", "https://", 'src="/', "href="):
         assert address not in page, "the page must stand alone"
     capsys.readouterr()

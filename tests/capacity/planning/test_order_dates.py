@@ -93,6 +93,50 @@ def test_the_stated_risk_is_the_share_of_scenarios_that_come_too_late():
         assert sum(month.phases.values()) == pytest.approx(1.0)
 
 
+def forecast_plan(points, **ordering):
+    """Of a growth whose months are months, not points in time: as from a forecast."""
+    growth = GrowthProjection.from_points(points, "users")
+    return plan_of(replace(growth, months_end=True), **ordering)
+
+
+def test_a_forecast_month_is_passed_at_a_constant_rate_within_it():
+    """A launch in month 3: a share h of the scenarios passes then, 1 - (1 - h)^t by a part t of the month."""
+    launch = [(0, 1_000), (1, 1_000), (2, 1_000), (3, (1_200, 1_500, 1_875)), (4, 1_000), (6, 1_000)]
+    order = forecast_plan(launch, fleet=15, risk=0.05, lead_time_months=1).orders.orders[0]
+    by_then = math.log(1 - 0.05) / math.log(1 - 0.5)
+    assert order.order_by_month == pytest.approx(2 + by_then - 1, abs=5 * order.order_by_error)
+    between = plan_of(GrowthProjection.from_points(launch, "users"), fleet=15, risk=0.05, lead_time_months=1)
+    assert between.orders.orders[0].order_by_month > 1.5  # a point in time is climbed to
+    certain = forecast_plan([(0, 1_000), (2, 1_000), (3, (2_400, 2_500, 2_600))], fleet=15, lead_time_months=1).orders
+    assert certain.orders[0].order_by_month == pytest.approx(1.0, abs=1e-9)  # on any day of it, on the first too
+    assert certain.orders[0].mid_line_month == 1.5
+
+
+def test_what_a_forecast_month_exceeds_today_is_exceeded_today():
+    late = forecast_plan([(0, 1_000), (6, 1_000)], fleet=9, risk=0.05, lead_time_months=1).orders
+    assert late.orders[0].mid_line_month == -1.0
+
+
+def test_orders_for_demand_without_trend_keep_their_risk():
+    """Days that are alike after a quiet month: peaks as scenarios, and 20,000 other futures by the day to judge dates.
+
+    The bound is 4 standard errors of both samples above the risk: a false alarm in 30,000.
+    """
+    rng, months, days, one = np.random.default_rng(11), 13, 30, 100.0
+    drawn = np.exp(rng.normal(7.0, 0.1, (4_000, months, days))).max(axis=2)
+    drawn[:, 0] = 1_000.0
+    judged = np.exp(rng.normal(7.0, 0.1, (20_000, months * days)))
+    plan = forecast_plan([(0, 1_000), (12, 1_000)])
+    rules = OrderingRules(risk=0.05, lead_time_months=1)
+    scenarios = Scenarios.of(drawn, np.full(4_000, one), np.ones(4_000))
+    dated = [item for item in timeline_of(scenarios, plan, rules, 12).orders if item.order_by_month is not None]
+    assert len(dated) >= 2
+    for order in dated:
+        until = max(math.floor((order.order_by_month + 1) * days), 0) + days  # the first month is today's
+        late = np.mean(judged[:, days:until].max(axis=1, initial=0.0) > (order.instances - 1) * one)
+        assert late <= 0.05 + 4 * math.sqrt(0.05 * 0.95 * (1 / 4_000 + 1 / 20_000))
+
+
 def test_more_risk_orders_later_and_more_load_orders_earlier():
     measured = replace(InstanceCapacity.assumed(100, "users"), value=Interval(80, 100, 115))
     by_risk = [

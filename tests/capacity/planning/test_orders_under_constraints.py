@@ -31,6 +31,7 @@ from capacity.planning.planner import with_constraints
 from capacity.planning.scenarios import Scenarios
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.units import Quantity
+from support.constraint_cases import constraints, rules
 
 MONTHS = 12
 POLICY = PlanningPolicy(safety_factor=(1.0, 1.2))
@@ -73,38 +74,6 @@ def test_a_fleet_above_its_ceiling_is_said_and_asks_for_no_order():
     codes = {item.code for item in plan.findings}
     assert "fleet-beyond-ceiling" in codes
     assert "no-order-helps" not in codes
-
-
-unavailable = st.sampled_from([0, 1, "10%", "25%"])
-rules = st.builds(
-    FleetRules,
-    spare_instances=st.integers(0, 2),
-    zones=st.just(3),
-    survives_zone_loss=st.booleans(),
-    max_unavailable=unavailable,
-    carries_peak_during_update=st.booleans(),
-    loss_safety_factor=st.sampled_from([1, 1.25]),
-    contention=st.sampled_from([0, 0.001, 0.01]),
-)
-constraints = st.builds(
-    PlanConstraints,
-    st.builds(
-        ServiceDemand,
-        arrival_rate_rps=st.sampled_from([0.5, 1.5, 2]),
-        residence_time_s=st.just(0.05),
-        cpu_s_per_request=st.sampled_from([None, 0.001, 0.004]),
-        database_time_s=st.sampled_from([None, 0.003, 0.01]),
-        memory_mib_per_in_flight=st.sampled_from([None, 4, 16]),
-    ),
-    st.builds(
-        InstanceLimits,
-        cpu_cores=st.sampled_from([None, 1, 2]),
-        db_pool=st.sampled_from([None, 5, 20]),
-        memory_mib=st.sampled_from([None, 512, 2_048]),
-        normal_rps=st.sampled_from([None, 700]),
-    ),
-    rules,
-)
 
 
 def plan_of(inputs, ordering=DRAWN, growth=RANGED, capacity=MEASURED):

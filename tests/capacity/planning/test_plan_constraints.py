@@ -66,7 +66,9 @@ def test_a_ceiling_that_is_passed_is_critical_and_says_from_which_month():
     (passed,) = (item for item in plan.findings if item.code == "constraint-ceiling-passed")
     assert plan.findings[0] == passed
     assert (passed.severity, passed.numbers["months"]) == ("critical", [1, 2])
-    assert passed.message.startswith("In months 1-2, first in month 1: users asks for 5 instances")
+    assert passed.message.startswith("In months 1-2, most in month 2: users asks for 8 instances")
+    (first,) = (item for item in plan.constraints.months[1].high.findings if item.severity == "critical")
+    assert passed.remedy != first.remedy  # what is enough for month 1 is not for month 2
     assert [item.high.is_feasible for item in plan.constraints.months] == [True, False, False]
 
 

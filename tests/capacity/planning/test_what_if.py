@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -10,17 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity import (
+    FleetRules,
     GrowthProjection,
     InstanceCapacity,
+    InstanceLimits,
+    PlanConstraints,
     PlanningPolicy,
+    ServiceDemand,
     conditions_for,
     plan_capacity,
     plan_grid,
     required_instances,
     sensitivity,
 )
+from capacity.output.charts import plot_sensitivity
+from capacity.planning.instance_formula import checked_factor
+from capacity.planning.ordering import fleets_of_plan
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.intervals import Interval
+from support.constraint_cases import constraints
 
 GROWTH = GrowthProjection.from_frame(
     pd.DataFrame({"month": [0, 6], "peak_users": [1_000, 2_000], "low": [1_000, 1_500], "high": [1_000, 4_000]})
@@ -75,6 +84,62 @@ def test_all_conditions_hold_or_none_does(fleet, month, factor):
     found = conditions_for(PLAN, fleet, month, factor)
     enough = required_instances(PLAN.growth.monthly()[month].peak, 90, factor) <= fleet
     assert {item.holds for item in found if item.name != "growth_percent_per_month"} == {enough}
+
+
+def under(inputs, growth=GROWTH):
+    return plan_capacity(growth, MEASURED, PlanningPolicy(safety_factor=(1.0, 1.5)), constraints=inputs)
+
+
+@given(constraints, st.integers(1, 60), st.integers(1, 6), st.sampled_from([1.0, 1.2, 1.5]), st.sampled_from([None, 9]))
+def test_under_constraints_conditions_hold_exactly_where_the_fleet_meets_them(inputs, fleet, month, factor, most):
+    inputs = replace(inputs, rules=replace(inputs.rules, max_instances=most))
+    plan = under(inputs)
+    peak = plan.growth.monthly()[month].peak
+    needed = fleets_of_plan(plan).required(peak, 90, checked_factor(factor))
+    ceilings = plan.constraints.months[month].low.ceilings
+    enough = needed is not None and needed <= min([fleet, *(item.most_instances for item in ceilings)])
+    found = conditions_for(plan, fleet, month, factor)
+    assert {item.holds for item in found} == {enough}
+    assert all(item.text for item in found)
+
+
+def test_under_constraints_a_bound_is_the_edge_too():
+    """Loss of one of three zones: of 24 instances 16 are left, so they carry what 16 do."""
+    plan = under(PlanConstraints(rules=FleetRules(zones=3, survives_zone_loss=True)))
+    named = {item.name: item for item in conditions_for(plan, 24, 6, 1)}
+    assert named["peak"].bound == 16 * 90
+    assert not any(item.holds for item in named.values())
+    assert named["safety_factor"].bound == 0.0  # the loss has a factor of its own
+    assert named["instance_capacity"].bound == 2_000 / 16
+
+
+def test_a_ceiling_bounds_the_peak_and_a_half_core_the_capacity():
+    pool = PlanConstraints(limits=InstanceLimits(db_pool=20), rules=FleetRules(database_max_connections=60))
+    plan = under(pool)
+    named = {item.name: item for item in conditions_for(plan, 20, 6, 1)}
+    assert named["peak"].bound == plan.constraints.months[6].low.ceilings[0].most_instances * 90 < 3 * 90
+    busy = PlanConstraints(ServiceDemand(arrival_rate_rps=2, cpu_s_per_request=0.001), InstanceLimits(cpu_cores=0.1))
+    named = {item.name: item for item in conditions_for(under(busy), 20, 6, 1)}
+    assert named["peak"].bound == 20 * 50
+    assert "none is enough" in named["instance_capacity"].text
+
+
+def test_today_s_peak_counts_for_the_growth_too():
+    falling = plan_capacity(GrowthProjection.from_points({0: 1_000, 6: 5}, "users"), InstanceCapacity.assumed(100))
+    assert not any(item.holds for item in conditions_for(falling, 5, 6, 1))
+
+
+def test_sensitivity_counts_what_the_constraints_ask_for():
+    assert sensitivity(PLAN).instances == 25
+    assert sensitivity(under(PlanConstraints(rules=FleetRules(spare_instances=10)))).instances == 20 + 10
+    shared = under(PlanConstraints(rules=FleetRules(contention=0.05)))
+    found = sensitivity(shared, 6)
+    assert found.instances is None  # at most 20 times one, 25 are asked for
+    # n / (1 + 0.05 (n - 1)) is 15 x 1.25 from n = 285 on
+    assert {item.name: (item.at_low, item.at_high) for item in found.swings}["peak"] == (285, None)
+    assert found.swings[0].width == math.inf
+    assert "No number of instances is enough in month 6" in found.summary()
+    assert "none is enough" in {text.get_text().partition(": ")[2] for text in plot_sensitivity(found).texts}
 
 
 def test_a_grid_has_a_plan_for_every_combination():

@@ -98,20 +98,24 @@ def sweep(
     """The capacity curve: what the model makes of each load, its knee and its saturation."""
     from loadtests.foundation.files import write_text
     from simulations.calibration.result import CalibrationResult
+    from simulations.calibration.standing import standing_findings
 
     if out_file is not None:
         check_file_target(out_file)
     load = _Load.of(users, arrival_rate, think, requests_per_session)
     levels = parse_levels(users, "--users") if users else parse_levels(arrival_rate, "--arrival-rate")
-    curve = _swept(CalibrationResult.load(model), load, levels, seed)
+    fit = CalibrationResult.load(model)
+    curve, findings = _swept(fit, load, levels, seed), standing_findings(fit)
     if out_file is not None:
         write_text(out_file, curve.to_frame().to_csv(index=False))
         messages().print(f"Wrote {out_file}", soft_wrap=True)
     if as_json:
         asked = {"model": model, **load.inputs(), "out": out_file}
-        print_json({**envelope(asked, seed=seed, packages=(*_PACKAGES, "joblib")), "curve": curve.to_dict()})
+        document = envelope(asked, seed=seed, packages=(*_PACKAGES, "joblib"))
+        print_json({**document, "curve": curve.to_dict(), "findings": [item.to_dict() for item in findings]})
     else:
         print_curve(curve)
+        print_findings(findings)
 
 
 def slo_capacity(
@@ -324,6 +328,7 @@ def print_capacity(found: InstanceCapacity) -> None:
         rows.append((f"heaviest measured load ({found.quantity.value})", f"{found.valid_up_to:g}"))
     title = f"One instance within {_objective_in_words(found.objective)}"
     out().print(table(title, ("", f"value ({found.value.level:.0%} interval)"), rows))
+    print_findings(found.findings)
 
 
 def _objective_in_words(objective: dict[str, Any]) -> str:

@@ -192,6 +192,7 @@ def _time_limit(code: str, pool: str, sizes: list[int], rate: float) -> Finding:
 def check_evidence(facts: PlanFacts) -> Iterator[Finding]:
     """Report a capacity without evidence, beyond its evidence, or uncertain enough to change a count."""
     capacity, basis = facts.capacity, facts.basis
+    yield from capacity.findings
     if capacity.is_assumed:
         yield Finding(
             "assumed-capacity", "info",

@@ -76,7 +76,7 @@ def capacity_of_shape(
         )  # fmt: skip
     except InputError as error:
         return ShapeCapacity(shape, None, tuple(_claim(fit, shape)), str(error))
-    return ShapeCapacity(shape, found, (*_claim(fit, shape), *_beyond(fit, shape, found)))
+    return ShapeCapacity(shape, found, (*found.findings, *_claim(fit, shape), *_beyond(fit, shape, found)))
 
 
 def capacities_of_shapes(

@@ -47,6 +47,8 @@ class InstanceCapacity:
         Largest load at which the evidence holds (the highest measured level).
     request_class : str, optional
         The request class whose limit stops a larger load; None: that of all classes together.
+    findings : tuple of Finding, optional
+        What to know of the model that it comes from.
     """
 
     quantity: Quantity
@@ -58,6 +60,7 @@ class InstanceCapacity:
     objective: dict[str, Any] = field(default_factory=dict)
     valid_up_to: float | None = None
     request_class: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         positive("instance capacity", self.value.mid)
@@ -85,6 +88,7 @@ class InstanceCapacity:
         return {
             "quantity": self.quantity.value, "value": self.value.to_dict(), **optional, "bound_by": self.bound_by,
             "request_class": self.request_class, "objective": dict(self.objective), "valid_up_to": self.valid_up_to,
+            "findings": [item.to_dict() for item in self.findings],
         }  # fmt: skip
 
     @classmethod
@@ -98,6 +102,7 @@ class InstanceCapacity:
             Quantity.parse(data["quantity"]), Interval.from_dict(data["value"]), interval("max_value"),
             data.get("bound_by", "assumed"), interval("arrival_rate_rps"), interval("in_flight"),
             dict(data.get("objective", {})), data.get("valid_up_to"), data.get("request_class"),
+            tuple(Finding.from_dict(item) for item in data.get("findings", ())),
         )  # fmt: skip
 
 

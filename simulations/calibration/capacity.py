@@ -11,6 +11,7 @@ from simulations.analysis.capacity_curve import InstanceCapacity
 from simulations.analysis.capacity_search import find_capacity
 from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.standing import standing_findings
 from simulations.model.workload import ClosedWorkload
 
 CAPACITY_DRAWS = 40
@@ -40,7 +41,8 @@ def capacity_of_fit(
     Returns
     -------
     InstanceCapacity
-        In users, its interval of kind ``parameter`` (40 draws), `valid_up_to` the heaviest calibrated step.
+        In users, its interval of kind ``parameter`` (40 draws), `valid_up_to` the users who would offer as much as at
+        the heaviest calibrated step, `findings` what the calibration says of its model.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def capacity_of_fit(
         draws=model_draws(fit, CAPACITY_DRAWS, seed), seed=seed, level=level,
     )  # fmt: skip
     _refuse_blind(fit, found, heaviest)
-    return replace(found, valid_up_to=heaviest)
+    return replace(found, valid_up_to=heaviest, findings=standing_findings(fit))
 
 
 def _refuse_blind(fit: CalibrationResult, found: InstanceCapacity, heaviest: float) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from loadtests.foundation.findings import Finding
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
+from simulations.calibration.check_rules import COHERENCY
 from simulations.calibration.result import CalibrationResult
+from simulations.calibration.standing import standing_findings
 from simulations.calibration.valid_range import RATE, USERS
 from simulations.model.fleet import Fleet
 from simulations.model.server_model import ServerModel
@@ -20,10 +22,10 @@ _FLEET_CAVEAT_FROM = 2
 def prediction_findings(
     fit: CalibrationResult, model: ServerModel, workload: SteadyWorkload, fleet: Fleet, *, changed: tuple[str, ...]
 ) -> tuple[Finding, ...]:
-    """Load beyond the calibrated steps, limits that were changed, not stated or not told by the recording."""
+    """What the calibration says of its model, load beyond its steps, limits that were changed or are not known."""
     return (
-        *_beyond_measured(fit, model, workload, fleet), *_without_steady_state(model, workload, fleet),
-        *_changed_limits(changed), *_fleet(fleet), *model.findings,
+        *standing_findings(fit), *_beyond_measured(fit, model, workload, fleet),
+        *_without_steady_state(model, workload, fleet), *_changed_limits(changed), *_fleet(fleet), *model.findings,
     )  # fmt: skip
 
 
@@ -39,8 +41,11 @@ def _beyond_measured(
     if asked <= measured:
         return
     unseen = [name for name in ("workers", "gate_limit") if fit.identified.get(name) is False]
-    far = asked > _FAR * measured or bool(unseen)
+    loses = any(item.code == COHERENCY.code for item in fit.findings)
+    far = asked > _FAR * measured or bool(unseen) or loses
     told = f" The recording does not tell {' and '.join(unseen)}, which may stop such a load." if unseen else ""
+    if loses:
+        told += " The server loses throughput with load, which the model does not show: it is too hopeful here."
     yield Finding(
         "beyond-calibrated-range", "warning" if far else "info",
         f"An instance gets {asked:,.4g} {unit}; the heaviest calibrated step had {measured:,.4g}.{told}",

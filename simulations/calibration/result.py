@@ -16,6 +16,7 @@ from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import LoadStep
+from simulations.analysis.run_length import cycle_time_s
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.model_form import ModelForm
 from simulations.calibration.resources import resources_of
@@ -23,6 +24,7 @@ from simulations.calibration.scalability import Scalability
 from simulations.calibration.scoring import FormScore
 from simulations.calibration.valid_range import USERS, ValidRange
 from simulations.model.server_model import ServerModel
+from simulations.model.workload import ClosedWorkload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,9 +122,10 @@ class CalibrationResult:
         return {name: item for name, item in self.resources.items() if item.kind == "assumed"}
 
     def heaviest_users(self, think_time: Distribution | None = None) -> float:
-        """Users of one instance at the highest valid load.
+        """Users of one instance who would offer as many requests as those of the highest valid load.
 
-        Where only the rate of requests was known: those who would offer it, by N = X (R + Z) [1]_.
+        Users who think for another time offer other rates: N = N' (R + Z) / (R + Z'), with the residence time R where
+        nobody waits. Where only the rate of requests was known: N = X (R + Z) [1]_.
 
         Parameters
         ----------
@@ -135,10 +138,15 @@ class CalibrationResult:
            Surveys 10(3), 1978.
         """
         if self.valid_range.unit == USERS:
-            return self.valid_range.highest
+            return self.valid_range.highest * (1.0 if think_time is None else self._cycles(think_time))
         heaviest = max(self.steps, key=lambda step: step.metrics["throughput_rps"].mid)
         think_s = (think_time or self.think_time).mean_s
         return heaviest.metrics["throughput_rps"].mid * (heaviest.metrics["mean_s"].mid + think_s)
+
+    def _cycles(self, think_time: Distribution) -> float:
+        """How much longer users with this think time take from request to request than the calibrated ones."""
+        own_s, asked_s = (cycle_time_s(self.model, ClosedWorkload(1, think)) for think in (self.think_time, think_time))
+        return asked_s / own_s
 
     def to_frame(self) -> pd.DataFrame:
         """One row a parameter: parameter, low, mid, high, level, identified."""

@@ -15,10 +15,10 @@ from loadtests.foundation.versions import SCHEMA_VERSION, versions_of
 from loadtests.recording import STEP_METRICS, LoadStep, Recording
 from simulations.analysis.load_levels import SteadyWorkload
 from simulations.analysis.run_length import offered_rate_rps
-from simulations.calibration.baselines import baseline_predictions, equivalent_users
+from simulations.calibration.baselines import BaselineLoad, baseline_predictions
 from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.load_prediction import LoadPrediction, predict_load
-from simulations.calibration.observations import workload_of
+from simulations.calibration.observations import trust_findings, workload_of
 from simulations.calibration.result import CalibrationResult
 from simulations.model.fleet import Fleet
 from simulations.model.workload import ClosedWorkload
@@ -148,12 +148,13 @@ class ValidationReport:
     interval_coverage : float
         Share of measured values inside their prediction intervals.
     verdict : {"pass", "fail", "refused"}
-        `refused`: a step shows nothing to compare with, or the calibration itself has a critical finding.
+        `refused`: a step shows nothing to compare with, the calibration itself has a critical finding, or the trust
+        checks refuse the held-out recording.
     seed : int
     limits : dict of str to float
         Of the medians.
     findings : tuple of Finding
-        The critical ones of the calibration.
+        Warnings and worse of the calibration, and that the trust checks refuse the held-out recording.
     """
 
     steps: tuple[StepValidation, ...]
@@ -165,11 +166,23 @@ class ValidationReport:
     limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
     findings: tuple[Finding, ...] = ()
 
+    def medians_by_range(self) -> dict[str, dict[str, float]]:
+        """Median errors of the steps ``inside`` the calibrated loads and ``outside`` of them, where there are any."""
+        parts = {
+            name: [item for item in self.steps if item.inside_calibrated_range == inside]
+            for name, inside in (("inside", True), ("outside", False))
+        }
+        return {
+            name: {metric: _median([item.comparisons[metric].judged_error for item in steps]) for metric in LIMITS}
+            for name, steps in parts.items() if steps
+        }  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {
             "schema_version": SCHEMA_VERSION, "steps": [item.to_dict() for item in self.steps],
-            "median_relative_error": self.median_errors, "baselines": self.baselines,
+            "median_relative_error": self.median_errors, "median_error_by_range": self.medians_by_range(),
+            "baselines": self.baselines,
             "interval_coverage": self.interval_coverage, "verdict": self.verdict,
             "limits": {**self.limits, "single_step_factor": SINGLE_STEP_FACTOR, "noise_factor": NOISE_FACTOR},
             "findings": [item.to_dict() for item in self.findings],
@@ -177,11 +190,15 @@ class ValidationReport:
         }  # fmt: skip
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a step and metric: measured, predicted low/mid/high, errors, limit, passes."""
+        """One row a step and metric: measured, predicted low/mid/high, errors, limit, passes.
+
+        `inside_calibrated_range` tells interpolation from extrapolation.
+        """
         import pandas as pd
 
         rows = [
-            {"step": item.step, "users": item.users, "region": item.region, "metric": name, "measured": c.measured,
+            {"step": item.step, "users": item.users, "region": item.region,
+             "inside_calibrated_range": item.inside_calibrated_range, "metric": name, "measured": c.measured,
              "low": c.predicted.low, "mid": c.predicted.mid, "high": c.predicted.high,
              "relative_error": c.relative_error, "absolute_error": c.absolute_error, "limit": c.limit,
              "passes": c.passes}
@@ -194,7 +211,11 @@ class ValidationReport:
         lines = [repr(self)]
         for item in self.steps:
             errors = ", ".join(f"{name} {item.comparisons[name].judged_error:.1%}" for name in LIMITS)
-            lines.append(f"  step {item.step} ({item.users} users, {item.region}): errors {errors}")
+            where = "between calibrated loads" if item.inside_calibrated_range else "outside the calibrated loads"
+            lines.append(f"  step {item.step} ({item.users} users, {item.region}, {where}): errors {errors}")
+        for name, medians in self.medians_by_range().items():
+            said = ", ".join(f"{metric} {value:.1%}" for metric, value in medians.items() if not math.isnan(value))
+            lines.append(f"  median {name} the calibrated loads: {said}")
         for name, errors_of in self.baselines.items():
             said = ", ".join(f"{metric} {value:.1%}" for metric, value in errors_of.items() if not math.isnan(value))
             lines.append(f"  baseline {name}: {said}")
@@ -242,16 +263,17 @@ def validate_model(
     compared = [c for item in steps for c in item.comparisons.values()]
     inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
     coverage = float(np.mean(inside)) if inside else math.nan
-    critical = tuple(item for item in fit.findings if item.severity == "critical")
+    doubts = (*(item for item in fit.findings if item.severity != "info"), *trust_findings(held_out))
+    is_refused = any(item.severity == "critical" for item in doubts)
     return ValidationReport(
         steps=steps,
         median_errors={name: _median([item.comparisons[name].judged_error for item in steps]) for name in LIMITS},
-        baselines=_baseline_errors(fit, held_out),
+        baselines=_baseline_errors(fit, held_out, (fleet or Fleet()).instances),
         interval_coverage=coverage,
-        verdict="refused" if critical else _verdict(steps, coverage, limits_for(fit)),
+        verdict="refused" if is_refused else _verdict(steps, coverage, limits_for(fit)),
         seed=seed,
         limits=limits_for(fit),
-        findings=critical,
+        findings=doubts,
     )
 
 
@@ -304,16 +326,20 @@ def _validate_step(fit: CalibrationResult, held_out: Recording, step: LoadStep, 
         for name in STEP_METRICS
     }
     region = _region(fit, workload, predicted)
-    return StepValidation(step.step, step.users, region, _is_inside(fit, workload), comparisons)
+    return StepValidation(step.step, step.users, region, _is_inside(fit, workload, run.fleet), comparisons)
 
 
-def _is_inside(fit: CalibrationResult, workload: SteadyWorkload) -> bool:
-    """Whether the load lies between the calibrated ones: in users, or in the requests per second that were seen."""
+def _is_inside(fit: CalibrationResult, workload: SteadyWorkload, fleet: Fleet) -> bool:
+    """Whether an instance's load lies between the calibrated ones: in users, or in requests per second that were seen.
+
+    Users who think for another time count as those who would offer as much with the calibrated one.
+    """
     valid = fit.valid_range
     if isinstance(workload, ClosedWorkload):
         low, high = fit.users_range
-        return low <= workload.users <= high
-    return valid.lowest_rps <= workload.arrival_rate_rps <= valid.highest_rps
+        scale = fit.heaviest_users(workload.think_time) / fit.heaviest_users()
+        return low * scale <= workload.users / fleet.instances <= high * scale
+    return valid.lowest_rps <= workload.arrival_rate_rps / fleet.instances <= valid.highest_rps
 
 
 def mix_of_step(fit: CalibrationResult, held_out: Recording, step: LoadStep) -> dict[str, float] | None:
@@ -388,10 +414,10 @@ def _region(fit: CalibrationResult, workload: SteadyWorkload, predicted: LoadPre
     return "below" if load < KNEE[0] else "knee" if load <= KNEE[1] else "beyond"
 
 
-def _baseline_errors(fit: CalibrationResult, held_out: Recording) -> dict[str, dict[str, float]]:
+def _baseline_errors(fit: CalibrationResult, held_out: Recording, instances: int) -> dict[str, dict[str, float]]:
     steps = held_out.steps
-    loads = [equivalent_users(fit, workload_of(held_out, step)) for step in steps]
-    predictions = [baseline_predictions(fit, users) for users in loads]
+    loads = [BaselineLoad.of(fit, workload_of(held_out, step), held_out.deployment, instances) for step in steps]
+    predictions = [baseline_predictions(fit, load) for load in loads]
 
     def median_error(name: str, metric: str) -> float:
         said = [prediction[name].get(metric, math.nan) for prediction in predictions]

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from loadtests import import_locust, read_deployment, read_recording
 from loadtests.foundation.errors import InputError
 from loadtests.recording import Recording
-from simulations.calibration.baselines import baseline_predictions, equivalent_users
+from simulations.calibration.baselines import BaselineLoad, baseline_predictions
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.observations import workload_of
 from simulations.calibration.result import CalibrationResult
@@ -125,14 +125,17 @@ def run_trial(trial: Trial) -> list[dict[str, object]]:
     cpu_s = time.process_time() - began
     measured = load(trial.folder, "log").only(trial.tested_on)
     report = validate_model(fit, measured, fleet=Fleet(trial.instances), seed=SEED + 1)
-    loads = {step.step: equivalent_users(fit, workload_of(measured, step)) for step in measured.steps}
+    loads = {
+        step.step: BaselineLoad.of(fit, workload_of(measured, step), measured.deployment, trial.instances)
+        for step in measured.steps
+    }
     return list(_rows(trial, fit, report, loads, cpu_s))
 
 
 def _rows(
-    trial: Trial, fit: CalibrationResult, report: ValidationReport, loads: dict[int, int], cpu_s: float
+    trial: Trial, fit: CalibrationResult, report: ValidationReport, loads: dict[int, BaselineLoad], cpu_s: float
 ) -> Iterator[dict[str, object]]:
-    """`loads`: users that the baselines are asked about, by step."""
+    """`loads`: what the baselines are asked about, by step."""
     for step in report.steps:
         baselines = baseline_predictions(fit, loads[step.step])
         for name in METRICS:

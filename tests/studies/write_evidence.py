@@ -291,6 +291,24 @@ def _accuracy_by_region(rows: list[dict[str, str]]) -> list[str]:
                 medians = [_median_against_limit([row for row in here if row["metric"] == name]) for name in _METRICS]
                 within = np.mean([float(row["error"]) <= SINGLE_STEP_FACTOR * _limit_of(row) for row in here])
                 lines.append(f"| {title} | {region} | {steps} | {' | '.join(medians)} | {within:.0%} |")
+    return [*lines, "", *_accuracy_by_range(rows)]
+
+
+def _accuracy_by_range(rows: list[dict[str, str]]) -> list[str]:
+    lines = [
+        "**Interpolation and extrapolation** (the same servers; median errors of levels between the calibrated loads",
+        "of an instance, and of levels outside of them)",
+        "",
+        f"| servers | levels | steps | {' | '.join(_METRICS.values())} |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, title in (("third_party", "third-party"), ("staging", "staging"), ("transfer", "after a change")):
+        for inside, name in (("1", "between"), ("0", "outside")):
+            here = [row for row in rows if (row["kind"], row["inside"]) == (kind, inside)]
+            if here:
+                steps = len({(row["recording"], row["users"]) for row in here})
+                medians = [_median_of([row for row in here if row["metric"] == metric], "error") for metric in _METRICS]
+                lines.append(f"| {title} | {name} | {steps} | {' | '.join(medians)} |")
     return [*lines, ""]
 
 

@@ -201,16 +201,18 @@ class FormSearch:
         return self._candidate(problem, nudge_limits(problem, step_limits(problem, fit, names), names))
 
     def _stages(self, best: Candidate) -> tuple[Stage, ...]:
-        """Stages worth a try: what the deployment states, and what a poor fit asks for."""
+        """Stages worth a try: what the deployment states, and what a poor fit asks for.
+
+        A pool that nobody stated comes last where there is one class: cores are told by how service slows down, a
+        pool by its line only, which workers have too.
+        """
         stated, is_poor = self.stated, best.score.ratio > _POOR
-        found: list[Stage] = []
         has_pool = isinstance(stated.db_pool, int)
-        may_have_pool = is_poor and stated.db_pool is None and bool(self.mix.names)
-        if (has_pool and (is_poor or self._pool_may_bind())) or may_have_pool:
-            found.append("database")
-        if is_poor:
-            found.append("cores")
-        return tuple(found)
+        may_have_pool = is_poor and stated.db_pool is None
+        found: list[Stage] = ["cores"] if is_poor else []
+        if (has_pool and (is_poor or self._pool_may_bind())) or (may_have_pool and self.mix.names):
+            return ("database", *found)
+        return (*found, "database") if may_have_pool else tuple(found)
 
     def _pool_may_bind(self) -> bool:
         """Whether requests can have waited for a connection of the stated pool.

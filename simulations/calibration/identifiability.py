@@ -77,6 +77,34 @@ def unidentified_findings(
         yield _gate_not_reached(problem)
 
 
+def pool_findings(stated: Deployment, found: Deployment) -> Iterator[Finding]:
+    """That workers which were found may as well be a database pool, where nothing says otherwise.
+
+    A request that waits for a connection of a pool smaller than the workers looks as one that waits for a worker. An
+    endpoint that needs no connection tells them apart: it does not wait, and the model gets a stage for the others.
+
+    Parameters
+    ----------
+    stated, found : Deployment
+        What was known beforehand, and the limits of the fit.
+
+    Yields
+    ------
+    Finding
+    """
+    if stated.workers is not None or stated.db_pool is not None or not isinstance(found.workers, int):
+        return
+    yield Finding(
+        "workers-or-pool", "warning",
+        f"The recording shows that {found.workers} requests are served at a time, but not whether workers or a "
+        "database pool limit them: neither is stated, and no endpoint goes on without waiting. The model takes "
+        "them as workers; what it says of more workers, or of more connections, rests on that.",
+        'State workers and db_pool in the deployment ("unlimited" where there is no such limit), or record an endpoint '
+        "that needs no database along with the others.",
+        {"workers": found.workers},
+    )  # fmt: skip
+
+
 def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep | None:
     """The load at which one more step, as long as the others, would shrink the parameters' joint uncertainty most.
 

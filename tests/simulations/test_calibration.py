@@ -84,6 +84,7 @@ def test_workers_and_gate_that_nobody_stated_are_found(make_recording: MakeRecor
     assert abs(found.parameters["gate_limit"].mid - 50) <= 2
     assert found.identified["workers"]
     assert found.identified["gate_limit"]
+    assert "workers-or-pool" in {item.code for item in found.findings}
 
 
 def test_limits_that_were_never_reached_are_reported_as_not_identified(make_recording: MakeRecording) -> None:

@@ -15,6 +15,7 @@ from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.form_search import FormSearch
+from simulations.calibration.identifiability import pool_findings
 from simulations.calibration.model_form import Mix
 from simulations.calibration.observations import mix_of, observe
 from simulations.calibration.rejections import rejections_of
@@ -90,6 +91,32 @@ def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_conne
     assert (found.form.stage, found.form.without_stage) == ("database", ("[/static]",))
     assert found.parameters["database_mean_s[/orders]"].mid == pytest.approx(0.06, rel=0.05)
     assert found.parameters["service_mean_s[/static]"].mid == pytest.approx(0.03, rel=0.1)
+
+
+def test_a_pool_that_nobody_stated_is_found_where_workers_alone_explain_too_little(
+    make_recording: MakeRecording,
+) -> None:
+    """One endpoint, whose requests wait for a connection long before the last of 40 workers is busy."""
+    limits = Deployment(workers=40, queue_capacity=60, db_pool=6)
+    truth = ServerModel(limits, LogNormal(0.02, 0.7), 0.002, database_time=LogNormal(0.05, 0.7))
+    recording = make_recording(truth, (30, 60, 100, 180), THINK, window_s=25.0)
+    found = calibrate(stated(recording, Deployment(workers=40, queue_capacity=60)))
+    assert found.form.stage == "database"
+    assert found.parameters["db_pool"].contains(6)
+    assert found.parameters["database_mean_s"].contains(0.05)
+    assert found.scores[0].ratio < 1.5
+    assert "poor-fit" not in {item.code for item in found.findings}
+
+
+@pytest.mark.parametrize(
+    ("known", "is_said"),
+    [(Deployment(), True), (Deployment(db_pool=UNLIMITED), False), (Deployment(db_pool=9), False),
+     (Deployment(workers=7), False)],
+)  # fmt: skip
+def test_workers_that_were_found_may_be_a_pool_where_neither_is_stated(known: Deployment, is_said: bool) -> None:
+    said = {item.code for item in pool_findings(known, known.with_limits(workers=7))}
+    assert said == ({"workers-or-pool"} if is_said else set())
+    assert not list(pool_findings(known, known.with_limits(workers=UNLIMITED)))
 
 
 @pytest.mark.parametrize(("pool", "is_tried"), [(6, True), (8, False), (40, False)])

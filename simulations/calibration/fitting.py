@@ -137,8 +137,8 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     form = best.fit.form
     parameters = {**_times(best.fit, found.draws, level), **_limits(best.fit, found.draws, level)}
     identified = identified_of(parameters, best.unseen)
-    parameters |= _measured_apart(found, level)
     deployment, resources = form.deployment, measured_resources(recording, level)
+    apart = {**_measured_apart(found, level), **resources.parameters}
     findings = (
         *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, deployment),
         *pool_findings(recording.deployment, deployment), *failure_findings(recording), *trust_findings(recording),
@@ -146,8 +146,8 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     )  # fmt: skip
     scores = (best.score, *(item.score for item in found.candidates[1:]))
     return CalibrationResult(
-        model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **resources.parameters},
-        identified={**identified, **dict.fromkeys(resources.unsure, False)},
+        model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **apart},
+        identified={**identified, **identified_of(apart, resources.unsure)},
         draws=found.draws, scores=scores, think_time=pooled_think_time(recording), steps=recording.steps,
         findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
         source=str(recording.path or ""),
@@ -164,11 +164,28 @@ def _limits(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interva
 
 
 def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
-    """Intervals of the fitted numbers."""
-    return {
-        name: Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
-        for place, (name, mid) in enumerate(best.numbers.items())
-    }
+    """Intervals of the fitted numbers, cvs as far as the shape of the service times follows them."""
+    low, high = best.form.shape.reach
+    found = {}
+    for place, (name, mid) in enumerate(best.numbers.items()):
+        own = draws.values[:, place]
+        if "_cv" in name:
+            own, mid = np.clip(own, low, high), float(np.clip(mid, low, high))
+        found[name] = _of_draws_and_fit(own, mid, level)
+    return found
+
+
+def _of_draws_and_fit(draws: Floats, fitted: float, level: float) -> Interval:
+    """Central interval of draws, around the fitted number where it lies inside, else around their median.
+
+    The fit ends where its own simulations would have it, the draws lie where others, independent of those, see the
+    best place. Numbers that trade with each other can end far apart. Predictions take the draws, so their median is
+    the estimate then; the interval keeps both, since either set of simulations may be the unlucky one.
+    """
+    found = Interval.from_draws(draws, level=level, kind="parameter")
+    if found.contains(fitted):
+        return replace(found, mid=fitted)
+    return replace(found, low=min(found.low, fitted), high=max(found.high, fitted))
 
 
 def _measured_apart(found: _Found, level: float) -> dict[str, Interval]:

@@ -242,6 +242,14 @@ def test_two_kinds_of_requests_behind_one_name_make_a_shape_of_two_parts() -> No
     assert two_part_shape(np.asarray(LogNormal(0.1, 0.8).quantile_s(rng.random(2_000)))) is None
 
 
+def test_times_that_do_not_differ_are_one_part_and_have_no_cv_to_stretch_to() -> None:
+    same = np.full(1_000, 0.08)
+    assert two_part_shape(same) is None
+    shape = measured_shape(same)
+    assert shape.reach == pytest.approx((0.0, 0.0), abs=1e-7)  # a variance is known to 1e-15
+    assert shape.distribution(0.1, 0.7).cv == pytest.approx(0.0, abs=1e-7)
+
+
 def test_a_measured_shape_is_stretched_to_a_mean_and_cv() -> None:
     times = np.asarray(LogNormal(0.1, 0.5).quantile_s((np.arange(1_000) + 0.5) / 1_000))
     stretched = measured_shape(times).distribution(0.3, 0.8)

@@ -9,13 +9,12 @@ times, stages and open limits are compared by how well each step is predicted fr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.foundation.intervals import Interval
@@ -33,18 +32,23 @@ from simulations.calibration.observations import (
     trust_findings,
 )
 from simulations.calibration.problem import Fit, Problem
-from simulations.calibration.rejections import Rejections, rejections_of
+from simulations.calibration.rejections import Rejections, rejections_of, with_queue_timeout
 from simulations.calibration.resources import measured_resources
 from simulations.calibration.result import CalibrationResult, ParameterDraws
 from simulations.calibration.scalability_check import scalability_of
+from simulations.calibration.stated_limits import (
+    GOOD,
+    Contradiction,
+    contradiction,
+    contradiction_finding,
+    disagreements,
+)
 from simulations.calibration.uncertainty import draws_of, posterior
 from simulations.calibration.window_comparison import compare_windows
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
-_POOR = 2.5
-"""Chi-square per degree of freedom from which a fit is said to be poor."""
 _HOPELESS = 12.0
 
 
@@ -80,17 +84,21 @@ def calibrate(
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
     observations, rejected = observe(recording), rejections_of(recording, level)
-    stated = _with_queue_timeout(recording.deployment, rejected)
+    stated = with_queue_timeout(recording.deployment, rejected)
     fast = rejected.rejection_time_s
     rejection_s = fast.mid if fast.is_known else None
     search = FormSearch(recording, observations, mix_of(recording), stated, rejection_s, seed, report)
     problem, candidates = search.run()
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
+    against = None
+    if best.score.ratio > GOOD:
+        report(0.85, "looking whether a stated limit is contradicted")
+        against = contradiction(search, recording.deployment, rejected)
     report(0.9, "intervals")
     known = posterior(problem, best.fit, searched_limits(stated, best.fit.form))
     draws = draws_of(known, generator(seed, 3))
-    found = _Found(recording, problem, best, candidates, draws, rejected)
+    found = _Found(recording, problem, best, candidates, draws, rejected, against)
     result = _result(found, seed, level)
     report(0.97, "checking the model against the recording")
     compared = compare_windows(result, recording, seed=seed)
@@ -111,15 +119,6 @@ def _refuse_one_level(recording: Recording) -> None:
         )
 
 
-def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
-    """A queue timeout that rejections show, where nobody stated one."""
-    found = rejected.queue_timeout_s
-    if stated.queue_timeout_s is not None or not found.is_known:
-        return stated
-    fast = rejected.rejection_time_s
-    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
-
-
 @dataclass(frozen=True)
 class _Found:
     """What the search ended with."""
@@ -130,6 +129,7 @@ class _Found:
     candidates: list[Candidate]
     draws: ParameterDraws
     rejected: Rejections
+    against: Contradiction | None
 
 
 def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
@@ -220,20 +220,23 @@ def _generator_overhead(recording: Recording, level: float) -> Interval:
     return Interval(mean - half, mean, mean + half, level, "parameter")
 
 
-def _fit_findings(found: _Found) -> tuple[Finding, ...]:
-    ratio = found.best.score.ratio
-    if ratio <= _POOR:
-        return ()
-    worst = _worst(found)
+def _fit_findings(found: _Found) -> Iterator[Finding]:
+    ratio, against = found.best.score.ratio, found.against
+    yield from disagreements(found.recording.deployment)
+    if ratio <= GOOD:
+        return
+    why = "the server does something that the compared forms do not explain"
+    remedy = "Validate on a held-out step before use, look at the load-test fit chart, and record with single requests."
+    if against is not None:
+        yield contradiction_finding(against, ratio)
+        why = f"the server does not have the {' and '.join(against.stated)} that the deployment states"
+        remedy = "Correct the deployment and calibrate again."
     severity: Severity = "critical" if ratio > _HOPELESS else "warning"
-    return (
-        Finding(
-            "poor-fit", severity,
-            f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise, most at {worst}: the "
-            "server does something that the compared forms do not explain. Intervals are widened.",
-            "Validate on a held-out step before use, look at the load-test fit chart, and record with single requests.",
-            {"chi_square_ratio": ratio},
-        ),
+    yield Finding(
+        "poor-fit", severity,
+        f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise, most at {_worst(found)}: "
+        f"{why}. Intervals are widened.",
+        remedy, {"chi_square_ratio": ratio},
     )  # fmt: skip
 
 

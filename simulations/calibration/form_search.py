@@ -97,9 +97,7 @@ class FormSearch:
 
     def run(self) -> tuple[Problem, list[Candidate]]:
         """The problem with its final noise, and the candidates, best first."""
-        problem, first = self._preliminary()
-        candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
-        problem, candidates = self._judged_again(problem, candidates)
+        problem, candidates = self.without_stages()
         plain = max(range(len(candidates)), key=lambda place: _rank(candidates[place]))
         for number, stage in enumerate(self._stages(candidates[plain])):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
@@ -107,6 +105,12 @@ class FormSearch:
             if max(candidates, key=_rank).score.ratio < _POOR:
                 break
         return problem, self._in_order(candidates, candidates[plain])
+
+    def without_stages(self) -> tuple[Problem, list[Candidate]]:
+        """The problem with the noise of the best form without a stage, and such forms, one of each shape."""
+        problem, first = self._preliminary()
+        candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
+        return self._judged_again(problem, candidates)
 
     def _with_stage(
         self, problem: Problem, candidates: list[Candidate], plain: int, stage: Stage

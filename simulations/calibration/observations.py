@@ -154,13 +154,25 @@ def light_times(recording: Recording, round_trip_s: float) -> Floats:
 
 
 def trust_findings(recording: Recording) -> tuple[Finding, ...]:
-    """That the trust checks refused the recording, where they did."""
+    """That the trust checks refused the recording, where they did: so is the model, until the data are better.
+
+    A critical finding, not an error: a test that cannot be made again may still be looked at.
+    """
     trust = recording.manifest.get("trust") or {}
     if trust.get("verdict") != "refused":
         return ()
-    why = "; ".join(item["message"] for item in trust["findings"] if item["severity"] == "critical")
-    remedy = "Do not plan with this model. Remove the cause (capacity check says more) and record again."
-    return (Finding("recording-refused", "critical", f"The trust checks refuse this recording: {why}", remedy),)
+    found = [Finding.from_dict(item) for item in trust.get("findings", ())]
+    critical = [item for item in found if item.severity == "critical"]
+    why = "; ".join(item.message for item in critical) or "capacity check says why."
+    remedies = ("Do not plan with this model. Remove the cause, record the same steps again, and calibrate on those.",
+                *(item.remedy for item in critical))  # fmt: skip
+    return (
+        Finding(
+            "recording-refused", "critical",
+            f"This model is refused: the trust checks refuse the recording that it was made from. {why}",
+            " ".join(filter(None, dict.fromkeys(remedies))), {"checks": [item.code for item in critical]},
+        ),
+    )  # fmt: skip
 
 
 def failure_findings(recording: Recording) -> tuple[Finding, ...]:

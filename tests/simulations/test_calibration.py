@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from loadtests.estimation.steady_state import Window, summarise_steps
 from loadtests.foundation.distributions import Constant, Exponential, Gamma, LogNormal
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
+from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
 from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import _of_draws_and_fit, calibrate
 from simulations.calibration.model_form import ModelForm
-from simulations.calibration.observations import observe
+from simulations.calibration.observations import observe, trust_findings
 from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.problem import Problem
 from simulations.calibration.result import CalibrationResult
@@ -51,6 +53,19 @@ def test_the_known_times_lie_near_the_estimates(fit: CalibrationResult) -> None:
         assert abs(interval.mid - truth) < 5 * half_width + 0.02 * truth, name
         assert half_width < width * truth, name
     assert all(fit.identified[name] for name in fit.draws.names)
+
+
+def test_a_recording_that_the_trust_checks_refuse_gives_a_model_that_is_refused(recording: Recording) -> None:
+    """It says why, and which data to collect instead."""
+    found = Finding("generator-stalled", "critical", "The generator stood still for 3 s.", "Use a second machine.")
+    manifest = {"trust": {"verdict": "refused", "findings": [found.to_dict()]}}
+    (said,) = trust_findings(replace(recording, manifest=manifest))
+    assert (said.code, said.severity) == ("recording-refused", "critical")
+    assert "model is refused" in said.message
+    assert found.message in said.message
+    assert "record the same steps again" in said.remedy
+    assert "Use a second machine." in said.remedy
+    assert trust_findings(recording) == ()
 
 
 @pytest.mark.parametrize(

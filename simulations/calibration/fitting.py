@@ -21,7 +21,13 @@ from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
-from simulations.calibration.identifiability import identified_of, next_step, pool_findings, unidentified_findings
+from simulations.calibration.identifiability import (
+    identified_of,
+    next_step,
+    pool_findings,
+    timeout_findings,
+    unidentified_findings,
+)
 from simulations.calibration.limit_search import searched_limits
 from simulations.calibration.model_checks import findings_of
 from simulations.calibration.observations import (
@@ -141,10 +147,11 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     apart = {**_measured_apart(found, level), **resources.parameters}
     findings = (
         *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, deployment),
-        *pool_findings(recording.deployment, deployment), *failure_findings(recording), *trust_findings(recording),
-        *best.fit.model.findings_of_left_out_limits, *resources.findings,
+        *pool_findings(recording.deployment, deployment), *timeout_findings(found.problem, recording, deployment),
+        *failure_findings(recording), *trust_findings(recording), *best.fit.model.findings_of_left_out_limits,
+        *resources.findings,
     )  # fmt: skip
-    scores = (best.score, *(item.score for item in found.candidates[1:]))
+    scores = tuple(item.score for item in found.candidates)
     return CalibrationResult(
         model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **apart},
         identified={**identified, **identified_of(apart, resources.unsure)},

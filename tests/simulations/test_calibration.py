@@ -68,6 +68,14 @@ def test_a_recording_that_the_trust_checks_refuse_gives_a_model_that_is_refused(
     assert trust_findings(recording) == ()
 
 
+def test_scores_stand_in_the_order_of_the_choice(fit: CalibrationResult) -> None:
+    """By one noise, that of the comparison; the chosen form comes first and is the best of those without a stage."""
+    scores = [item.held_out_score for item in fit.scores]
+    assert fit.scores[0].form == fit.family
+    assert scores == sorted(scores, reverse=True)
+    assert len({item.chi_square for item in fit.scores}) == len(scores) > 1
+
+
 @pytest.mark.parametrize(
     ("fitted", "expected"),
     [(0.5, (0.05, 0.5, 0.95)), (0.01, (0.01, 0.5, 0.95)), (1.2, (0.05, 0.5, 1.2)), (0.06, (0.05, 0.06, 0.95))],

@@ -15,9 +15,10 @@ from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.form_search import FormSearch
-from simulations.calibration.identifiability import pool_findings
+from simulations.calibration.identifiability import pool_findings, timeout_findings
 from simulations.calibration.model_form import Mix
 from simulations.calibration.observations import mix_of, observe
+from simulations.calibration.problem import Problem
 from simulations.calibration.rejections import rejections_of
 from simulations.calibration.service_shapes import measured_shape, two_part_shape
 from simulations.model.server_model import RequestClass, ServerModel
@@ -160,6 +161,22 @@ def test_a_recording_in_groups_is_calibrated_too(make_recording: MakeRecording) 
         interval = found.parameters[name]
         assert abs(interval.mid - value) < 5 * (interval.high - interval.low) / 2, name
         assert interval.high - interval.low < 0.15 * value, name
+
+
+def test_a_gate_may_be_a_queue_timeout_where_single_rejections_are_not_known(make_recording: MakeRecording) -> None:
+    truth = ServerModel(Deployment(workers=8, gate_limit=UNLIMITED, queue_timeout_s=0.25), LogNormal(0.08, 1.0), 0.002)
+    whole = make_recording(truth, (20, 90), THINK)
+    problem = Problem.of(observe(in_groups(whole)), 1)
+    found = Deployment(workers=8, gate_limit=33)
+
+    def said(recording: Recording, known: Deployment, limits: Deployment = found) -> list[str]:
+        return [item.code for item in timeout_findings(problem, stated(recording, known), limits)]
+
+    assert said(in_groups(whole), Deployment()) == ["gate-or-queue-timeout"]
+    assert said(in_groups(whole), Deployment(queue_timeout_s=0.25)) == []
+    assert said(in_groups(whole), Deployment(gate_limit=33)) == []
+    assert said(in_groups(whole), Deployment(), found.with_limits(gate_limit=UNLIMITED)) == []
+    assert said(whole, Deployment()) == []
 
 
 def test_groups_and_single_requests_show_the_same_statistics(make_recording: MakeRecording) -> None:

@@ -9,20 +9,25 @@ times, stages and open limits are compared by how well each step is predicted fr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.deployment import Deployment
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.findings import Finding, Severity
 from loadtests.foundation.intervals import Interval
 from loadtests.foundation.seeds import generator
 from loadtests.recording import Recording
 from simulations.calibration.form_search import Candidate, FormSearch, settle
-from simulations.calibration.identifiability import identified_of, next_step, unidentified_findings
+from simulations.calibration.identifiability import (
+    identified_of,
+    next_step,
+    pool_findings,
+    timeout_findings,
+    unidentified_findings,
+)
 from simulations.calibration.limit_search import searched_limits
 from simulations.calibration.model_checks import findings_of
 from simulations.calibration.observations import (
@@ -33,18 +38,23 @@ from simulations.calibration.observations import (
     trust_findings,
 )
 from simulations.calibration.problem import Fit, Problem
-from simulations.calibration.rejections import Rejections, rejections_of
+from simulations.calibration.rejections import Rejections, rejections_of, with_queue_timeout
 from simulations.calibration.resources import measured_resources
 from simulations.calibration.result import CalibrationResult, ParameterDraws
 from simulations.calibration.scalability_check import scalability_of
+from simulations.calibration.stated_limits import (
+    GOOD,
+    Contradiction,
+    contradiction,
+    contradiction_finding,
+    disagreements,
+)
 from simulations.calibration.uncertainty import draws_of, posterior
 from simulations.calibration.window_comparison import compare_windows
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
-_POOR = 2.5
-"""Chi-square per degree of freedom from which a fit is said to be poor."""
 _HOPELESS = 12.0
 
 
@@ -80,17 +90,21 @@ def calibrate(
     report = on_progress or _say_nothing
     report(0.0, "reading the recording")
     observations, rejected = observe(recording), rejections_of(recording, level)
-    stated = _with_queue_timeout(recording.deployment, rejected)
+    stated = with_queue_timeout(recording.deployment, rejected)
     fast = rejected.rejection_time_s
     rejection_s = fast.mid if fast.is_known else None
     search = FormSearch(recording, observations, mix_of(recording), stated, rejection_s, seed, report)
     problem, candidates = search.run()
     report(0.8, "limits")
     problem, best = settle(problem, candidates[0], stated)
+    against = None
+    if best.score.ratio > GOOD:
+        report(0.85, "looking whether a stated limit is contradicted")
+        against = contradiction(search, recording.deployment, rejected)
     report(0.9, "intervals")
     known = posterior(problem, best.fit, searched_limits(stated, best.fit.form))
     draws = draws_of(known, generator(seed, 3))
-    found = _Found(recording, problem, best, candidates, draws, rejected)
+    found = _Found(recording, problem, best, candidates, draws, rejected, against)
     result = _result(found, seed, level)
     report(0.97, "checking the model against the recording")
     compared = compare_windows(result, recording, seed=seed)
@@ -111,15 +125,6 @@ def _refuse_one_level(recording: Recording) -> None:
         )
 
 
-def _with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
-    """A queue timeout that rejections show, where nobody stated one."""
-    found = rejected.queue_timeout_s
-    if stated.queue_timeout_s is not None or not found.is_known:
-        return stated
-    fast = rejected.rejection_time_s
-    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
-
-
 @dataclass(frozen=True)
 class _Found:
     """What the search ended with."""
@@ -130,6 +135,7 @@ class _Found:
     candidates: list[Candidate]
     draws: ParameterDraws
     rejected: Rejections
+    against: Contradiction | None
 
 
 def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
@@ -137,17 +143,18 @@ def _result(found: _Found, seed: int, level: float) -> CalibrationResult:
     form = best.fit.form
     parameters = {**_times(best.fit, found.draws, level), **_limits(best.fit, found.draws, level)}
     identified = identified_of(parameters, best.unseen)
-    parameters |= _measured_apart(found, level)
     deployment, resources = form.deployment, measured_resources(recording, level)
+    apart = {**_measured_apart(found, level), **resources.parameters}
     findings = (
         *_fit_findings(found), *unidentified_findings(identified, best.unseen, found.problem, deployment),
+        *pool_findings(recording.deployment, deployment), *timeout_findings(found.problem, recording, deployment),
         *failure_findings(recording), *trust_findings(recording), *best.fit.model.findings_of_left_out_limits,
         *resources.findings,
     )  # fmt: skip
-    scores = (best.score, *(item.score for item in found.candidates[1:]))
+    scores = tuple(item.score for item in found.candidates)
     return CalibrationResult(
-        model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **resources.parameters},
-        identified={**identified, **dict.fromkeys(resources.unsure, False)},
+        model=resources.used_by(best.fit.model), form=form, parameters={**parameters, **apart},
+        identified={**identified, **identified_of(apart, resources.unsure)},
         draws=found.draws, scores=scores, think_time=pooled_think_time(recording), steps=recording.steps,
         findings=findings, next_step=next_step(found.problem, best.fit, best.unseen), seed=seed, level=level,
         source=str(recording.path or ""),
@@ -164,11 +171,28 @@ def _limits(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interva
 
 
 def _times(best: Fit, draws: ParameterDraws, level: float) -> dict[str, Interval]:
-    """Intervals of the fitted numbers."""
-    return {
-        name: Interval.from_draws(draws.values[:, place], level=level, kind="parameter", mid=mid)
-        for place, (name, mid) in enumerate(best.numbers.items())
-    }
+    """Intervals of the fitted numbers, cvs as far as the shape of the service times follows them."""
+    low, high = best.form.shape.reach
+    found = {}
+    for place, (name, mid) in enumerate(best.numbers.items()):
+        own = draws.values[:, place]
+        if "_cv" in name:
+            own, mid = np.clip(own, low, high), float(np.clip(mid, low, high))
+        found[name] = _of_draws_and_fit(own, mid, level)
+    return found
+
+
+def _of_draws_and_fit(draws: Floats, fitted: float, level: float) -> Interval:
+    """Central interval of draws, around the fitted number where it lies inside, else around their median.
+
+    The fit ends where its own simulations would have it, the draws lie where others, independent of those, see the
+    best place. Numbers that trade with each other can end far apart. Predictions take the draws, so their median is
+    the estimate then; the interval keeps both, since either set of simulations may be the unlucky one.
+    """
+    found = Interval.from_draws(draws, level=level, kind="parameter")
+    if found.contains(fitted):
+        return replace(found, mid=fitted)
+    return replace(found, low=min(found.low, fitted), high=max(found.high, fitted))
 
 
 def _measured_apart(found: _Found, level: float) -> dict[str, Interval]:
@@ -203,20 +227,23 @@ def _generator_overhead(recording: Recording, level: float) -> Interval:
     return Interval(mean - half, mean, mean + half, level, "parameter")
 
 
-def _fit_findings(found: _Found) -> tuple[Finding, ...]:
-    ratio = found.best.score.ratio
-    if ratio <= _POOR:
-        return ()
-    worst = _worst(found)
+def _fit_findings(found: _Found) -> Iterator[Finding]:
+    ratio, against = found.best.score.ratio, found.against
+    yield from disagreements(found.recording.deployment)
+    if ratio <= GOOD:
+        return
+    why = "the server does something that the compared forms do not explain"
+    remedy = "Validate on a held-out step before use, look at the load-test fit chart, and record with single requests."
+    if against is not None:
+        yield contradiction_finding(against, ratio)
+        why = f"the server does not have the {' and '.join(against.stated)} that the deployment states"
+        remedy = "Correct the deployment and calibrate again."
     severity: Severity = "critical" if ratio > _HOPELESS else "warning"
-    return (
-        Finding(
-            "poor-fit", severity,
-            f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise, most at {worst}: the "
-            "server does something that the compared forms do not explain. Intervals are widened.",
-            "Validate on a held-out step before use, look at the load-test fit chart, and record with single requests.",
-            {"chi_square_ratio": ratio},
-        ),
+    yield Finding(
+        "poor-fit", severity,
+        f"The model misses the measurements by {math.sqrt(ratio):.1f} times their noise, most at {_worst(found)}: "
+        f"{why}. Intervals are widened.",
+        remedy, {"chi_square_ratio": ratio},
     )  # fmt: skip
 
 

@@ -97,9 +97,7 @@ class FormSearch:
 
     def run(self) -> tuple[Problem, list[Candidate]]:
         """The problem with its final noise, and the candidates, best first."""
-        problem, first = self._preliminary()
-        candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
-        problem, candidates = self._judged_again(problem, candidates)
+        problem, candidates = self.without_stages()
         plain = max(range(len(candidates)), key=lambda place: _rank(candidates[place]))
         for number, stage in enumerate(self._stages(candidates[plain])):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
@@ -107,6 +105,12 @@ class FormSearch:
             if max(candidates, key=_rank).score.ratio < _POOR:
                 break
         return problem, self._in_order(candidates, candidates[plain])
+
+    def without_stages(self) -> tuple[Problem, list[Candidate]]:
+        """The problem with the noise of the best form without a stage, and such forms, one of each shape."""
+        problem, first = self._preliminary()
+        candidates = [self._of_shape(problem, first, shape) for shape in self._shapes(first)]
+        return self._judged_again(problem, candidates)
 
     def _with_stage(
         self, problem: Problem, candidates: list[Candidate], plain: int, stage: Stage
@@ -201,16 +205,18 @@ class FormSearch:
         return self._candidate(problem, nudge_limits(problem, step_limits(problem, fit, names), names))
 
     def _stages(self, best: Candidate) -> tuple[Stage, ...]:
-        """Stages worth a try: what the deployment states, and what a poor fit asks for."""
+        """Stages worth a try: what the deployment states, and what a poor fit asks for.
+
+        A pool that nobody stated comes last where there is one class: cores are told by how service slows down, a
+        pool by its line only, which workers have too.
+        """
         stated, is_poor = self.stated, best.score.ratio > _POOR
-        found: list[Stage] = []
         has_pool = isinstance(stated.db_pool, int)
-        may_have_pool = is_poor and stated.db_pool is None and bool(self.mix.names)
-        if (has_pool and (is_poor or self._pool_may_bind())) or may_have_pool:
-            found.append("database")
-        if is_poor:
-            found.append("cores")
-        return tuple(found)
+        may_have_pool = is_poor and stated.db_pool is None
+        found: list[Stage] = ["cores"] if is_poor else []
+        if (has_pool and (is_poor or self._pool_may_bind())) or (may_have_pool and self.mix.names):
+            return ("database", *found)
+        return (*found, "database") if may_have_pool else tuple(found)
 
     def _pool_may_bind(self) -> bool:
         """Whether requests can have waited for a connection of the stated pool.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from loadtests.deployment import UNLIMITED, Deployment
 from loadtests.foundation.findings import Finding
 from loadtests.foundation.intervals import Interval
+from loadtests.recording import Recording
 from simulations.analysis.load_levels import at_load
 from simulations.calibration.further_step import NextStep
 from simulations.calibration.observations import StepObservation
@@ -24,6 +25,8 @@ _WIDEST = 1.0
 """An interval wider than this share of its value is not an identification."""
 _SMALL = 0.05
 """A time below this share of the service time need not be told: it changes no prediction."""
+_SHEDS_FROM = 0.01
+"""Share of requests turned away from which they count as shed."""
 _FACTORS = (0.5, 0.75, 1.0, 1.3, 2.0)
 
 
@@ -75,6 +78,67 @@ def unidentified_findings(
     has_gate = deployment.gate not in (None, UNLIMITED)
     if has_gate and not any(item.bad_share > 0 for item in problem.observations):
         yield _gate_not_reached(problem)
+
+
+def pool_findings(stated: Deployment, found: Deployment) -> Iterator[Finding]:
+    """That workers which were found may as well be a database pool, where nothing says otherwise.
+
+    A request that waits for a connection of a pool smaller than the workers looks as one that waits for a worker. An
+    endpoint that needs no connection tells them apart: it does not wait, and the model gets a stage for the others.
+
+    Parameters
+    ----------
+    stated, found : Deployment
+        What was known beforehand, and the limits of the fit.
+
+    Yields
+    ------
+    Finding
+    """
+    if stated.workers is not None or stated.db_pool is not None or not isinstance(found.workers, int):
+        return
+    yield Finding(
+        "workers-or-pool", "warning",
+        f"The recording shows that {found.workers} requests are served at a time, but not whether workers or a "
+        "database pool limit them: neither is stated, and no endpoint goes on without waiting. The model takes "
+        "them as workers; what it says of more workers, or of more connections, rests on that.",
+        'State workers and db_pool in the deployment ("unlimited" where there is no such limit), or record an endpoint '
+        "that needs no database along with the others.",
+        {"workers": found.workers},
+    )  # fmt: skip
+
+
+def timeout_findings(problem: Problem, recording: Recording, found: Deployment) -> Iterator[Finding]:
+    """That a gate which was found may as well be a queue timeout, where single rejections are not known.
+
+    A timeout turns requests away once the line is long, as a gate or a bounded line does; only the latency of those
+    turned away tells which (`rejections`).
+
+    Parameters
+    ----------
+    problem : Problem
+    recording : Recording
+    found : Deployment
+        Limits of the fit.
+
+    Yields
+    ------
+    Finding
+    """
+    stated = recording.deployment
+    is_open = stated.queue_timeout_s is None and stated.gate is None and isinstance(found.gate_limit, int)
+    sheds = any(item.bad_share > _SHEDS_FROM for item in problem.observations)
+    if not (recording.requests.empty and is_open and sheds):
+        return
+    yield Finding(
+        "gate-or-queue-timeout", "warning",
+        "Requests were turned away, single ones are not known, and no limit is stated: what looks like a gate at "
+        f"{found.gate_limit} requests may be a queue timeout or a bounded line. The model takes it as a gate; what it "
+        "says of heavier loads or of another number of workers rests on that.",
+        "State gate_limit, queue_capacity or queue_timeout_s in the deployment, or record with single requests: how "
+        "long those waited that were turned away tells a timeout from a gate.",
+        {"gate_limit": found.gate_limit},
+    )  # fmt: skip
 
 
 def next_step(problem: Problem, best: Fit, unseen: tuple[str, ...]) -> NextStep | None:

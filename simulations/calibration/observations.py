@@ -37,6 +37,8 @@ Floats = NDArray[np.float64]
 _FEWEST_GAPS = 100
 _MOST_FAILED = 0.01
 _MOST_BELOW_ROUND_TRIP = 0.01
+_SHORTEST_S = 1e-6
+"""No request over a network is answered within this time."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,25 @@ def light_times(recording: Recording, round_trip_s: float) -> Floats:
 
 
 def trust_findings(recording: Recording) -> tuple[Finding, ...]:
-    """That the trust checks refused the recording, where they did."""
+    """That the trust checks refused the recording, where they did: so is the model, until the data are better.
+
+    A critical finding, not an error: a test that cannot be made again may still be looked at.
+    """
     trust = recording.manifest.get("trust") or {}
     if trust.get("verdict") != "refused":
         return ()
-    why = "; ".join(item["message"] for item in trust["findings"] if item["severity"] == "critical")
-    remedy = "Do not plan with this model. Remove the cause (capacity check says more) and record again."
-    return (Finding("recording-refused", "critical", f"The trust checks refuse this recording: {why}", remedy),)
+    found = [Finding.from_dict(item) for item in trust.get("findings", ())]
+    critical = [item for item in found if item.severity == "critical"]
+    why = "; ".join(item.message for item in critical) or "capacity check says why."
+    remedies = ("Do not plan with this model. Remove the cause, record the same steps again, and calibrate on those.",
+                *(item.remedy for item in critical))  # fmt: skip
+    return (
+        Finding(
+            "recording-refused", "critical",
+            f"This model is refused: the trust checks refuse the recording that it was made from. {why}",
+            " ".join(filter(None, dict.fromkeys(remedies))), {"checks": [item.code for item in critical]},
+        ),
+    )  # fmt: skip
 
 
 def failure_findings(recording: Recording) -> tuple[Finding, ...]:
@@ -276,11 +290,29 @@ def _refuse_failures(step: LoadStep, outcomes: dict[str, int]) -> None:
         )
 
 
-def _refuse_too_few(step: LoadStep, served: int) -> None:
-    if served < FEWEST_SERVED:
+def _refuse_too_few(step: LoadStep, outcomes: dict[str, int]) -> None:
+    served, shed = outcomes.get("served", 0), outcomes.get("shed", 0)
+    if served >= FEWEST_SERVED:
+        return
+    remedy = "Record longer, or leave the step out (--steps)."
+    if shed > served:
+        remedy = (
+            f"{shed} were shed. A longer recording would not help where nearly all are: lower the load until most "
+            "requests are served, or look at why the server turns them away."
+        )
+    raise InputError(
+        f"Step {step.step} ({step.users} users) has {served} served requests in its steady window; calibration "
+        f"needs at least {FEWEST_SERVED}. {remedy}"
+    )
+
+
+def _refuse_no_times(step: LoadStep, served_s: Floats) -> None:
+    """Refuse residence times of nothing: no server answers that fast, so they were not measured."""
+    if float(np.median(served_s)) < _SHORTEST_S:
         raise InputError(
-            f"Step {step.step} ({step.users} users) has {served} served requests in its steady window; calibration "
-            f"needs at least {FEWEST_SERVED}. Record longer, or leave the step out."
+            f"In step {step.step} ({step.users} users) at least half of the served requests took {_SHORTEST_S:g} s or "
+            "less: their times were not measured, or rounded away. Record with start and finish times to a tenth "
+            "of a millisecond or better, in seconds."
         )
 
 
@@ -291,11 +323,12 @@ def _observe_step(recording: Recording, step: LoadStep, mix: Mix) -> StepObserva
     if rows.empty:
         return _observe_bins(recording, step, mix)
     counted = rows[rows["outcome"].isin(["served", "shed"])]
-    _refuse_too_few(step, int(outcome.get("served", 0)))
+    _refuse_too_few(step, outcome)
     answers = Answers(
         (counted["finish_s"] - counted["start_s"]).to_numpy(dtype=float),
         (counted["outcome"] == "served").to_numpy(dtype=bool), _class_numbers(counted["endpoint"], mix),
     )  # fmt: skip
+    _refuse_no_times(step, answers.residence_s[answers.served])
     view = StepView(_groups(answers, mix))
     values = view.vector(answers, step.window_s)
     return StepObservation(step.step, workload_of(recording, step), step.window_s, view, values, np.zeros(len(values)))
@@ -323,7 +356,7 @@ def _groups(answers: Answers, mix: Mix) -> tuple[GroupView, ...]:
 
 def _observe_bins(recording: Recording, step: LoadStep, mix: Mix) -> StepObservation:
     """A step whose requests are known in groups only."""
-    _refuse_too_few(step, step.outcomes.get("served", 0))
+    _refuse_too_few(step, step.outcomes)
     found = look_at_bins(recording, step, mix)
     return StepObservation(
         step.step, workload_of(recording, step), step.window_s, found.view, found.values, found.rounding

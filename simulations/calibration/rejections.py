@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loadtests.deployment import Deployment
 from loadtests.estimation.block_bootstrap import exact_fraction_interval
 from loadtests.foundation.intervals import Interval
 from loadtests.recording import Recording
@@ -65,6 +66,25 @@ def rejections_of(recording: Recording, level: float = 0.9) -> Rejections:
     if slow.size >= max(_FEWEST, _LEAST_SLOW_SHARE * times.size) and _spread(slow) < _NARROW:
         timeout = _median(slow, level)
     return Rejections(_median(fast, level) if fast.size >= _FEWEST else unknown, timeout)
+
+
+def with_queue_timeout(stated: Deployment, rejected: Rejections) -> Deployment:
+    """A queue timeout that rejections show, where nobody stated one.
+
+    Parameters
+    ----------
+    stated : Deployment
+    rejected : Rejections
+
+    Returns
+    -------
+    Deployment
+    """
+    found = rejected.queue_timeout_s
+    if stated.queue_timeout_s is not None or not found.is_known:
+        return stated
+    fast = rejected.rejection_time_s
+    return stated.with_limits(queue_timeout_s=found.mid - (fast.mid if fast.is_known else 0.0))
 
 
 def _shed_times(recording: Recording) -> Floats:

@@ -67,17 +67,36 @@ class ServiceShape:
         return Empirical(tuple((mean_s * stretched).tolist()))
 
     @property
+    def reach(self) -> tuple[float, float]:
+        """Smallest and largest cv that it can have: without limit of a named family, 0 of times that do not differ."""
+        return _reach(self.template) if self.template else (0.0, np.inf)
+
+    @property
     def parameters(self) -> int:
         """Numbers that the data chose besides mean and cv."""
         return {"two-part": 3, "measured": 10}.get(self.name, 0)
 
 
+def _logs(template: tuple[float, ...]) -> Floats:
+    return np.asarray(np.log(np.maximum(np.asarray(template), 1e-9)))
+
+
+def _cv_at(power: float, base: Floats) -> float:
+    return Empirical(tuple(np.exp(power * base).tolist())).cv
+
+
+@lru_cache(maxsize=16)
+def _reach(template: tuple[float, ...]) -> tuple[float, float]:
+    base = _logs(template)
+    return _cv_at(_LEAST_POWER, base), _cv_at(_MOST_POWER, base)
+
+
 @lru_cache(maxsize=256)
 def _stretched(template: tuple[float, ...], cv: float) -> Floats:
-    base = np.log(np.maximum(np.asarray(template), 1e-9))
+    base = _logs(template)
 
     def excess(power: float) -> float:
-        return Empirical(tuple(np.exp(power * base).tolist())).cv - cv
+        return _cv_at(power, base) - cv
 
     low, high = _LEAST_POWER, _MOST_POWER
     power = low if excess(low) > 0 else high if excess(high) < 0 else float(optimize.brentq(excess, low, high))
@@ -120,6 +139,8 @@ def two_part_shape(times_s: Floats) -> ServiceShape | None:
     .. [2] G. Schwarz, "Estimating the dimension of a model", Ann. Statist. 6, 1978.
     """
     logs = np.log(np.maximum(times_s, 1e-9))
+    if np.median(logs) == logs.max():  # no part above: times that hardly differ
+        return None
     single = _log_likelihood(logs, np.ones(1), np.array([logs.mean()]), np.array([max(logs.std(), _LEAST_SPREAD)]))
     weights, means, spreads = _expectation_maximisation(logs)
     double = _log_likelihood(logs, weights, means, spreads)

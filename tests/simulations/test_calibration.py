@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ import pytest
 
 from loadtests.deployment import Deployment
 from loadtests.estimation.steady_state import Window, summarise_steps
-from loadtests.foundation.distributions import Exponential, Gamma, LogNormal
+from loadtests.foundation.distributions import Constant, Exponential, Gamma, LogNormal
 from loadtests.foundation.errors import InputError
 from loadtests.foundation.files import write_json
+from loadtests.foundation.findings import Finding
 from loadtests.recording import Recording
 from simulations.calibration.capacity import capacity_of_fit
-from simulations.calibration.fitting import calibrate
+from simulations.calibration.fitting import _of_draws_and_fit, calibrate
 from simulations.calibration.model_form import ModelForm
-from simulations.calibration.observations import observe
+from simulations.calibration.observations import observe, trust_findings
 from simulations.calibration.prediction_draws import model_draws
 from simulations.calibration.problem import Problem
 from simulations.calibration.result import CalibrationResult
@@ -50,7 +52,71 @@ def test_the_known_times_lie_near_the_estimates(fit: CalibrationResult) -> None:
         half_width = (interval.high - interval.low) / 2
         assert abs(interval.mid - truth) < 5 * half_width + 0.02 * truth, name
         assert half_width < width * truth, name
-    assert all(fit.identified.values())
+    assert all(fit.identified[name] for name in fit.draws.names)
+
+
+def test_a_recording_that_the_trust_checks_refuse_gives_a_model_that_is_refused(recording: Recording) -> None:
+    """It says why, and which data to collect instead."""
+    found = Finding("generator-stalled", "critical", "The generator stood still for 3 s.", "Use a second machine.")
+    manifest = {"trust": {"verdict": "refused", "findings": [found.to_dict()]}}
+    (said,) = trust_findings(replace(recording, manifest=manifest))
+    assert (said.code, said.severity) == ("recording-refused", "critical")
+    assert "model is refused" in said.message
+    assert found.message in said.message
+    assert "record the same steps again" in said.remedy
+    assert "Use a second machine." in said.remedy
+    assert trust_findings(recording) == ()
+
+
+def test_scores_stand_in_the_order_of_the_choice(fit: CalibrationResult) -> None:
+    """By one noise, that of the comparison; the chosen form comes first and is the best of those without a stage."""
+    scores = [item.held_out_score for item in fit.scores]
+    assert fit.scores[0].form == fit.family
+    assert scores == sorted(scores, reverse=True)
+    assert len({item.chi_square for item in fit.scores}) == len(scores) > 1
+
+
+@pytest.mark.parametrize(
+    ("fitted", "expected"),
+    [(0.5, (0.05, 0.5, 0.95)), (0.01, (0.01, 0.5, 0.95)), (1.2, (0.05, 0.5, 1.2)), (0.06, (0.05, 0.06, 0.95))],
+)
+def test_a_fit_outside_of_its_draws_is_reported_by_their_median(
+    fitted: float, expected: tuple[float, float, float]
+) -> None:
+    """Predictions take the draws; the interval does not get narrower for that."""
+    found = _of_draws_and_fit(np.arange(1, 1000) / 1000, fitted, 0.9)
+    assert (found.low, found.mid, found.high) == pytest.approx(expected)
+
+
+def test_a_constant_service_time_is_told_as_one(make_recording: MakeRecording) -> None:
+    limits = Deployment(workers=20, queue_capacity=30)
+    truth = ServerModel(limits, Constant(0.08), 0.002)
+    found = calibrate(make_recording(truth, (30, 60, 100, 180), THINK, window_s=25.0))
+    assert found.model.service_time.cv < 0.02
+    assert found.parameters["service_cv"].high < 0.02
+    assert found.parameters["service_mean_s"].mid == pytest.approx(0.08, rel=0.02)
+    assert found.identified["service_cv"]
+
+
+def test_what_is_measured_apart_is_told_only_where_its_interval_is_narrower_than_its_value(
+    fit: CalibrationResult,
+) -> None:
+    for name in ("generator_overhead_s", "rejection_time_s"):
+        interval = fit.parameters[name]
+        assert fit.identified[name] == (interval.high - interval.low <= abs(interval.mid)), name
+    assert not fit.identified["generator_overhead_s"]  # users think as stated: it is nothing
+
+
+def test_residence_times_of_nothing_are_refused(recording: Recording) -> None:
+    requests = recording.requests.assign(finish_s=recording.requests["start_s"])
+    with pytest.raises(InputError, match=r"half of the served requests took .* Record with start and finish times"):
+        calibrate(Recording(recording.deployment, recording.steps, requests))
+
+
+def test_a_step_that_shed_everything_asks_for_less_load(recording: Recording) -> None:
+    requests = recording.requests.assign(outcome="shed", status=503)
+    with pytest.raises(InputError, match=r"has 0 served requests .* were shed.* lower the load"):
+        calibrate(Recording(recording.deployment, recording.steps, requests))
 
 
 def test_the_family_of_the_service_times_is_told(make_recording: MakeRecording) -> None:
@@ -84,6 +150,7 @@ def test_workers_and_gate_that_nobody_stated_are_found(make_recording: MakeRecor
     assert abs(found.parameters["gate_limit"].mid - 50) <= 2
     assert found.identified["workers"]
     assert found.identified["gate_limit"]
+    assert "workers-or-pool" in {item.code for item in found.findings}
 
 
 def test_limits_that_were_never_reached_are_reported_as_not_identified(make_recording: MakeRecording) -> None:

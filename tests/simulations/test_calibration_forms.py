@@ -15,8 +15,10 @@ from loadtests.tables import LATENCY_BIN_COLUMNS, REQUEST_COLUMNS, empty_table
 from simulations.calibration.binned_steps import class_shares_of_bins
 from simulations.calibration.fitting import calibrate
 from simulations.calibration.form_search import FormSearch
+from simulations.calibration.identifiability import pool_findings, timeout_findings
 from simulations.calibration.model_form import Mix
 from simulations.calibration.observations import mix_of, observe
+from simulations.calibration.problem import Problem
 from simulations.calibration.rejections import rejections_of
 from simulations.calibration.service_shapes import measured_shape, two_part_shape
 from simulations.model.server_model import RequestClass, ServerModel
@@ -92,6 +94,32 @@ def test_a_database_pool_is_told_from_workers_by_an_endpoint_that_needs_no_conne
     assert found.parameters["service_mean_s[/static]"].mid == pytest.approx(0.03, rel=0.1)
 
 
+def test_a_pool_that_nobody_stated_is_found_where_workers_alone_explain_too_little(
+    make_recording: MakeRecording,
+) -> None:
+    """One endpoint, whose requests wait for a connection long before the last of 40 workers is busy."""
+    limits = Deployment(workers=40, queue_capacity=60, db_pool=6)
+    truth = ServerModel(limits, LogNormal(0.02, 0.7), 0.002, database_time=LogNormal(0.05, 0.7))
+    recording = make_recording(truth, (30, 60, 100, 180), THINK, window_s=25.0)
+    found = calibrate(stated(recording, Deployment(workers=40, queue_capacity=60)))
+    assert found.form.stage == "database"
+    assert found.parameters["db_pool"].contains(6)
+    assert found.parameters["database_mean_s"].contains(0.05)
+    assert found.scores[0].ratio < 1.5
+    assert "poor-fit" not in {item.code for item in found.findings}
+
+
+@pytest.mark.parametrize(
+    ("known", "is_said"),
+    [(Deployment(), True), (Deployment(db_pool=UNLIMITED), False), (Deployment(db_pool=9), False),
+     (Deployment(workers=7), False)],
+)  # fmt: skip
+def test_workers_that_were_found_may_be_a_pool_where_neither_is_stated(known: Deployment, is_said: bool) -> None:
+    said = {item.code for item in pool_findings(known, known.with_limits(workers=7))}
+    assert said == ({"workers-or-pool"} if is_said else set())
+    assert not list(pool_findings(known, known.with_limits(workers=UNLIMITED)))
+
+
 @pytest.mark.parametrize(("pool", "is_tried"), [(6, True), (8, False), (40, False)])
 def test_a_stated_pool_is_tried_where_requests_can_have_waited_and_taken_only_if_clearly_better(
     make_recording: MakeRecording, pool: int, is_tried: bool
@@ -133,6 +161,22 @@ def test_a_recording_in_groups_is_calibrated_too(make_recording: MakeRecording) 
         interval = found.parameters[name]
         assert abs(interval.mid - value) < 5 * (interval.high - interval.low) / 2, name
         assert interval.high - interval.low < 0.15 * value, name
+
+
+def test_a_gate_may_be_a_queue_timeout_where_single_rejections_are_not_known(make_recording: MakeRecording) -> None:
+    truth = ServerModel(Deployment(workers=8, gate_limit=UNLIMITED, queue_timeout_s=0.25), LogNormal(0.08, 1.0), 0.002)
+    whole = make_recording(truth, (20, 90), THINK)
+    problem = Problem.of(observe(in_groups(whole)), 1)
+    found = Deployment(workers=8, gate_limit=33)
+
+    def said(recording: Recording, known: Deployment, limits: Deployment = found) -> list[str]:
+        return [item.code for item in timeout_findings(problem, stated(recording, known), limits)]
+
+    assert said(in_groups(whole), Deployment()) == ["gate-or-queue-timeout"]
+    assert said(in_groups(whole), Deployment(queue_timeout_s=0.25)) == []
+    assert said(in_groups(whole), Deployment(gate_limit=33)) == []
+    assert said(in_groups(whole), Deployment(), found.with_limits(gate_limit=UNLIMITED)) == []
+    assert said(whole, Deployment()) == []
 
 
 def test_groups_and_single_requests_show_the_same_statistics(make_recording: MakeRecording) -> None:
@@ -213,6 +257,14 @@ def test_two_kinds_of_requests_behind_one_name_make_a_shape_of_two_parts() -> No
     for probability in (0.1, 0.5, 0.9, 0.99):
         assert float(fitted.quantile_s(probability)) == pytest.approx(float(two.quantile_s(probability)), rel=0.12)
     assert two_part_shape(np.asarray(LogNormal(0.1, 0.8).quantile_s(rng.random(2_000)))) is None
+
+
+def test_times_that_do_not_differ_are_one_part_and_have_no_cv_to_stretch_to() -> None:
+    same = np.full(1_000, 0.08)
+    assert two_part_shape(same) is None
+    shape = measured_shape(same)
+    assert shape.reach == pytest.approx((0.0, 0.0), abs=1e-7)  # a variance is known to 1e-15
+    assert shape.distribution(0.1, 0.7).cv == pytest.approx(0.0, abs=1e-7)
 
 
 def test_a_measured_shape_is_stretched_to_a_mean_and_cv() -> None:

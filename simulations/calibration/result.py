@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KIND = "calibrated-model"
+_SAME_CYCLE = 0.05
+"""Times from request to request that differ relatively by no more are taken as the same."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,12 @@ class CalibrationResult:
         return heaviest.metrics["throughput_rps"].mid * (heaviest.metrics["mean_s"].mid + think_s)
 
     def _cycles(self, think_time: Distribution) -> float:
-        """How much longer users with this think time take from request to request than the calibrated ones."""
+        """How much longer users with this think time take from request to request than the calibrated ones.
+
+        A stated think time and measured gaps differ a little where the users are the same.
+        """
         own_s, asked_s = (cycle_time_s(self.model, ClosedWorkload(1, think)) for think in (self.think_time, think_time))
-        return asked_s / own_s
+        return asked_s / own_s if abs(asked_s / own_s - 1.0) > _SAME_CYCLE else 1.0
 
     def to_frame(self) -> pd.DataFrame:
         """One row a parameter: parameter, low, mid, high, level, identified."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -173,7 +174,10 @@ class ValidationReport:
             for name, inside in (("inside", True), ("outside", False))
         }
         return {
-            name: {metric: _median([item.comparisons[metric].judged_error for item in steps]) for metric in LIMITS}
+            name: {
+                metric: _median([item.comparisons[metric].judged_error for item in steps if metric in item.comparisons])
+                for metric in LIMITS
+            }
             for name, steps in parts.items() if steps
         }  # fmt: skip
 
@@ -263,7 +267,7 @@ def validate_model(
     compared = [c for item in steps for c in item.comparisons.values()]
     inside = [c.predicted.contains(c.measured) for c in compared if c.predicted.is_known and math.isfinite(c.measured)]
     coverage = float(np.mean(inside)) if inside else math.nan
-    doubts = (*(item for item in fit.findings if item.severity != "info"), *trust_findings(held_out))
+    doubts = (*(item for item in fit.findings if item.severity != "info"), *_refused_by_trust(held_out))
     is_refused = any(item.severity == "critical" for item in doubts)
     return ValidationReport(
         steps=steps,
@@ -275,6 +279,16 @@ def validate_model(
         limits=limits_for(fit),
         findings=doubts,
     )
+
+
+def _refused_by_trust(held_out: Recording) -> Iterator[Finding]:
+    for item in trust_findings(held_out):
+        checks = item.numbers["checks"]
+        yield Finding(
+            "held-out-refused", "critical",
+            f"The trust checks refuse the held-out recording ({', '.join(checks)}), so it validates nothing.",
+            "Remove the cause (capacity check says more) and record these steps again.", {"checks": checks},
+        )  # fmt: skip
 
 
 def _verdict(steps: tuple[StepValidation, ...], coverage: float, limits: dict[str, float]) -> Verdict:

@@ -84,10 +84,12 @@ def test_a_recording_that_the_trust_checks_refuse_validates_nothing(
 ) -> None:
     held_out = recording.only([2])
     assert validate_model(fit, held_out).verdict in ("pass", "fail")
-    trust = {"verdict": "refused", "findings": [{"severity": "critical", "message": "The generator was saturated."}]}
+    why = Finding("generator-saturated", "critical", "The generator was saturated.", "Use more processes.")
+    trust = {"verdict": "refused", "findings": [why.to_dict()]}
     report = validate_model(fit, replace(held_out, manifest={**held_out.manifest, "trust": trust}))
     assert report.verdict == "refused"
-    assert "The generator was saturated." in report.summary()
+    (said,) = (item for item in report.findings if item.code == "held-out-refused")
+    assert "generator-saturated" in said.message
 
 
 def test_the_valid_range_is_one_of_loads_whatever_users_think(fit: CalibrationResult) -> None:

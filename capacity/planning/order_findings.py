@@ -60,7 +60,7 @@ def order_findings(plan: CapacityPlan, orders: OrderTimeline) -> Iterator[Findin
     if not orders.orders and not (orders.ceiling is not None and _is_passed(orders, orders.ceiling)):
         yield Finding(
             BEYOND, "info",
-            f"{orders.fleet} instance(s) last for the whole projection of {orders.months[-1].month} months"
+            f"{counted(orders.fleet, 'instance')} last for the whole projection of {orders.months[-1].month} months"
             f"{_chance(orders)}: it names no order.",
             _further(plan), {"fleet": orders.fleet},
         )  # fmt: skip

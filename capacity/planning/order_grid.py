@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.demand.wording import html_table, percent, text_table
+from capacity.demand.wording import counted, html_table, percent, text_table
 from capacity.planning.order_slack import is_due, rank_at, slack_months
 from capacity.planning.ordering import most_instances, scenarios_of_plan
 from capacity.planning.orders import OrderingRules
@@ -107,7 +107,7 @@ class OrderGrid:
         return f"{self._title()}\n{text_table((*_HEADER, ''), [(*row, '') for row in self._rows()])}"
 
     def _title(self) -> str:
-        return f"Order policies from {self.fleet} instance(s) today to month {self.last_month}"
+        return f"Order policies from {counted(self.fleet, 'instance')} today to month {self.last_month}"
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from capacity.demand.growth_points import MAX_MONTHS
 from capacity.demand.month_dates import date_after, day_of
-from capacity.demand.wording import html_table, text_table
+from capacity.demand.wording import counted, html_table, text_table
 from capacity.planning.uncertain import RANGE_LEVEL
 from loadtests.foundation.checks import finite, whole
 from loadtests.foundation.errors import InputError
@@ -301,12 +301,13 @@ class OrderTimeline:
         return self._title(), _HEADER, self._rows()
 
     def _title(self) -> str:
-        lead = self.rules.lead_time.format(".3g", "months")
+        is_one = self.rules.lead_time.low == self.rules.lead_time.high == 1
+        lead = self.rules.lead_time.format(".3g", "month" if is_one else "months")
         risk = f"risk {self.rules.risk:.1%}" if self.is_uncertain else "central values, no probabilities"
         most = "" if self.ceiling is None or self.ceiling.instances is None else (
             f"; at most {self.ceiling.instances:,} instances by {self.ceiling.name.replace('_', ' ')}"
         )  # fmt: skip
-        return f"From {self.fleet} instance(s) today: lead time {lead}, {risk}{most}."
+        return f"From {counted(self.fleet, 'instance')} today: lead time {lead}, {risk}{most}."
 
     def _rows(self) -> list[tuple[str, ...]]:
         start = self.rules.start

@@ -108,7 +108,7 @@ def test_every_combination_is_a_row() -> None:
     assert list(frame["order_size"]) == [1, 1, 4, 4] * 2
     assert list(frame["risk"]) == [0.05, 0.1] * 4
     assert len(json.loads(json.dumps(grid.to_dict()))["policies"]) == 8
-    assert "Order policies from 11 instance(s) today to month 6" in grid.summary()
+    assert "Order policies from 11 instances today to month 6" in grid.summary()
     assert "runs out" in grid._repr_html_()
 
 

@@ -34,6 +34,9 @@ Progress = Callable[[float, str], None]
 _EVALUATIONS, _REFINING = 25, 10
 _POOR = 1.6
 """Chi-square per degree of freedom from which a form without stages is not enough."""
+_UNEXPLAINED = 2.5
+"""Chi-square per degree of freedom from which cores that fit best are doubted in favour of a hidden pool: its one more
+whole number can bend a line to what the shared cores of a real machine do."""
 _FAR = 12.0
 """Chi-square per degree of freedom from which a start is so far off that its fit need not be brought to its end yet."""
 _HALF = 0.5
@@ -102,7 +105,7 @@ class FormSearch:
         for number, stage in enumerate(self._stages(candidates[plain])):
             self.report(0.5 + 0.15 * number, f"fitting a {stage} stage")
             problem, candidates = self._with_stage(problem, candidates, plain, stage)
-            if max(candidates, key=_rank).score.ratio < _POOR:
+            if max(candidates, key=_rank).score.ratio < (_POOR if self._tells_pools else _UNEXPLAINED):
                 break
         return problem, self._in_order(candidates, candidates[plain])
 
@@ -204,17 +207,23 @@ class FormSearch:
         names = searched_limits(self.stated, fit.form)
         return self._candidate(problem, nudge_limits(problem, step_limits(problem, fit, names), names))
 
+    @property
+    def _tells_pools(self) -> bool:
+        """Whether a pool can show in anything but the line: by a stated size, or by classes that do without it."""
+        return self.stated.db_pool is not None or bool(self.mix.names)
+
     def _stages(self, best: Candidate) -> tuple[Stage, ...]:
         """Stages worth a try: what the deployment states, and what a poor fit asks for.
 
-        A pool that nobody stated comes last where there is one class: cores are told by how service slows down, a
-        pool by its line only, which workers have too.
+        A pool that nobody stated comes last where there is one class, and not at all beside stated cores: these are
+        told by how service slows down, a pool by its line only, which workers have too.
         """
         stated, is_poor = self.stated, best.score.ratio > _POOR
         has_pool = isinstance(stated.db_pool, int)
-        may_have_pool = is_poor and stated.db_pool is None
+        has_cores = isinstance(stated.cpu_cores, int | float)
+        may_have_pool = is_poor and stated.db_pool is None and (bool(self.mix.names) or not has_cores)
         found: list[Stage] = ["cores"] if is_poor else []
-        if (has_pool and (is_poor or self._pool_may_bind())) or (may_have_pool and self.mix.names):
+        if (has_pool and (is_poor or self._pool_may_bind())) or (may_have_pool and self._tells_pools):
             return ("database", *found)
         return (*found, "database") if may_have_pool else tuple(found)
 

@@ -40,8 +40,9 @@ def find_capacity(folder: Path) -> Path | None:
 
 
 def find_plans(folder: Path) -> list[Path]:
-    """Every ``plan.json``, of the folder and one folder down."""
-    return sorted([*folder.glob("plan.json"), *folder.glob("*/plan.json")])
+    """Every ``plan.json``, of the folder and one folder down; not the load plan that a recording keeps."""
+    of_locust = folder / "locust" / "plan.json" if (folder / "manifest.json").is_file() else None
+    return sorted(path for path in (*folder.glob("plan.json"), *folder.glob("*/plan.json")) if path != of_locust)
 
 
 def _only(what: str, places: Iterable[Path]) -> Path | None:

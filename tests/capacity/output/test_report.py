@@ -71,6 +71,22 @@ def test_the_steps_of_the_readme_give_a_whole_report(
     assert Path("report.html").read_text().count("(held out)") == 1
 
 
+def test_a_recording_with_its_model_may_be_reported_on_as_it_is(
+    recording: Recording, fit: CalibrationResult, tmp_path: Path
+) -> None:
+    """Its load plan, `locust/plan.json`, is no capacity plan."""
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    empty = pd.DataFrame(columns=list(GAUGE_COLUMNS))
+    write_recording(folder, replace(recording, gauges=empty, manifest={"seed": 1}))
+    (folder / "locust").mkdir(exist_ok=True)
+    (folder / "locust" / "plan.json").write_text(json.dumps({"users": [10, 25, 40, 80]}))
+    fit.save(folder / "model.json")
+    content = read_content(folder)
+    assert content.plans == ()
+    assert content.recording is not None
+
+
 def test_a_step_of_another_recording_is_held_out_whatever_its_number(
     recording: Recording, fit: CalibrationResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:

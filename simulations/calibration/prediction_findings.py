@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from loadtests.foundation.findings import Finding
@@ -25,7 +26,8 @@ def prediction_findings(
     """What the calibration says of its model, load beyond its steps, limits that were changed or are not known."""
     return (
         *standing_findings(fit), *_beyond_measured(fit, model, workload, fleet),
-        *_without_steady_state(model, workload, fleet), *_changed_limits(changed), *_fleet(fleet), *model.findings,
+        *_without_steady_state(model, workload, fleet), *_changed_limits(fit, model, changed), *_fleet(fleet),
+        *model.findings,
     )  # fmt: skip
 
 
@@ -67,13 +69,19 @@ def _without_steady_state(model: ServerModel, workload: SteadyWorkload, fleet: F
         )  # fmt: skip
 
 
-def _changed_limits(changed: tuple[str, ...]) -> Iterator[Finding]:
+def _changed_limits(fit: CalibrationResult, model: ServerModel, changed: tuple[str, ...]) -> Iterator[Finding]:
+    """What one recording cannot tell of a change, and the second one that would: as far beyond what is full then."""
     if changed:
+        before_rps, after_rps = fit.model.saturation_rps, model.saturation_rps
+        more = max(after_rps / before_rps, 1.0) if math.isfinite(before_rps) and math.isfinite(after_rps) else 1.0
+        users = math.ceil(more * fit.heaviest_users())
         yield Finding(
             "times-taken-as-measured", "info",
             f"The deployment states {', '.join(changed)}; the other limits and all times are those of the calibration. "
             "On a real machine more workers share the same cores and database, so this is an upper bound.",
-            "Make the change on a test instance and measure again.", {"stated": list(changed)},
+            f"Make the change ({', '.join(changed)}) on a test instance and record a light step there and one of "
+            f"about {users:,} users, which fills it; calibrated on these, the model tells what the change does to the times.",
+            {"stated": list(changed), "record_users": users},
         )  # fmt: skip
 
 

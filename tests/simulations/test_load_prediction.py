@@ -85,7 +85,9 @@ def test_utilizations_have_their_base_or_are_unknown(fit: CalibrationResult) -> 
 def test_what_a_deployment_does_not_state_keeps_its_calibrated_value(fit: CalibrationResult) -> None:
     found = predict_load(fit, OpenWorkload(250.0), 10.0, deployment=Deployment(workers=16))
     assert (found.deployment.workers, found.deployment.queue_capacity, found.deployment.max_ccu) == (16, 12, 40)
-    assert "times-taken-as-measured" in {item.code for item in found.findings}
+    (said,) = (item for item in found.findings if item.code == "times-taken-as-measured")
+    assert said.numbers["record_users"] > fit.heaviest_users()  # larger limits are filled by more
+    assert f"{said.numbers['record_users']:,} users" in said.remedy
     shed = predict_load(fit, OpenWorkload(250.0), 10.0).metrics["shed_rate"]
     assert found.metrics["shed_rate"].high < shed.low
 

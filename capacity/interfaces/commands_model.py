@@ -38,7 +38,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help=_JSON_HELP)] = False,
 ) -> None:
-    """Fit a model to a recording, all steps at once."""
+    """Fit a model to a recording, all steps at once; exit 99 when the recording refuses it."""
     from loadtests.store import read_recording
     from simulations.calibration.fitting import calibrate as fit_model
 
@@ -53,6 +53,8 @@ def calibrate(
         print_json(fit.to_dict())
     else:
         print_fit(fit)
+    if any(item.severity == "critical" for item in fit.findings):
+        raise typer.Exit(VERDICT_FAILED)
 
 
 def validate(

@@ -80,7 +80,7 @@ def _changed_limits(fit: CalibrationResult, model: ServerModel, changed: tuple[s
             f"The deployment states {', '.join(changed)}; the other limits and all times are those of the calibration. "
             "On a real machine more workers share the same cores and database, so this is an upper bound.",
             f"Make the change ({', '.join(changed)}) on a test instance and record a light step there and one of "
-            f"about {users:,} users, which fills it; calibrated on these, the model tells what the change does to the times.",
+            f"about {users:,} users, which fills it; a model of these tells what the change does to times.",
             {"stated": list(changed), "record_users": users},
         )  # fmt: skip
 

@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from capacity.interfaces.cli import run
 from loadtests.deployment import Deployment
 from loadtests.foundation.distributions import Constant, Exponential, LogNormal
 from loadtests.foundation.findings import Finding
+from loadtests.gauges import GAUGE_COLUMNS
 from loadtests.recording import Recording
+from loadtests.store import write_recording
 from simulations.calibration.baselines import BaselineLoad, baseline_predictions
 from simulations.calibration.capacity import capacity_of_fit
 from simulations.calibration.fitting import calibrate
@@ -90,6 +93,22 @@ def test_a_recording_that_the_trust_checks_refuse_validates_nothing(
     assert report.verdict == "refused"
     (said,) = (item for item in report.findings if item.code == "held-out-refused")
     assert "generator-saturated" in said.message
+
+
+def test_calibrate_writes_a_refused_model_and_exits_with_99(
+    recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = Finding("generator-saturated", "critical", "The generator was saturated.", "Use more processes.")
+    trust = {"verdict": "refused", "findings": [why.to_dict()]}
+    for name, manifest, code in (("good", {"seed": 1}, 0), ("bad", {"seed": 1, "trust": trust}, 99)):
+        folder, model = tmp_path / name, tmp_path / f"{name}.json"
+        folder.mkdir()
+        gauges = pd.DataFrame(columns=list(GAUGE_COLUMNS))
+        write_recording(folder, replace(recording.only([1, 3, 4]), gauges=gauges, manifest=manifest))
+        assert run(["calibrate", str(folder), "--out", str(model)]) == code, name
+        said = {item.code for item in CalibrationResult.load(model).findings if item.severity == "critical"}
+        assert said == ({"recording-refused"} if code else set())
+    capsys.readouterr()
 
 
 def test_the_valid_range_is_one_of_loads_whatever_users_think(fit: CalibrationResult) -> None:

@@ -33,6 +33,24 @@ def model_draws(fit: CalibrationResult, count: int, seed: int) -> list[ServerMod
     return [_model(fit, int(row), float(speed)) for row, speed in zip(rows, speeds, strict=True)]
 
 
+def estimate_draws(fit: CalibrationResult, count: int, seed: int) -> list[ServerModel]:
+    """Models of the estimates alone, each with its own run-to-run speed.
+
+    Parameters
+    ----------
+    fit : CalibrationResult
+    count : int
+    seed : int
+
+    Returns
+    -------
+    list of ServerModel
+    """
+    numbers = {name: fit.parameters[name].mid for name in fit.form.names}
+    speeds = np.exp(RUN_TO_RUN_CV * generator(seed, 4).standard_normal(count))
+    return [fit.form.model_of(numbers, float(speed)) for speed in speeds]
+
+
 def series_draws(
     fit: CalibrationResult, count: int, runs: int, seed: int, *, is_one_speed: bool
 ) -> list[list[ServerModel]]:

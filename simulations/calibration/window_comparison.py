@@ -15,7 +15,7 @@ from loadtests.recording import LoadStep, Recording
 from simulations.analysis.run_length import warm_up_time_s
 from simulations.analysis.simulation import simulate_log
 from simulations.calibration.observations import has_closed_users
-from simulations.calibration.prediction_draws import model_draws
+from simulations.calibration.prediction_draws import estimate_draws, model_draws
 from simulations.calibration.result import CalibrationResult
 from simulations.calibration.window_rows import Floats, rows_of_log, rows_of_step
 from simulations.calibration.window_statistics import WindowSummary, summarise
@@ -85,7 +85,13 @@ def compare_windows(fit: CalibrationResult, recording: Recording, *, seed: int =
     tuple of ComparedStep
         Without the steps whose users are not known.
     """
-    return compare_draws(model_draws(fit, WINDOWS, seed), fit.think_time, recording, seed=seed)
+    models = estimate_draws(fit, WINDOWS, seed) if _is_hopeless(fit) else model_draws(fit, WINDOWS, seed)
+    return compare_draws(models, fit.think_time, recording, seed=seed)
+
+
+def _is_hopeless(fit: CalibrationResult) -> bool:
+    """Whether its draws are widened so far that nothing lies outside of what they show: it is refused in any case."""
+    return any(item.code == "poor-fit" and item.severity == "critical" for item in fit.findings)
 
 
 def compare_draws(

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from capacity import DatedEvent, EventCalendar, charts, forecast_growth, read_events
-from capacity.demand.event_effects import ComingEvent, EventEffects, PastEvent, event_effects, without_events
+from capacity.demand.event_effects import (
+    ComingEvent,
+    EventEffects,
+    PastEvent,
+    event_effects,
+    event_findings,
+    without_events,
+)
 from capacity.demand.history_table import MONTH_S
 from capacity.demand.quantile_scores import QUANTILES
 from loadtests.foundation.errors import InputError
@@ -96,6 +103,15 @@ def test_past_days_of_an_event_are_not_known_to_the_models_and_measured_against_
     assert np.flatnonzero(np.isnan(without_events(history, calendar).values)).tolist() == [69, 70, 71]
     (seen,) = event_effects(history, calendar, 1).past
     assert (seen.rows, seen.peak, seen.ratio, seen.lower_bound) == (3, 300, 3, False)
+
+
+def test_an_event_whose_days_nothing_reaches_is_named() -> None:
+    history = daily(raised(np.full(400, 100.0), "2020-03-10", "2020-03-12", 3.0))
+    calendar = read("launch,2020-03-10,2020-03-12,,,\nfair,2044-05-10,,,2,\nopening,2021-02-10,,,2,\n")
+    found = event_effects(history, calendar, 2)
+    assert found.unused == ("fair (2044-05-10)",)
+    (said,) = (item for item in event_findings(found) if item.code == "event-not-used")
+    assert "fair (2044-05-10)" in said.message
 
 
 def test_shed_requests_of_an_event_bound_its_factor_and_no_longer_the_month() -> None:

@@ -35,6 +35,17 @@ def test_six_hours_are_six_intervals_of_an_hour() -> None:
     assert repr(history) == "TrafficHistory(6 rows of 60 min, 2026-01-01T00:00:00Z to 2026-01-01T06:00:00Z)"
 
 
+def test_counts_of_an_interval_become_events_per_second() -> None:
+    counts, loads, unsaid = (read(HOURS, values_are=kind) for kind in ("counts", "loads", None))
+    assert counts.values.tolist() == [hour / 3_600 for hour in range(6)]
+    assert loads.values.tolist() == unsaid.values.tolist() == [0, 1, 2, 3, 4, 5]
+    assert [item.to_dict()["values_are"] for item in (counts, loads, unsaid)] == ["counts", "loads", None]
+    frame = pd.read_csv(io.StringIO(HOURS))
+    assert TrafficHistory.from_frame(frame, values_are="counts").values.tolist() == counts.values.tolist()
+    with pytest.raises(InputError, match="counts, loads"):
+        read(HOURS, values_are="rates")
+
+
 @pytest.mark.parametrize(
     "stamps",
     [

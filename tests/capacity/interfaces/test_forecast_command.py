@@ -41,6 +41,20 @@ def test_a_forecast_becomes_a_plan(history: Path, tmp_path: Path, capsys: pytest
     assert steps[2]["peak_low"] < steps[2]["peak_rps"] < steps[2]["peak_high"]
 
 
+def test_counts_are_told_from_rates(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {}
+    for said in ("", "loads", "counts"):
+        asked = ["--horizon", "1mo", "--quantity", "rps", *(["--values", said] if said else []), "--json"]
+        assert run(["forecast", str(history), *asked]) == 0
+        found[said] = json.loads(capsys.readouterr().out)
+    warned = {said: "counts-or-rates" in {item["code"] for item in made["findings"]} for said, made in found.items()}
+    assert warned == {"": True, "loads": False, "counts": False}
+    loads, counts = (found[said]["months"][0]["p50"] for said in ("loads", "counts"))
+    assert counts == pytest.approx(loads / 86_400, rel=1e-3)
+    assert run(["forecast", str(history), "--quantity", "users", "--values", "counts"]) == 2
+    assert "not users" in capsys.readouterr().err
+
+
 def test_machines_get_one_document(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["forecast", str(history), "--horizon", "1mo", "--seed", "3", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

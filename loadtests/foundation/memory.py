@@ -17,7 +17,8 @@ def keep_freed_memory() -> None:
     The C library of Linux asks the system for every block above a threshold and gives it back when it is freed, so
     each array of a simulation comes as fresh pages that the system has to clear: a third of the time of short runs. It
     raises the threshold, and how much it keeps, to the largest block of this kind that was freed [1]_. So one is
-    taken and freed here, and never touched. Elsewhere it does nothing.
+    taken and freed here, and never touched. Elsewhere, and where the environment sets thresholds of its own
+    (``MALLOC_TRIM_THRESHOLD_``, as Dask does for its workers), it does nothing.
 
     References
     ----------

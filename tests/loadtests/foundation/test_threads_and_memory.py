@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -64,12 +65,11 @@ def test_the_environment_says_how_many_at_most(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only this C library gives freed blocks back at once")
 def test_freed_memory_is_used_again() -> None:
-    """In one of three processes: where the heap happens to lie below something else, it cannot grow."""
+    """Where nobody has set the C library's own thresholds, as Dask does in the environment of its workers."""
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 
     def faults(how: str) -> int:
-        found = subprocess.run([sys.executable, "-c", _TOUCHED, how], capture_output=True, check=True, text=True)
-        return int(found.stdout)
+        command = [sys.executable, "-c", _TOUCHED, how]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True, env=unset).stdout)
 
-    assert (
-        min(faults("kept") for _ in range(3)) < 100 < faults("plain")
-    )  # pages cleared by the system: 60 arrays of 768 pages, if each comes anew
+    assert faults("kept") < 100 < faults("plain")  # pages cleared by the system: 60 arrays of 768, if each comes anew
